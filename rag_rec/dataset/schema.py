@@ -1,0 +1,203 @@
+"""The three tables: their columns, the names under which files carry them, and how a text
+becomes a value. Everything here works on whole columns; no Python code runs once a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import polars as pl
+
+Kind = Literal["id", "text", "number", "price", "time", "date", "flag", "list"]
+
+EXPECTED: Mapping[Kind, str] = {
+    "id": "a non-empty id",
+    "text": "text",
+    "number": "a finite number",
+    "price": "a price of 0 or more, such as 12.50 or $12.50",
+    "time": "unix seconds or milliseconds, or a date and time such as 2024-05-01 12:00:00",
+    "date": "a date such as 2024-05-01",
+    "flag": "true or false",
+    "list": "a list",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        name: Its name in this library.
+        kind: How its text is read.
+        required: Whether a row without it is a bad row.
+        aliases: Names under which files carry it, lower case, letters and digits only.
+        lenient: A value that cannot be read is left empty and counted, instead of a bad row.
+    """
+
+    name: str
+    kind: Kind
+    required: bool = False
+    aliases: tuple[str, ...] = ()
+    lenient: bool = False
+
+
+ROW = "_row"
+"""Column that travels with rows until the tables are checked against each other: the number of
+the row in its file, from which the line is found when something is wrong with it."""
+
+_ITEM_NAMES = ("itemid", "item", "movieid", "iid")
+_PRODUCT_NAMES = ("parentasin", "asin", "productid", "sku", "stockcode")
+_ITEM_ID = Column("item_id", "id", required=True, aliases=_ITEM_NAMES + _PRODUCT_NAMES)
+_USER_ID = ("userid", "user", "uid", "reviewerid", "customerid", "sessionid")
+_TIME = ("timestamp", "time", "unixreviewtime", "datetime", "date", "invoicedate", "createdat")
+_RATING = ("rating", "overall", "stars", "score")
+
+ITEMS: tuple[Column, ...] = (
+    Column("item_id", "id", required=True, aliases=(*_ITEM_NAMES, "id", *_PRODUCT_NAMES)),
+    Column("title", "text", aliases=("title", "titles", "name", "itemname", "productname")),
+    Column("description", "text", aliases=("description", "descriptions", "summary", "extract")),
+    Column("brand", "text", aliases=("brand", "store", "manufacturer", "label")),
+    Column("price", "price", aliases=("price", "unitprice", "listprice")),
+    Column(
+        "categories", "list",
+        aliases=("categories", "category", "genres", "genre", "attributes", "tags"),
+    ),
+    Column("released", "date", aliases=("released", "releasedate", "publicationdate")),
+    Column("in_stock", "flag", aliases=("instock", "available", "isavailable")),
+)  # fmt: skip
+
+REVIEWS: tuple[Column, ...] = (
+    Column("review_id", "text", aliases=("reviewid",)),
+    _ITEM_ID,
+    Column("user_id", "text", aliases=_USER_ID),
+    Column("text", "text", aliases=("text", "reviewtext", "review", "body", "content", "tag")),
+    Column("rating", "number", aliases=_RATING),
+    Column("timestamp", "time", aliases=_TIME),
+)
+
+INTERACTIONS: tuple[Column, ...] = (
+    Column("user_id", "id", required=True, aliases=_USER_ID),
+    _ITEM_ID,
+    Column("timestamp", "time", aliases=_TIME),
+    Column("rating", "number", aliases=_RATING),
+)
+
+DTYPES: Mapping[Kind, pl.DataType] = {
+    "id": pl.String(),
+    "text": pl.String(),
+    "number": pl.Float64(),
+    "price": pl.Float64(),
+    "time": pl.Int64(),
+    "date": pl.Date(),
+    "flag": pl.Boolean(),
+    "list": pl.List(pl.String()),
+}
+
+
+def dtypes(columns: Sequence[Column]) -> dict[str, pl.DataType]:
+    """Column name to polars type, in table order."""
+    return {column.name: DTYPES[column.kind] for column in columns}
+
+
+def empty(columns: Sequence[Column]) -> pl.DataFrame:
+    """A table without rows, with its row numbers."""
+    return pl.DataFrame(schema={**dtypes(columns), ROW: pl.Int64()})
+
+
+def normalise(name: str) -> str:
+    """A header as aliases spell it.
+
+    >>> normalise("item ID:token")
+    'itemid'
+    """
+    return "".join(c for c in name.split(":")[0].lower() if c.isalnum())
+
+
+def match_columns(
+    header: Sequence[str], columns: Sequence[Column], mapping: Mapping[str, str]
+) -> dict[str, str]:
+    """Which file column feeds which table column.
+
+    Args:
+        header: Names in the file.
+        columns: The table.
+        mapping: Table column to file column, as given by the user; wins over aliases.
+
+    Returns:
+        Table column name to file column name, for those that were found.
+    """
+    found = {name: source for name, source in mapping.items() if source in header}
+    free = [name for name in header if name not in found.values()]
+    for column in columns:
+        if column.name in found:
+            continue
+        for alias in (normalise(column.name), *column.aliases):
+            hit = next((name for name in free if normalise(name) == alias), None)
+            if hit is not None:
+                found[column.name] = hit
+                free.remove(hit)
+                break
+    return found
+
+
+def read_value(column: Column) -> pl.Expr:
+    """Expression from a String column of the same name to its typed value; null if unreadable."""
+    text = pl.col(column.name)
+    stripped = text.str.strip_chars()
+    match column.kind:
+        case "id":
+            return pl.when(stripped != "").then(stripped)
+        case "text":
+            return text
+        case "number":
+            return _finite(stripped.cast(pl.Float64, strict=False))
+        case "price":
+            digits = stripped.str.replace(r"^(?:[$€£¥]|USD|EUR|GBP)\s*", "")
+            plain = digits.str.replace_all(r"(\d),(\d{3})\b", "$1$2")
+            value = _finite(plain.cast(pl.Float64, strict=False))
+            return pl.when(value >= 0).then(value)
+        case "time":
+            return _seconds(stripped)
+        case "date":
+            return stripped.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        case "flag":
+            return stripped.str.to_lowercase().replace_strict(
+                {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False},
+                default=None,
+                return_dtype=pl.Boolean,
+            )
+        case "list":
+            return _parts(stripped)
+
+
+def _finite(value: pl.Expr) -> pl.Expr:
+    return pl.when(value.is_finite()).then(value)
+
+
+def _seconds(text: pl.Expr) -> pl.Expr:
+    number = _finite(text.cast(pl.Float64, strict=False))
+    seconds = pl.when(number.abs() >= 1e11).then(number / 1000).otherwise(number)
+    written = pl.coalesce(
+        text.str.to_datetime("%Y-%m-%d %H:%M:%S", strict=False),
+        text.str.to_datetime("%Y-%m-%dT%H:%M:%S", strict=False),
+        text.str.to_datetime("%Y-%m-%dT%H:%M:%SZ", strict=False),
+        text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime),
+    ).dt.epoch("s")
+    in_range = pl.when(seconds.abs() < 1e11).then(seconds).cast(pl.Int64, strict=False)
+    return pl.coalesce(in_range, written)
+
+
+_QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
+
+
+def _parts(text: pl.Expr) -> pl.Expr:
+    """A JSON or Python list (nested lists are flattened), or parts between ``|``."""
+    quoted = text.str.extract_all(_QUOTED).list.eval(
+        pl.element().str.slice(1, pl.element().str.len_chars() - 2).str.replace_all(r"\\(.)", "$1")
+    )
+    bare = text.str.strip_chars("[]").str.split("|").list.eval(pl.element().str.strip_chars())
+    is_list = text.str.starts_with("[") & text.str.contains(r"""["']""")
+    parts = pl.when(is_list).then(quoted).otherwise(bare)
+    return parts.list.eval(pl.element().filter(pl.element() != ""))

@@ -1,0 +1,294 @@
+"""From whatever a model wrote to a list that is valid.
+
+The model names candidates by label (1..n), so it cannot mistype an id. What it wrote is parsed
+strictly, unknown labels and duplicates are dropped and counted, complete entries of a broken
+reply are saved, and the retrieval order fills the slots that remain.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from rag_rec.types import (
+    Candidate,
+    Item,
+    Origin,
+    Outcome,
+    ReasonStatus,
+    Recommendation,
+    RecommendationList,
+    Repairs,
+    Usage,
+)
+
+_MAX_REPLY_CHARS = 1_000_000
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u2028-\u202e\u2060-\u2069]+")
+
+
+def answer_schema(*, n_labels: int, k: int, reason_chars: int) -> dict[str, Any]:
+    """JSON schema of a reply: ``k`` distinct labels of 1..``n_labels``, with reasons if wanted.
+
+    It depends on three numbers only, so a backend compiles it once for all users. Distinctness
+    is not in the schema (constrained decoders do not support it); `read_answer` enforces it.
+
+    >>> schema = answer_schema(n_labels=3, k=2, reason_chars=0)
+    >>> schema["properties"]["items"]["items"]["properties"]["label"]
+    {'type': 'integer', 'enum': [1, 2, 3]}
+    """
+    properties: dict[str, Any] = {"label": {"type": "integer", "enum": [*range(1, n_labels + 1)]}}
+    if reason_chars:
+        properties["reason"] = {"type": "string", "maxLength": reason_chars}
+    entry = {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+    length = min(k, n_labels)
+    items = {"type": "array", "items": entry, "minItems": length, "maxItems": length}
+    return {
+        "type": "object",
+        "properties": {"items": items},
+        "required": ["items"],
+        "additionalProperties": False,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One usable line of a reply."""
+
+    label: int
+    reason: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What could be read from one or two replies.
+
+    Attributes:
+        entries: Distinct known labels in the model's order, at most k.
+        repairs: What was dropped or saved on the way.
+        problems: The same in words, for a re-ask and for the report.
+    """
+
+    entries: tuple[Entry, ...]
+    repairs: Repairs
+    problems: tuple[str, ...]
+
+
+class _StrictJSONError(ValueError):
+    pass
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _StrictJSONError(f"{name} is not JSON")
+
+
+def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise _StrictJSONError("an object names the same key twice")
+    return result
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicate_keys, parse_constant=_no_constant)
+
+
+def parse_json(text: str) -> Any:
+    """Parses one JSON document strictly: no NaN, no duplicate keys, nothing after the end.
+
+    Raises:
+        ValueError: If the text is anything else, too long or nested too deeply.
+    """
+    if len(text) > _MAX_REPLY_CHARS:
+        raise _StrictJSONError(f"longer than {_MAX_REPLY_CHARS} characters")
+    try:
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        raise _StrictJSONError("nested too deeply") from error
+
+
+def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) -> Reading:
+    """Reads one reply; never raises, whatever the text is.
+
+    Args:
+        text: The reply as received.
+        n_labels: Number of candidates that were shown.
+        k: Length of the list asked for.
+        truncated: Whether the backend stopped the reply at ``max_tokens``.
+    """
+    problems: list[str] = []
+    repairs = Repairs(truncated=int(truncated))
+    try:
+        raw, saved = _entries_of(parse_json(text)), False
+    except ValueError as error:
+        problems.append(f"the reply is not the agreed JSON ({_one_line(str(error))})")
+        repairs = repairs.model_copy(update={"unparseable": 1})
+        raw, saved = _salvage(text[:_MAX_REPLY_CHARS]), True
+    counts = {"invalid_entry": 0, "unknown_label": 0, "duplicate": 0}
+    entries: dict[int, Entry] = {}
+    for value in raw:
+        problem = _problem_of(value, n_labels, entries)
+        if problem:
+            counts[problem[0]] += 1
+            problems.append(problem[1])
+        elif len(entries) < k:
+            reason = clean_text(value.get("reason", ""))
+            entries[value["label"]] = Entry(value["label"], reason, repaired=saved)
+    wanted = min(k, n_labels)
+    if len(entries) < wanted:
+        problems.append(f"it names {len(entries)} usable labels where {wanted} are needed")
+    return Reading(tuple(entries.values()), repairs.model_copy(update=counts), tuple(problems[:8]))
+
+
+def merge_readings(first: Reading, second: Reading, *, k: int) -> Reading:
+    """The first answer's entries, then what the re-ask adds to them, marked as repaired."""
+    known = {entry.label for entry in first.entries}
+    added = [replace(e, repaired=True) for e in second.entries if e.label not in known]
+    totals = {
+        name: getattr(first.repairs, name) + getattr(second.repairs, name)
+        for name in Repairs.model_fields
+    }
+    repairs = Repairs(**totals | {"reasked": 1})
+    entries = (*first.entries, *added)[:k]
+    return Reading(entries, repairs, (*first.problems, *second.problems))
+
+
+def reask_message(reading: Reading, *, n_labels: int, k: int) -> str:
+    """What the model is told when its reply does not fill the list."""
+    wanted = min(k, n_labels)
+    return (
+        f"That reply cannot be used: {'; '.join(reading.problems[:3])}. "
+        f"Answer again with the JSON only: exactly {wanted} items, each with a different label "
+        f"between 1 and {n_labels}."
+    )
+
+
+def build_list(
+    reading: Reading | None,
+    *,
+    user_id: str | None,
+    candidates: Sequence[Candidate],
+    n_labels: int,
+    k: int,
+    item_of: Callable[[str], Item],
+    reason_of: Callable[[str], str],
+    usage: Usage,
+    run_id: str,
+    error: str | None = None,
+) -> RecommendationList:
+    """The final list: the model's entries, then the retrieval order.
+
+    Args:
+        reading: What was read from the model, or None if none was asked.
+        user_id: The user, when known.
+        candidates: Eligible candidates, best first; the first ``n_labels`` carried labels 1...
+        n_labels: Number of candidates that were shown to the model.
+        k: Length of the list asked for.
+        item_of: Catalog row of an item id.
+        reason_of: A sentence from the log for an item id; empty if there is none.
+        usage: Cost of the calls made for this list.
+        run_id: Identity of the run.
+        error: Why the model gave nothing or less, when known.
+    """
+    slots: dict[str, tuple[Origin, str]] = {}
+    for entry in reading.entries if reading else ():
+        item_id = candidates[entry.label - 1].item_id
+        slots[item_id] = ("repaired" if entry.repaired else "llm", entry.reason)
+    n_chosen = len(slots)
+    for candidate in candidates:
+        if len(slots) >= k:
+            break
+        slots.setdefault(candidate.item_id, ("backfill", ""))
+    by_id = {candidate.item_id: candidate for candidate in candidates}
+    items: list[Recommendation] = []
+    for rank, (item_id, (origin, reason)) in enumerate(slots.items(), start=1):
+        status: ReasonStatus = "unverified" if reason else "evidence"
+        items.append(
+            Recommendation(
+                rank=rank,
+                item=item_of(item_id),
+                score=by_id[item_id].score,
+                reason=reason or reason_of(item_id),
+                reason_status=status,
+                origin=origin,
+                sources=by_id[item_id].sources,
+            )
+        )
+    repairs = reading.repairs if reading else Repairs()
+    n_filled = len(slots) - n_chosen if reading else 0
+    if error is None and reading and reading.problems:
+        error = "; ".join(reading.problems)
+    return RecommendationList(
+        user_id=user_id,
+        outcome=_outcome(reading, n_chosen=n_chosen, n_slots=len(slots)),
+        items=tuple(items),
+        repairs=repairs.model_copy(update={"backfilled": n_filled}),
+        usage=usage,
+        run_id=run_id,
+        error=error,
+    )
+
+
+def clean_text(text: str) -> str:
+    """One line without control, formatting or unpaired surrogate characters."""
+    return " ".join(_CONTROL.sub(" ", text).split())
+
+
+def _outcome(reading: Reading | None, *, n_chosen: int, n_slots: int) -> Outcome:
+    if reading is None:
+        return "retrieval_only"
+    if n_chosen == 0:
+        return "failed"
+    return "ok" if n_chosen == n_slots else "partial"
+
+
+def _entries_of(document: Any) -> list[Any]:
+    if not isinstance(document, dict) or set(document) != {"items"}:
+        raise _StrictJSONError('the top level must be {"items": [...]}')
+    items = document["items"]
+    if not isinstance(items, list):
+        raise _StrictJSONError('"items" must be a list')
+    return items
+
+
+def _problem_of(value: Any, n_labels: int, seen: dict[int, Entry]) -> tuple[str, str] | None:
+    if not isinstance(value, dict) or not set(value) <= {"label", "reason"}:
+        return "invalid_entry", 'an entry is not {"label": integer, "reason": text}'
+    label = value.get("label")
+    if type(label) is not int or not isinstance(value.get("reason", ""), str):
+        return "invalid_entry", "a label is not an integer or a reason is not text"
+    if not 1 <= label <= n_labels:
+        return "unknown_label", f"label {str(label)[:12]} was not shown"
+    if label in seen:
+        return "duplicate", f"label {label} is named twice"
+    return None
+
+
+def _salvage(text: str) -> list[Any]:
+    """Complete entries from the front of a reply that does not parse as a whole."""
+    start = re.search(r'\{\s*"items"\s*:\s*\[', text)
+    if start is None:
+        return []
+    entries: list[Any] = []
+    position = start.end()
+    separator = re.compile(r"[\s,]*")
+    while True:
+        position = separator.match(text, position).end()  # pyright: ignore[reportOptionalMemberAccess]
+        if not text.startswith("{", position):
+            return entries
+        try:
+            entry, position = _DECODER.raw_decode(text, position)
+        except (ValueError, RecursionError):
+            return entries
+        entries.append(entry)
+
+
+def _one_line(text: str) -> str:
+    return clean_text(text)[:200]

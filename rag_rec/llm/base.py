@@ -1,0 +1,122 @@
+"""What a language model is to this library: messages and a JSON schema in, a completion out.
+
+A `ChatModel` takes a batch and returns one `Completion` a request, in order. A request that
+fails is a completion with an error, so that it cannot take its neighbours with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from rag_rec.errors import ModelError
+from rag_rec.types import Usage
+
+Role = Literal["system", "user", "assistant"]
+
+OnDone = Callable[[int], None]
+"""Called with the number of requests just finished; for progress bars."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call.
+
+    Attributes:
+        messages: The chat so far, ending with the user's turn.
+        schema: JSON schema of the reply, or None for free text. Only integers with ``enum``,
+            strings with ``maxLength``, arrays with ``minItems``/``maxItems`` and closed objects.
+        max_tokens: Upper bound of tokens written.
+        temperature: 0 for the most likely reply.
+        seed: Sampling seed, where the backend takes one.
+    """
+
+    messages: tuple[Message, ...]
+    schema: dict[str, Any] | None = None
+    max_tokens: int = 512
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The answer to one request.
+
+    Attributes:
+        text: What the model wrote; may be a torso when `error` is `Truncated`.
+        usage: What it cost, failed attempts included.
+        error: Why there is no complete reply, or None.
+    """
+
+    text: str = ""
+    usage: Usage = field(default_factory=Usage)
+    error: ModelError | None = None
+
+
+class TokenCounter(Protocol):
+    """Counts tokens as a model sees them.
+
+    Attributes:
+        exact: True for the model's own tokenizer, False for an upper estimate.
+        per_message: Upper bound of tokens the chat format adds to each message.
+    """
+
+    exact: bool
+    per_message: int
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text."""
+        ...
+
+
+@runtime_checkable
+class ChatModel(Protocol):
+    """A language model behind one synchronous, batch-first call.
+
+    Attributes:
+        name: The spec it was opened with; part of the run's identity.
+        context_tokens: Prompt and reply together may not exceed this.
+        tokens: The model's token counter.
+    """
+
+    name: str
+    context_tokens: int
+    tokens: TokenCounter
+
+    def generate(
+        self, requests: Sequence[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """Answers in the order of ``requests``, same length; never raises for one request."""
+        ...
+
+    def close(self) -> None:
+        """Frees what the model holds; harmless when called twice."""
+        ...
+
+
+class ByteEstimate:
+    """Token estimate from UTF-8 length, for models whose tokenizer is not at hand.
+
+    One token per three bytes: English and JSON run at four and more bytes a token in current
+    vocabularies, so this overestimates them; dense scripts may come out close.
+    """
+
+    exact = False
+    per_message = 8
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text, rounded up.
+
+        >>> ByteEstimate().count(["", "abc", "abcd"])
+        [0, 1, 2]
+        """
+        return [(len(text.encode("utf-8", "replace")) + 2) // 3 for text in texts]

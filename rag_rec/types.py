@@ -1,0 +1,245 @@
+"""The nouns every room shares: frozen Pydantic models, no behaviour beyond their own shape.
+
+Conventions: ``*_id`` is the catalog's own id (text), ``*_ix`` a row number, ``k`` the list
+length, times are integer unix seconds in UTC, prices are plain numbers in the shop's currency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+ItemId = Annotated[str, Field(min_length=1)]
+UserId = Annotated[str, Field(min_length=1)]
+
+Outcome = Literal["ok", "partial", "retrieval_only", "failed"]
+"""How a list came about.
+
+``ok``: the model filled every slot. ``partial``: it filled some, retrieval the others.
+``retrieval_only``: no model was asked, by choice or because there was nothing to choose from.
+``failed``: a model was asked and gave nothing usable; the list is the retrieval order.
+"""
+
+Origin = Literal["llm", "repaired", "backfill"]
+"""Who chose a slot: the model's first valid answer, an answer that needed a repair (a re-ask,
+or entries saved from a broken reply), or the retrieval order."""
+
+ReasonStatus = Literal["unverified", "evidence"]
+"""``unverified``: the model's own words. ``evidence``: a sentence built from the log."""
+
+
+class Model(BaseModel):
+    """Base of the shared types: immutable, and unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Item(Model):
+    """One row of the catalog."""
+
+    item_id: ItemId
+    title: str = ""
+    description: str = ""
+    brand: str | None = None
+    price: float | None = None
+    categories: tuple[str, ...] = ()
+    released: date | None = None
+    in_stock: bool = True
+
+
+class Review(Model):
+    """One review of one item."""
+
+    review_id: str
+    item_id: ItemId
+    user_id: UserId | None = None
+    text: str
+    rating: float | None = None
+    timestamp: int | None = None
+
+
+class Interaction(Model):
+    """One event of a user's log: a purchase, a play, a rating."""
+
+    item_id: ItemId
+    timestamp: int | None = None
+    rating: float | None = None
+
+
+class UserHistory(Model):
+    """What is known of one user when a list is asked for.
+
+    Attributes:
+        user_id: The user, or None for an anonymous session.
+        events: Past interactions, oldest first.
+        profile: Plain words about the user ("likes slow science fiction"); may stand in for events.
+    """
+
+    user_id: UserId | None = None
+    events: tuple[Interaction, ...] = ()
+    profile: str | None = None
+
+    @classmethod
+    def of(cls, *item_ids: str, user_id: str | None = None, profile: str | None = None) -> UserHistory:
+        """A history of these item ids, oldest first.
+
+        >>> [e.item_id for e in UserHistory.of("kit-001", "tea-004").events]
+        ['kit-001', 'tea-004']
+        """
+        events = tuple(Interaction(item_id=item_id) for item_id in item_ids)
+        return cls(user_id=user_id, events=events, profile=profile)
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Ids of the events, oldest first, repeats kept."""
+        return tuple(event.item_id for event in self.events)
+
+
+class Constraints(Model):
+    """What a list must obey whatever the model says.
+
+    Attributes:
+        exclude: Item ids never to be listed.
+        allow_seen: Whether items of the history may be listed again.
+        allow_out_of_stock: Whether items with ``in_stock=False`` may be listed.
+    """
+
+    exclude: frozenset[str] = frozenset()
+    allow_seen: bool = False
+    allow_out_of_stock: bool = False
+
+
+class Candidate(Model):
+    """An item that retrieval proposes for one user.
+
+    Attributes:
+        item_id: The item.
+        score: Fused score; only its order within one list means anything.
+        sources: For each source that proposed the item, the rank (from 1) it gave it.
+    """
+
+    item_id: ItemId
+    score: float
+    sources: Mapping[str, int] = {}
+
+
+class Evidence(Model):
+    """A piece of text that speaks for one candidate.
+
+    Attributes:
+        item_id: The candidate it is about.
+        kind: ``review``: a reviewer's words. ``history``: a link to an item of the history.
+        text: The words, or the sentence built from the link.
+        similarity: Cosine to the user's taste for reviews, link strength for history.
+    """
+
+    item_id: ItemId
+    kind: Literal["review", "history"]
+    text: str
+    similarity: float
+
+
+class Usage(Model):
+    """What one or several model calls cost.
+
+    Attributes:
+        calls: Requests sent, retries included.
+        prompt_tokens: Tokens read, as the backend counts them.
+        completion_tokens: Tokens written, as the backend counts them.
+        wall_s: Seconds from asking to answer, summed over calls.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    wall_s: float = 0.0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum of two usages, field by field."""
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            wall_s=self.wall_s + other.wall_s,
+        )
+
+
+class Repairs(Model):
+    """How far the model's reply was from a valid list; all zero when it was one.
+
+    Attributes:
+        reasked: Times the model was asked again with the error (0 or 1).
+        unparseable: Replies that were not the agreed JSON.
+        truncated: Replies that stopped at ``max_tokens``.
+        invalid_entry: Entries of the wrong shape.
+        unknown_label: Entries naming a candidate that was not shown.
+        duplicate: Entries naming a candidate already listed.
+        backfilled: Slots filled from the retrieval order.
+    """
+
+    reasked: int = 0
+    unparseable: int = 0
+    truncated: int = 0
+    invalid_entry: int = 0
+    unknown_label: int = 0
+    duplicate: int = 0
+    backfilled: int = 0
+
+
+class Recommendation(Model):
+    """One slot of a list. As JSON the item is shown by ``item_id`` and ``title``.
+
+    Attributes:
+        rank: Position from 1.
+        item: The catalog row (left out of the JSON document).
+        score: The candidate's retrieval score.
+        reason: Why this item, for the user to read; empty if neither model nor log gives one.
+        reason_status: Where the reason comes from.
+        origin: Who chose this slot.
+        sources: The rank each retrieval source gave the item.
+    """
+
+    rank: int = Field(ge=1)
+    item: Item = Field(exclude=True)
+    score: float
+    reason: str
+    reason_status: ReasonStatus
+    origin: Origin
+    sources: Mapping[str, int]
+
+    @computed_field
+    @property
+    def item_id(self) -> str:
+        """The catalog's id of the item."""
+        return self.item.item_id
+
+    @computed_field
+    @property
+    def title(self) -> str:
+        """The item's title."""
+        return self.item.title
+
+
+class RecommendationList(Model):
+    """The answer for one user: unique, in-catalog, eligible items, best first.
+
+    Attributes:
+        user_id: The user, when known.
+        outcome: How the list came about.
+        items: ``min(k, eligible items)`` slots.
+        repairs: What had to be mended.
+        usage: Cost of the model calls for this list.
+        run_id: Hash of everything that can change the output.
+        error: Why the model gave nothing or less, in one line; None when nothing went wrong.
+    """
+
+    user_id: str | None
+    outcome: Outcome
+    items: tuple[Recommendation, ...]
+    repairs: Repairs
+    usage: Usage
+    run_id: str
+    error: str | None = None
