@@ -69,35 +69,6 @@ class Interaction(Model):
     rating: float | None = None
 
 
-class UserHistory(Model):
-    """What is known of one user when a list is asked for.
-
-    Attributes:
-        user_id: The user, or None for an anonymous session.
-        events: Past interactions, oldest first.
-        profile: Plain words about the user ("likes slow science fiction"); may stand in for events.
-    """
-
-    user_id: UserId | None = None
-    events: tuple[Interaction, ...] = ()
-    profile: str | None = None
-
-    @classmethod
-    def of(cls, *item_ids: str, user_id: str | None = None, profile: str | None = None) -> UserHistory:
-        """A history of these item ids, oldest first.
-
-        >>> [e.item_id for e in UserHistory.of("kit-001", "tea-004").events]
-        ['kit-001', 'tea-004']
-        """
-        events = tuple(Interaction(item_id=item_id) for item_id in item_ids)
-        return cls(user_id=user_id, events=events, profile=profile)
-
-    @property
-    def item_ids(self) -> tuple[str, ...]:
-        """Ids of the events, oldest first, repeats kept."""
-        return tuple(event.item_id for event in self.events)
-
-
 class Constraints(Model):
     """What a list must obey whatever the model says.
 
@@ -110,6 +81,37 @@ class Constraints(Model):
     exclude: frozenset[str] = frozenset()
     allow_seen: bool = False
     allow_out_of_stock: bool = False
+
+
+class UserHistory(Model):
+    """What is known of one user when a list is asked for.
+
+    Attributes:
+        user_id: The user, or None for an anonymous session.
+        events: Past interactions, oldest first.
+        profile: Plain words about the user ("likes slow science fiction"); may stand in for events.
+        constraints: What this user's list must obey.
+    """
+
+    user_id: UserId | None = None
+    events: tuple[Interaction, ...] = ()
+    profile: str | None = None
+    constraints: Constraints = Constraints()
+
+    @classmethod
+    def of(cls, *item_ids: str, user_id: str | None = None) -> UserHistory:
+        """A history of these item ids, oldest first.
+
+        >>> UserHistory.of("kit-001", "tea-004").item_ids
+        ('kit-001', 'tea-004')
+        """
+        events = tuple(Interaction(item_id=item_id) for item_id in item_ids)
+        return cls(user_id=user_id, events=events)
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """Ids of the events, oldest first, repeats kept."""
+        return tuple(event.item_id for event in self.events)
 
 
 class Candidate(Model):

@@ -3,7 +3,7 @@
 The body is one to three of the item's own sentences, chosen by the rating: 5 stars take pros, 4
 pros and sometimes a con, 3 both, 2 cons and sometimes a pro, 1 cons only. Sentences that the
 item's earlier reviews have used are avoided as far as possible. Where praise turns to complaint
-or back, half the reviews mark the turn with a few words. About two in five add a personal
+or back, half the reviews mark the turn with a few words. About one in three adds a personal
 sentence, before the body or after it.
 """
 
@@ -17,7 +17,7 @@ from random import Random
 
 from .personal import Circumstances, Pool, choose, fill
 
-PERSONAL = 0.4
+PERSONAL = 0.5
 TURN = 0.5
 FRONT = 0.65
 INSISTING = 60  # after so many repeated texts every further attempt takes a personal sentence
@@ -52,7 +52,7 @@ TO_PROS = (
 LOWERABLE = re.compile(
     r"(?:The|An?|Its?|Th[ei]s|That|Those|My|Our|We|Your?|They|Their|There|At|In|On|With|No|Without|"
     r"After|Not|For|From|Even|If|When|One|Two|Three|Four|Five|Six|Some|All|Every|Each|Both|Once|"
-    r"Over|Under|By|As|To|Took|Takes|Fits|Holds|Arrived|Needs|Makes|Smelt|Smells|Mine|Nothing)"
+    r"Over|Under|By|As|To|Mine|Nothing)"
     r"(?=[ ,])"
 )
 

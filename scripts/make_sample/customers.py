@@ -24,7 +24,7 @@ UNKNOWN = 10
 COLD = 20
 ONE_DEPARTMENT = 0.55
 DOMINANT = 0.7
-WISH_MEDIAN, WISH_SPREAD = 8.6, 0.7
+WISH_MEDIAN, WISH_SPREAD = 10.5, 0.7
 SHORTEST, LONGEST = 2, 40
 BUDGETS = {"modest": 0.6, "middling": 1.0, "generous": 1.7}
 BUDGET_SHARES = (0.35, 0.4, 0.25)
@@ -67,7 +67,7 @@ def _customer(catalog: Catalog, number: int, rng: Random, cold: bool, unknown: b
         budget=rng.choices(list(BUDGETS), BUDGET_SHARES)[0],
         start=start,
         wish=0 if unknown else 1 if cold else wish,
-        pace_days=days / wish * rng.uniform(0.85, 1.35),
+        pace_days=days / wish * rng.uniform(1.1, 1.9),
         unknown=unknown,
     )
 

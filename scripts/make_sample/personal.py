@@ -20,16 +20,25 @@ from .catalog import Item
 
 Pool = Mapping[str, Sequence[str]]
 POOL = Path(__file__).with_name("personal.toml")
-SHARES = {"after": 0.5, "long": 0.6, "first": 0.25, "gift": 0.2, "replacing": 0.2}
+SHARES = {"after": 0.5, "long": 0.6, "first": 0.5, "gift": 0.15, "replacing": 0.35}
+SILENCE = 0.15  # the share of saying nothing after all
 LONG_DAYS = 85
 LOWEST_GIFT, LOWEST_REPLACED = 12.0, 15.0
-BOOK = re.compile(r",? (?:\w+ )?by [A-Z].*$")
+BOOK = re.compile(r"(.+), (?:\w+ )?by [A-Z]")
+NAMED = re.compile(r"(.+): \D")  # a fanciful name with a plain subtitle
 NOT_REPLACED = re.compile(r"\d (?:g|kg|ml)\b|\b(?:Kit|Set|Pair|Box|Mix|Refills?|Game|Puzzle)\b")
 CLASHES = {  # what the rest of the review must not say beside a sentence of the situation
-    "gift": r"\b(g[ai]ves?|given|gift|present|birthday|bought (it|them|this|one)? ?for)\b",
+    "gift": r"\b(g[ai]ves?|given|gift|present|birthday|years|seasons|winters|replac\w+)\b",
     "long": r"\b(weeks?|months?|years?|seasons?|(first|second|third|fourth|eighth) \w+)\b",
     "first": r"\b(years|seasons|old ones?|previous|upgraded|replac\w+|usual|again|always|other)\b",
     "replacing": r"\b(old (one|pair)|replac\w+|previous|upgraded|gave|gift|second|first)\b",
+}
+MONTHS = {  # sentences that name a feast belong to orders placed shortly before it
+    r"Christmas|Santa|Nicholas": (11, 12),
+    r"New Year|January": (12, 1),
+    "Valentine": (1, 2),
+    "Easter": (3, 4),
+    "Mother's Day": (4, 5),
 }
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -41,6 +50,7 @@ class Circumstances:
     item: Item
     user_number: int
     after: Item | None
+    month: int
     days_since: int
     first_of_taste: bool
     days_used: int
@@ -61,10 +71,10 @@ def choose(
 ) -> tuple[str, str] | None:
     """A situation that fits and one of its less used sentences; None when no situation fits."""
     fitting = [name for name in _situations(about) if not _clashes(name, body)]
-    if not fitting:
+    kind = rng.choices([*fitting, ""], [*(SHARES[name] for name in fitting), SILENCE])[0]
+    if not kind:
         return None
-    kind = rng.choices(fitting, [SHARES[name] for name in fitting])[0]
-    lines = [line for line in pool[kind] if _speaks(line, about.user_number)]
+    lines = [line for line in pool[kind] if _speaks(line, about) and _in_season(line, about)]
     return kind, rng.choices(lines, [(1 + used[line]) ** -3.0 for line in lines])[0]
 
 
@@ -78,14 +88,13 @@ def fill(line: str, about: Circumstances) -> str:
 
 def short_title(item: Item) -> str:
     """The title without size, colour, author and subtitle."""
-    title = BOOK.sub("", item.title)
-    if title == item.title:
-        title = re.split(r", | with | for |: | – ", title)[0]
+    book = BOOK.match(item.title)
+    title = book.group(1) if book else re.split(r", | with | for ", item.title)[0]
     return re.split(r": | \(", title)[0]
 
 
 def _situations(about: Circumstances) -> list[str]:
-    item, book = about.item, BOOK.search(about.item.title) is not None
+    item, book = about.item, BOOK.match(about.item.title) is not None
     plural = re.search(r"[^s]s$", short_title(item)) is not None
     lasting = not book and not plural and not NOT_REPLACED.search(item.title)
     holds = {
@@ -102,15 +111,19 @@ def _clashes(name: str, body: str) -> bool:
     return re.search(CLASHES.get(name, r"(?!)"), body, re.IGNORECASE) is not None
 
 
-def _speaks(line: str, user_number: int) -> bool:
+def _speaks(line: str, about: Circumstances) -> bool:
     """Customers of even number may have a husband, the others a wife."""
-    other = "my wife" if user_number % 2 == 0 else "husband"
+    other = "my wife" if about.user_number % 2 == 0 else "husband"
     return other not in line.lower()
+
+
+def _in_season(line: str, about: Circumstances) -> bool:
+    return all(about.month in when for feast, when in MONTHS.items() if re.search(feast, line))
 
 
 def _named(item: Item) -> str:
     title = short_title(item)
-    if BOOK.search(item.title):
+    if BOOK.match(item.title) or NAMED.match(item.title):
         return f'"{title}"'
     return title if title.startswith("The ") else f"the {title}"
 

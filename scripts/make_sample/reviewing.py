@@ -9,8 +9,8 @@ random add more, at most twelve an item, up to 1750 in all.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -96,6 +96,7 @@ def _circumstances(
         item=item,
         user_number=int(purchase.user_id.removeprefix("user-")),
         after=leading[-1] if leading else None,
+        month=day_of(purchase.moment).month,
         days_since=since[leading[-1].id] if leading else 0,
         first_of_taste=not any(_alike(item, other) for other in before),
         days_used=(midnight(day_of(written)) - midnight(day_of(purchase.moment))) // DAY,
@@ -104,8 +105,3 @@ def _circumstances(
 
 def _alike(item: Item, other: Item) -> bool:
     return item.slug == other.slug and any(taste in other.tastes for taste in item.tastes)
-
-
-def reviews_per_item(reviews: Iterable[Review]) -> Counter[str]:
-    """How many reviews each item has."""
-    return Counter(review.item_id for review in reviews)

@@ -1,0 +1,20 @@
+"""Vectors, texts and the log in an immutable, versioned folder."""
+
+from rag_rec.index.embedder import DEFAULT_EMBEDDER, Embedder, SentenceTransformerEmbedder, Vectors
+from rag_rec.index.item_index import ItemIndex
+from rag_rec.index.manifest import EmbedderInfo, Manifest
+from rag_rec.index.texts import item_texts
+from rag_rec.index.writer import OnStep, write_index
+
+__all__ = [
+    "DEFAULT_EMBEDDER",
+    "Embedder",
+    "EmbedderInfo",
+    "ItemIndex",
+    "Manifest",
+    "OnStep",
+    "SentenceTransformerEmbedder",
+    "Vectors",
+    "item_texts",
+    "write_index",
+]

@@ -1,0 +1,191 @@
+"""`ItemIndex`: one open index version, read only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rag_rec.errors import DataError
+from rag_rec.index.embedder import Embedder, SentenceTransformerEmbedder, Vectors
+from rag_rec.index.manifest import Manifest
+from rag_rec.index.store import VectorStore
+from rag_rec.index.versions import current_version
+from rag_rec.index.writer import describe
+from rag_rec.types import Interaction, Item, UserHistory
+
+
+class ItemIndex:
+    """The catalog, its vectors, its reviews and the log, as one version holds them.
+
+    Attributes:
+        folder: The version's folder.
+        items: The catalog; row number is ``item_ix``.
+    """
+
+    def __init__(self, version: Path, embedder: Embedder | None = None) -> None:
+        """Opens a version folder; most callers use `open`."""
+        self.folder = version
+        self.items = pl.read_parquet(version / "items.parquet")
+        self._given_embedder = embedder
+        self._cache: dict[int, Item] = {}
+
+    @classmethod
+    def open(cls, folder: str | Path, embedder: Embedder | None = None) -> ItemIndex:
+        """Opens the current version of the index at ``folder``.
+
+        Args:
+            folder: The index.
+            embedder: Must be the one the index was built with; by default it is loaded by name
+                when a text has to be embedded, and not before.
+
+        Raises:
+            IndexNotFound: If there is no index.
+            StaleIndex: If the embedder is another, or another library version wrote the index.
+        """
+        index = cls(current_version(Path(folder)), embedder)
+        manifest = index.manifest
+        if embedder is not None:
+            manifest.check_embedder(describe(embedder))
+        return index
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the version holds."""
+        return Manifest.read(self.folder)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return self.items.height
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """The embedder of the index, loaded at first use and checked against the manifest."""
+        if self._given_embedder is not None:
+            return self._given_embedder
+        embedder = SentenceTransformerEmbedder(self.manifest.embedder.name)
+        self.manifest.check_embedder(describe(embedder))
+        return embedder
+
+    @cached_property
+    def store(self) -> VectorStore:
+        """The Chroma collections."""
+        return VectorStore(self.folder / "chroma")
+
+    @cached_property
+    def item_vectors(self) -> Vectors:
+        """Unit rows, float32 ``[n_items, dimension]``, mapped from disk."""
+        return np.load(self.folder / "items_vectors.npy", mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def review_vectors(self) -> Vectors:
+        """Unit rows, float32 ``[n_reviews, dimension]``, mapped from disk."""
+        return np.load(self.folder / "reviews_vectors.npy", mmap_mode="r", allow_pickle=False)
+
+    @cached_property
+    def review_items(self) -> NDArray[np.int32]:
+        """``item_ix`` of each review, ``[n_reviews]``."""
+        return np.load(self.folder / "review_items.npy", allow_pickle=False)
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """Ids by row number."""
+        return self.items["item_id"].to_list()
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    @cached_property
+    def in_stock(self) -> NDArray[np.bool_]:
+        """Whether each item can be had, ``[n_items]``."""
+        return self.items["in_stock"].to_numpy()
+
+    def find(self, item_id: str) -> int | None:
+        """Row number of an item id, None if it is not in the catalog."""
+        return self._rows.get(item_id)
+
+    def item(self, item_ix: int) -> Item:
+        """The item at a row number."""
+        found = self._cache.get(item_ix)
+        if found is None:
+            row = self.items.row(item_ix, named=True)
+            found = Item(**row | {"brand": row["brand"] or None})
+            self._cache[item_ix] = found
+        return found
+
+    def item_by_id(self, item_id: str) -> Item:
+        """The item of an id.
+
+        Raises:
+            DataError: If it is not in the catalog.
+        """
+        row = self.find(item_id)
+        if row is None:
+            raise DataError(f"no item '{item_id}' in the index", field="item_id")
+        return self.item(row)
+
+    # --- the log --------------------------------------------------------------------------
+
+    @cached_property
+    def interactions(self) -> pl.DataFrame:
+        """``user_id, item_id, timestamp, rating``, sorted by user and time."""
+        return pl.read_parquet(self.folder / "interactions.parquet")
+
+    @cached_property
+    def _spans(self) -> dict[str, tuple[int, int]]:
+        spans = self.interactions.with_row_index("row").group_by("user_id").agg(
+            pl.col("row").min().alias("start"), pl.len().alias("n")
+        )  # fmt: skip
+        return {user: (start, n) for user, start, n in spans.iter_rows()}
+
+    @property
+    def user_ids(self) -> list[str]:
+        """Users of the log, in no particular order."""
+        return list(self._spans)
+
+    def history(self, user_id: str) -> UserHistory:
+        """The log of one user, oldest first.
+
+        Raises:
+            DataError: If the log does not know the user.
+        """
+        span = self._spans.get(user_id)
+        if span is None:
+            raise DataError(
+                f"no user '{user_id}' in the index; give a history of item ids or a profile text",
+                field="user_id",
+            )
+        rows = self.interactions.slice(*span).iter_rows()
+        events = tuple(
+            Interaction(item_id=item_id, timestamp=time, rating=rating)
+            for _, item_id, time, rating in rows
+        )
+        return UserHistory(user_id=user_id, events=events)
+
+    # --- reviews --------------------------------------------------------------------------
+
+    @cached_property
+    def _by_item(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        order = np.argsort(self.review_items, kind="stable")
+        starts = np.searchsorted(self.review_items[order], np.arange(self.n_items + 1))
+        return order, starts
+
+    def reviews_of(self, item_ix: int) -> NDArray[np.int64]:
+        """Row numbers of an item's reviews."""
+        order, starts = self._by_item
+        return order[starts[item_ix] : starts[item_ix + 1]]
+
+    def review_texts(self, rows: Sequence[int]) -> list[str]:
+        """Texts of some reviews, in the order asked for."""
+        return self.store.documents("reviews", rows)
+
+    def close(self) -> None:
+        """Closes the store if it was opened."""
+        if "store" in self.__dict__:
+            self.store.close()

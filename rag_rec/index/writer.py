@@ -1,0 +1,235 @@
+"""Builds one index version: embeds what is new, stores everything, leaves a manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from rag_rec.dataset import Dataset
+from rag_rec.errors import IndexNotFound, StaleIndex
+from rag_rec.index.embedder import Embedder, Vectors
+from rag_rec.index.manifest import EmbedderInfo, Manifest
+from rag_rec.index.store import ITEMS, REVIEWS, Metadata, VectorStore
+from rag_rec.index.texts import item_texts
+from rag_rec.index.versions import current_version, new_version
+from rag_rec.text import plain_text
+
+Finish = Callable[[Path], dict[str, Any]]
+"""Fits what belongs to a version from its folder; returns what the manifest says of it."""
+
+OnStep = Callable[[str, int, int], None]
+"""Progress: what is being done, how much is done, how much there is."""
+
+_SLICE = 2_048
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Vectors of an earlier version by the hash of their text."""
+
+    hashes: NDArray[np.uint64]
+    order: NDArray[np.int64]
+    vectors: Vectors
+
+    @classmethod
+    def of(cls, folder: Path, name: str) -> _Known:
+        hashes = np.load(folder / f"{name}_hashes.npy", allow_pickle=False)
+        order = np.argsort(hashes, kind="stable")
+        vectors = np.load(folder / f"{name}_vectors.npy", mmap_mode="r", allow_pickle=False)
+        return cls(hashes[order], order, vectors)
+
+    def find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Row of each hash, -1 where there is none."""
+        if not len(self.hashes):
+            return np.full(len(hashes), -1, np.int64)
+        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.where(self.hashes[place] == hashes, self.order[place], -1)
+
+
+class _Table:
+    """One of the two tables of a version while it is being written."""
+
+    def __init__(self, folder: Path, name: str, n: int, writer: _Writer) -> None:
+        self._writer = writer
+        self._name = name
+        self._n = n
+        self._done = 0
+        shape = (n, writer.embedder.dimension)
+        path = folder / f"{name}_vectors.npy"
+        if n:
+            self._vectors = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+        else:
+            np.save(path, np.empty(shape, np.float32))
+        self._hashes = np.empty(n, np.uint64)
+        self._path = folder / f"{name}_hashes.npy"
+
+    def add(self, texts: Sequence[str], metadata: Sequence[Metadata]) -> None:
+        """Embeds and stores the next rows."""
+        for low in range(0, len(texts), _SLICE):
+            part = texts[low : low + _SLICE]
+            hashes = np.array([_hash(text) for text in part], np.uint64)
+            vectors = self._writer.vectors(self._name, part, hashes, self._step)
+            end = self._done + len(part)
+            self._vectors[self._done : end] = vectors
+            self._hashes[self._done : end] = hashes
+            self._writer.store.add(
+                self._name, self._done, vectors, part, metadata[low : low + _SLICE]
+            )
+            self._done = end
+
+    def finish(self) -> None:
+        """Flushes the arrays."""
+        np.save(self._path, self._hashes)
+        if self._n:
+            self._vectors.flush()
+
+    def _step(self, n: int) -> None:
+        self._writer.step(self._name, n, self._n)
+
+
+class _Writer:
+    """What both tables share: the embedder, the store, vectors that can be taken over."""
+
+    def __init__(self, embedder: Embedder, store: VectorStore, on_step: OnStep | None) -> None:
+        self.embedder = embedder
+        self.store = store
+        self.known: dict[str, _Known] = {}
+        self.n_embedded = 0
+        self._on_step = on_step
+        self._steps: dict[str, int] = {}
+
+    def vectors(
+        self, name: str, texts: Sequence[str], hashes: NDArray[np.uint64], step: Callable[[int], None]
+    ) -> Vectors:
+        """Vectors of texts, taken over from the earlier version where the text is the same."""
+        known = self.known.get(name)
+        if known is None:
+            self.n_embedded += len(texts)
+            return self.embedder.embed(texts, step)
+        rows = known.find(hashes)
+        result = np.empty((len(texts), self.embedder.dimension), np.float32)
+        result[rows >= 0] = known.vectors[rows[rows >= 0]]
+        fresh = np.flatnonzero(rows < 0)
+        if len(fresh):
+            result[fresh] = self.embedder.embed([texts[i] for i in fresh])
+        self.n_embedded += len(fresh)
+        step(len(texts))
+        return result
+
+    def step(self, name: str, n: int, total: int) -> None:
+        """Reports ``n`` more rows of a table as done."""
+        self._steps[name] = self._steps.get(name, 0) + n
+        if self._on_step:
+            self._on_step(f"embedding {name}", self._steps[name], total)
+
+
+def write_index(
+    dataset: Dataset,
+    folder: Path,
+    embedder: Embedder,
+    *,
+    finish: Finish,
+    reuse: bool = True,
+    on_step: OnStep | None = None,
+) -> tuple[Manifest, int]:
+    """Writes a new version of the index at ``folder`` and makes it the current one.
+
+    Args:
+        dataset: What to index.
+        folder: The index; made when it is not there.
+        embedder: Makes the vectors.
+        finish: Fits the rest of the version from its folder.
+        reuse: Take vectors over from the current version for texts that did not change.
+        on_step: Told of progress.
+
+    Returns:
+        The manifest, and the number of texts that were embedded.
+
+    Raises:
+        IndexLocked: If another process is writing this index.
+    """
+    with new_version(folder) as version:
+        store = VectorStore(version / "chroma", create=True)
+        writer = _Writer(embedder, store, on_step)
+        if reuse:
+            writer.known = _reusable(folder, embedder)
+        try:
+            _write_items(dataset, version, writer)
+            _write_reviews(dataset, version, writer)
+        finally:
+            store.close()
+        dataset.interactions.write_parquet(version / "interactions.parquet")
+        if on_step:
+            on_step("fitting retrieval", 0, 1)
+        manifest = Manifest(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            embedder=describe(embedder),
+            dataset_digest=dataset.digest,
+            n_items=dataset.items.height,
+            n_reviews=dataset.reviews.count,
+            n_interactions=dataset.interactions.height,
+            n_users=dataset.n_users,
+            retrieval=finish(version),
+            notices=tuple(dataset.notices),
+        )
+        manifest.write(version)
+        if on_step:
+            on_step("fitting retrieval", 1, 1)
+    return manifest, writer.n_embedded
+
+
+def describe(embedder: Embedder) -> EmbedderInfo:
+    """The embedder as the manifest names it."""
+    return EmbedderInfo(name=embedder.name, digest=embedder.digest, dimension=embedder.dimension)
+
+
+def _reusable(folder: Path, embedder: Embedder) -> dict[str, _Known]:
+    try:
+        version = current_version(folder)
+        if Manifest.read(version).embedder.digest != embedder.digest:
+            return {}
+    except (IndexNotFound, StaleIndex):
+        return {}
+    return {name: _Known.of(version, name) for name in (ITEMS, REVIEWS)}
+
+
+def _write_items(dataset: Dataset, version: Path, writer: _Writer) -> None:
+    items = dataset.items
+    items.write_parquet(version / "items.parquet")
+    table = _Table(version, ITEMS, items.height, writer)
+    for part in items.iter_slices(_SLICE):
+        rows = part.select("item_id", "price", "brand", "in_stock").iter_rows(named=True)
+        table.add(item_texts(part), [_without_blanks(row) for row in rows])
+    table.finish()
+
+
+def _write_reviews(dataset: Dataset, version: Path, writer: _Writer) -> None:
+    ids = dataset.items.select("item_id").with_row_index("item_ix")
+    table = _Table(version, REVIEWS, dataset.reviews.count, writer)
+    owners: list[NDArray[np.int32]] = []
+    for frame in dataset.reviews.frames():
+        for part in frame.iter_slices(_SLICE):
+            placed = part.join(ids, on="item_id", how="left", maintain_order="left")
+            owners.append(placed["item_ix"].cast(pl.Int32).to_numpy())
+            texts = [plain_text(text) or "-" for text in part["text"]]
+            columns = ("review_id", "item_id", "user_id", "rating", "timestamp")
+            rows = part.select(columns).iter_rows(named=True)
+            table.add(texts, [_without_blanks(row) for row in rows])
+    table.finish()
+    np.save(version / "review_items.npy", np.concatenate([np.empty(0, np.int32), *owners]))
+
+
+def _without_blanks(row: dict[str, Any]) -> Metadata:
+    return {name: value for name, value in row.items() if value is not None and value != ""}
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -1,0 +1,17 @@
+"""Candidates for a history, each with the rank every source gave it."""
+
+from rag_rec.retrieve.base import FitData, Retriever, Source
+from rag_rec.retrieve.fit import fit_sources
+from rag_rec.retrieve.fuse import FusedRetriever
+from rag_rec.retrieve.quotes import review_quotes
+from rag_rec.retrieve.why import strongest_link
+
+__all__ = [
+    "FitData",
+    "FusedRetriever",
+    "Retriever",
+    "Source",
+    "fit_sources",
+    "review_quotes",
+    "strongest_link",
+]
