@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
+from rag_rec.text import one_line
 from rag_rec.types import (
     Candidate,
     Item,
@@ -26,7 +27,8 @@ from rag_rec.types import (
 )
 
 _MAX_REPLY_CHARS = 1_000_000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u200b-\u200f\u2028-\u202e\u2060-\u2069]+")
+_MAX_PROBLEMS = 8
+_SHOWN_CHARS = 400
 
 
 def answer_schema(*, n_labels: int, k: int, reason_chars: int) -> dict[str, Any]:
@@ -75,11 +77,13 @@ class Reading:
         entries: Distinct known labels in the model's order, at most k.
         repairs: What was dropped or saved on the way.
         problems: The same in words, for a re-ask and for the report.
+        shown: The beginning of the reply, to show it to the model again.
     """
 
-    entries: tuple[Entry, ...]
-    repairs: Repairs
-    problems: tuple[str, ...]
+    entries: tuple[Entry, ...] = ()
+    repairs: Repairs = Repairs()
+    problems: tuple[str, ...] = ()
+    shown: str = ""
 
 
 class _StrictJSONError(ValueError):
@@ -128,7 +132,7 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
     try:
         raw, saved = _entries_of(parse_json(text)), False
     except ValueError as error:
-        problems.append(f"the reply is not the agreed JSON ({_one_line(str(error))})")
+        problems.append(f"the reply is not the agreed JSON ({one_line(str(error))[:200]})")
         repairs = repairs.model_copy(update={"unparseable": 1})
         raw, saved = _salvage(text[:_MAX_REPLY_CHARS]), True
     counts = {"invalid_entry": 0, "unknown_label": 0, "duplicate": 0}
@@ -139,12 +143,14 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
             counts[problem[0]] += 1
             problems.append(problem[1])
         elif len(entries) < k:
-            reason = clean_text(value.get("reason", ""))
+            reason = one_line(value.get("reason", ""))
             entries[value["label"]] = Entry(value["label"], reason, repaired=saved)
     wanted = min(k, n_labels)
     if len(entries) < wanted:
         problems.append(f"it names {len(entries)} usable labels where {wanted} are needed")
-    return Reading(tuple(entries.values()), repairs.model_copy(update=counts), tuple(problems[:8]))
+    repairs = repairs.model_copy(update=counts)
+    shown = one_line(text[:_SHOWN_CHARS])
+    return Reading(tuple(entries.values()), repairs, tuple(problems[:_MAX_PROBLEMS]), shown)
 
 
 def merge_readings(first: Reading, second: Reading, *, k: int) -> Reading:
@@ -157,7 +163,7 @@ def merge_readings(first: Reading, second: Reading, *, k: int) -> Reading:
     }
     repairs = Repairs(**totals | {"reasked": 1})
     entries = (*first.entries, *added)[:k]
-    return Reading(entries, repairs, (*first.problems, *second.problems))
+    return Reading(entries, repairs, (*first.problems, *second.problems), first.shown)
 
 
 def reask_message(reading: Reading, *, n_labels: int, k: int) -> str:
@@ -223,8 +229,8 @@ def build_list(
         )
     repairs = reading.repairs if reading else Repairs()
     n_filled = len(slots) - n_chosen if reading else 0
-    if error is None and reading and reading.problems:
-        error = "; ".join(reading.problems)
+    if error is None and reading and n_filled:
+        error = "; ".join(reading.problems) or None
     return RecommendationList(
         user_id=user_id,
         outcome=_outcome(reading, n_chosen=n_chosen, n_slots=len(slots)),
@@ -234,11 +240,6 @@ def build_list(
         run_id=run_id,
         error=error,
     )
-
-
-def clean_text(text: str) -> str:
-    """One line without control, formatting or unpaired surrogate characters."""
-    return " ".join(_CONTROL.sub(" ", text).split())
 
 
 def _outcome(reading: Reading | None, *, n_chosen: int, n_slots: int) -> Outcome:
@@ -288,7 +289,3 @@ def _salvage(text: str) -> list[Any]:
         except (ValueError, RecursionError):
             return entries
         entries.append(entry)
-
-
-def _one_line(text: str) -> str:
-    return clean_text(text)[:200]

@@ -89,7 +89,9 @@ class SentenceTransformerEmbedder:
             ConfigError: If it cannot be loaded.
         """
         from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
+        from transformers.utils import logging as transformers_logging  # noqa: PLC0415
 
+        transformers_logging.disable_progress_bar()
         packaged = _packaged_folder() if self._name == DEFAULT_EMBEDDER else None
         try:
             return SentenceTransformer(str(packaged or self._name), local_files_only=bool(packaged))

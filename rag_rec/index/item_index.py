@@ -149,6 +149,10 @@ class ItemIndex:
         """Users of the log, in no particular order."""
         return list(self._spans)
 
+    def has_user(self, user_id: str) -> bool:
+        """Whether the log knows a user."""
+        return user_id in self._spans
+
     def history(self, user_id: str) -> UserHistory:
         """The log of one user, oldest first.
 

@@ -1,0 +1,79 @@
+"""Opens a model from one string."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rag_rec.errors import ConfigError
+from rag_rec.llm.base import ChatModel, TokenCounter
+from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
+
+SPECS = """\
+local                         SmolLM2 on this machine (small; proves the path, not the quality)
+local:FILE.gguf               any GGUF model on this machine
+openai:MODEL                  the hosted API; the key comes from OPENAI_API_KEY
+openai:MODEL@BASE_URL         any OpenAI-compatible server: vLLM, Ollama, llama.cpp
+vllm:MODEL_OR_PATH            vLLM inside this process
+langchain:PROVIDER:MODEL      any chat model of LangChain
+none                          retrieval only"""
+
+
+def open_model(
+    spec: str, options: OpenAIOptions | None = None, *, tokenizer: str | Path | None = None
+) -> ChatModel | None:
+    """Opens the model a spec names; None for ``none``.
+
+    Args:
+        spec: See `SPECS`.
+        options: For models behind a network.
+        tokenizer: A ``tokenizer.json`` for exact counts of models behind a network.
+
+    Raises:
+        ConfigError: If the spec is not one of those, or what it needs is missing.
+    """
+    kind, _, rest = spec.partition(":")
+    match kind, rest:
+        case "none", "":
+            return None
+        case "local", _:
+            from rag_rec.llm.local import LocalChatModel  # noqa: PLC0415 - optional
+
+            context = options.context_tokens if options else 0
+            return LocalChatModel(rest or None, **({"context_tokens": context} if context else {}))
+        case "openai", name if name:
+            model, _, base_url = name.partition("@")
+            counter = _counter(tokenizer)
+            return OpenAIChatModel(model, base_url or None, options=options, tokens=counter)
+        case "vllm", name if name:
+            from rag_rec.llm.vllm import VllmChatModel  # noqa: PLC0415 - optional
+
+            return VllmChatModel(name)
+        case "langchain", name if ":" in name:
+            from rag_rec.llm.langchain import LangChainChatModel  # noqa: PLC0415 - optional
+
+            return LangChainChatModel(name, options=options)
+        case _:
+            raise ConfigError(f"unknown model '{spec}'; choose one of:\n{SPECS}")
+
+
+class FileTokens:
+    """Exact token counts from a ``tokenizer.json``."""
+
+    exact = True
+    per_message = 12
+
+    def __init__(self, path: str | Path) -> None:
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        if not Path(path).is_file():
+            raise ConfigError(f"there is no tokenizer file {path}")
+        self._tokenizer = Tokenizer.from_file(str(path))
+
+    def count(self, texts: list[str]) -> list[int]:
+        """Number of tokens of each text."""
+        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [len(encoding.ids) for encoding in encoded]
+
+
+def _counter(tokenizer: str | Path | None) -> TokenCounter | None:
+    return FileTokens(tokenizer) if tokenizer else None  # pyright: ignore[reportReturnType]

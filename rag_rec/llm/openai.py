@@ -1,0 +1,235 @@
+"""Hosted OpenAI models and every server that speaks the same API (vLLM, Ollama, llama.cpp).
+
+The client's own retries are off and its response models are bypassed: a body is read strictly
+here, because a 200 may carry HTML, an error object, or a completion without choices.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import openai
+
+from rag_rec.errors import (
+    ConfigError,
+    ModelError,
+    ModelTimeout,
+    QuotaExhausted,
+    RateLimited,
+    Refused,
+    TransportError,
+    Truncated,
+)
+from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.pool import map_requests
+from rag_rec.llm.retry import RetryPolicy, complete
+from rag_rec.types import Usage
+
+_HOSTED_CONTEXT = 128_000
+_SERVER_CONTEXT = 8_192
+_TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAIOptions:
+    """How to talk to the endpoint.
+
+    Attributes:
+        concurrency: Requests in flight at most.
+        timeout_s: Seconds until a request is given up.
+        retry: When to ask again.
+        context_tokens: Context length; 0 to ask the server, or 128,000 for hosted models.
+        parameters: Further request parameters; ``null`` leaves a standard one out.
+    """
+
+    concurrency: int = 16
+    timeout_s: float = 60.0
+    retry: RetryPolicy = RetryPolicy()
+    context_tokens: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+class OpenAIChatModel:
+    """A chat model behind the OpenAI API.
+
+    Args:
+        model: The model's name at the endpoint.
+        base_url: The endpoint; the hosted API when None.
+        options: How to talk to it.
+        tokens: Token counter; an estimate from the text's length when None.
+
+    Raises:
+        ConfigError: If the hosted API is meant and ``OPENAI_API_KEY`` is not set.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str | None = None,
+        *,
+        options: OpenAIOptions | None = None,
+        tokens: TokenCounter | None = None,
+    ) -> None:
+        self.name = f"openai:{model}" + (f"@{base_url}" if base_url else "")
+        self.tokens: TokenCounter = tokens or ByteEstimate()
+        self._model = model
+        self._options = options or OpenAIOptions()
+        self._hosted = base_url is None
+        key = os.environ.get("OPENAI_API_KEY")
+        if not key and self._hosted:
+            raise ConfigError(
+                "OPENAI_API_KEY is not set; export it, or name a server: openai:MODEL@http://HOST/v1"
+            )
+        self._client = openai.OpenAI(
+            api_key=key or "none",
+            base_url=base_url,
+            max_retries=0,
+            timeout=self._options.timeout_s,
+        )
+
+    @cached_property
+    def context_tokens(self) -> int:
+        """Context length: as configured, as the server says, or a cautious default."""
+        if self._options.context_tokens:
+            return self._options.context_tokens
+        if self._hosted:
+            return _HOSTED_CONTEXT
+        try:
+            reply = self._client.models.with_raw_response.list()
+            models = json.loads(reply.content)["data"]
+            sizes = [m.get("max_model_len") for m in models if m.get("id") == self._model]
+            return int(sizes[0]) if sizes and sizes[0] else _SERVER_CONTEXT
+        except (openai.OpenAIError, ValueError, KeyError, TypeError, AttributeError):
+            return _SERVER_CONTEXT
+
+    def generate(
+        self, requests: Sequence[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """See `ChatModel.generate`."""
+        return map_requests(
+            lambda request: complete(lambda: self._once(request), self._options.retry),
+            requests,
+            concurrency=self._options.concurrency,
+            on_done=on_done,
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    def _once(self, request: Request) -> Completion:
+        started = time.perf_counter()
+        try:
+            raw = self._client.chat.completions.with_raw_response.create(**self._body(request))
+            text, tokens, error = read_body(raw.content, self.name)
+        except openai.OpenAIError as failure:
+            text, tokens, error = "", (0, 0), model_error(failure, self.name)
+        usage = Usage.model_construct(
+            calls=1,
+            prompt_tokens=tokens[0],
+            completion_tokens=tokens[1],
+            wall_s=time.perf_counter() - started,
+        )
+        return Completion(text, usage, error)
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        limit = "max_completion_tokens" if self._hosted else "max_tokens"
+        body: dict[str, Any] = {
+            "model": self._model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            limit: request.max_tokens,
+            "temperature": request.temperature,
+            "seed": request.seed,
+        }
+        if request.schema is not None:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "strict": True, "schema": portable(request.schema)},
+            }
+        body |= self._options.parameters
+        return {name: value for name, value in body.items() if value is not None}
+
+
+def portable(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without ``maxLength``, which strict modes of several servers refuse."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            table = cast("dict[str, Any]", value)
+            return {name: strip(inner) for name, inner in table.items() if name != "maxLength"}
+        return value
+
+    return strip(schema)
+
+
+def read_body(body: bytes, provider: str) -> tuple[str, tuple[int, int], ModelError | None]:
+    """Text, tokens read and written, and error of a response body with status 200."""
+    try:
+        reply = json.loads(body)
+    except (ValueError, RecursionError):
+        shown = body[:60].decode("utf-8", "replace")
+        message = f"status 200 with a body that is not JSON: {shown!r}"
+        return "", (0, 0), TransportError(message, provider=provider, retryable=True)
+    tokens = _tokens(reply)
+    try:
+        choice = reply["choices"][0]
+        message = choice["message"]
+        text, finish, refusal = message.get("content"), choice["finish_reason"], message.get("refusal")
+    except (KeyError, IndexError, TypeError, AttributeError):
+        detail = reply.get("error") if isinstance(reply, dict) else None
+        shown = f"status 200 without a completion: {json.dumps(detail or reply)[:120]}"
+        return "", tokens, TransportError(shown, provider=provider, retryable=True)
+    if refusal or finish == "content_filter":
+        why = str(refusal)[:120] if refusal else "content filter"
+        return "", tokens, Refused(f"refused: {why}", provider=provider)
+    if not isinstance(text, str):
+        return "", tokens, TransportError("a completion without text", provider=provider, retryable=True)
+    if finish == "length":
+        return text, tokens, Truncated("stopped at max_tokens", provider=provider)
+    return text, tokens, None
+
+
+def _tokens(reply: Any) -> tuple[int, int]:
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    if not isinstance(usage, dict):
+        return 0, 0
+    counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+    read, written = (count if isinstance(count, int) else 0 for count in counts)
+    return read, written
+
+
+def model_error(failure: Exception, provider: str) -> ModelError:
+    """A client's exception as one of ours; also for other clients that carry ``status_code``."""
+    if isinstance(failure, openai.APITimeoutError):
+        return ModelTimeout("no reply in time", provider=provider, retryable=True)
+    if isinstance(failure, openai.APIConnectionError):
+        cause = failure.__cause__ or failure
+        hint = "check that the server runs and the address is right"
+        message = f"no connection ({type(cause).__name__}: {str(cause)[:100]})"
+        return TransportError(message, provider=provider, retryable=True, hint=hint)
+    status = getattr(failure, "status_code", None)
+    message = " ".join(str(failure).split())[:200]
+    if status == 429:  # noqa: PLR2004
+        if getattr(failure, "code", None) == "insufficient_quota":
+            return QuotaExhausted("the quota is used up", provider=provider, hint="check the account")
+        wait = _retry_after(failure)
+        return RateLimited("too many requests", provider=provider, retryable=True, retry_after_s=wait)
+    if status in {401, 403}:
+        return TransportError(message, provider=provider, hint="check the API key")
+    retryable = status in _TRANSIENT
+    wait = _retry_after(failure) if retryable else None
+    return TransportError(message, provider=provider, retryable=retryable, retry_after_s=wait)
+
+
+def _retry_after(failure: Exception) -> float | None:
+    headers = getattr(getattr(failure, "response", None), "headers", None) or {}
+    try:
+        return max(0.0, float(headers.get("retry-after")))
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,328 @@
+"""The pipeline: history in, valid list out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from rag_rec.config import Settings
+from rag_rec.errors import ConfigError
+from rag_rec.ground import (
+    Reading,
+    answer_schema,
+    build_list,
+    merge_readings,
+    read_answer,
+    reask_message,
+)
+from rag_rec.index import Embedder, ItemIndex
+from rag_rec.llm import ChatModel, Completion, Message, OpenAIOptions, Request, RetryPolicy, open_model
+from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
+from rag_rec.retrieve import FusedRetriever, review_quotes, strongest_link
+from rag_rec.types import Candidate, Constraints, RecommendationList, Usage, UserHistory
+
+if TYPE_CHECKING:
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
+
+User = str | UserHistory | Sequence[str]
+"""A user id of the log, a history, or item ids oldest first."""
+
+OnDone = Callable[[int], None]
+
+_ENTRY_TOKENS = 24
+_REASK_TOKENS = 250
+
+
+@dataclass(slots=True)
+class _Job:
+    """One user on the way through the pipeline."""
+
+    history: UserHistory
+    candidates: list[Candidate]
+    prompt: RenderedPrompt | None = None
+    request: Request | None = None
+    reading: Reading | None = None
+    usage: Usage = Usage()
+    error: str | None = None
+
+
+class Recommender:
+    """Recommends items of one index with one model and one prompt variant.
+
+    Args:
+        index: An open index.
+        model: The language model; None for retrieval only.
+        settings: Everything else.
+    """
+
+    def __init__(
+        self, index: ItemIndex, model: ChatModel | None = None, settings: Settings | None = None
+    ) -> None:
+        self.index = index
+        self.model = model
+        self.settings = settings or Settings()
+        self.variant = load_variant(self.settings.prompt)
+        self.retriever = FusedRetriever(index, decay=self.settings.history_decay)
+        self._renderer = None if model is None else PromptRenderer(self.variant, model.tokens)
+        self.run_id = self._identity()
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        llm: str | ChatModel | None = None,
+        *,
+        prompt: str | Path | None = None,
+        settings: Settings | str | Path | None = None,
+        embedder: Embedder | None = None,
+    ) -> Self:
+        """Opens an index and a model.
+
+        Args:
+            folder: The index.
+            llm: A model spec such as ``local``, ``openai:MODEL`` or ``none``, or a model.
+            prompt: A prompt variant's name or ``.toml`` file.
+            settings: Settings, or the TOML file that holds them; the arguments above win.
+            embedder: The embedder the index was built with; by default loaded by name.
+
+        Raises:
+            ConfigError, IndexNotFound, StaleIndex, PromptError: One line that says what to do.
+        """
+        if not isinstance(settings, Settings):
+            settings = Settings.load(settings)
+        spec = llm if isinstance(llm, str) else llm.name if llm else None
+        chosen = {"llm": spec, "prompt": str(prompt) if prompt else None}
+        settings = settings.model_copy(update={k: v for k, v in chosen.items() if v is not None})
+        index = ItemIndex.open(folder, embedder)
+        model = open_from(settings) if llm is None or isinstance(llm, str) else llm
+        return cls(index, model, settings)
+
+    def recommend(
+        self,
+        user: User,
+        k: int | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> RecommendationList:
+        """A list for one user.
+
+        Args:
+            user: A user id of the log, a `UserHistory`, or item ids oldest first.
+            k: List length; the settings' when None.
+            profile: Plain words about the user, for those without a history.
+            constraints: What the list must obey.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+        """
+        history = self.history_of(user)
+        if profile is not None:
+            history = history.model_copy(update={"profile": profile})
+        if constraints is not None:
+            history = history.model_copy(update={"constraints": constraints})
+        return self.recommend_many([history], k)[0]
+
+    def recommend_many(
+        self, users: Iterable[User], k: int | None = None, *, on_done: OnDone | None = None
+    ) -> list[RecommendationList]:
+        """Lists for many users, in their order; a failing model call costs only its own list.
+
+        Raises:
+            DataError: If a user or an item id is unknown.
+            BudgetTooSmall: If k candidates do not fit the model's context.
+        """
+        k = k or self.settings.k
+        jobs = self._retrieve([self.history_of(user) for user in users], k)
+        self._render(jobs, k)
+        self._generate(jobs, k, on_done)
+        return [self._ground(job, k) for job in jobs]
+
+    def history_of(self, user: User) -> UserHistory:
+        """The history a user stands for.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+        """
+        if isinstance(user, str):
+            return self.index.history(user)
+        history = user if isinstance(user, UserHistory) else UserHistory.of(*user)
+        for item_id in history.item_ids:
+            self.index.item_by_id(item_id)
+        return history
+
+    def prompt_for(self, user: User, k: int | None = None) -> RenderedPrompt:
+        """Exactly what the model is sent for a user.
+
+        Raises:
+            ConfigError: If there is no model whose tokens could be counted.
+        """
+        k = k or self.settings.k
+        jobs = self._retrieve([self.history_of(user)], k)
+        self._render(jobs, k)
+        if jobs[0].prompt is None:
+            raise ConfigError("no prompt is sent: there is no model, or nothing to choose from")
+        return jobs[0].prompt
+
+    def close(self) -> None:
+        """Closes the model and the index."""
+        if self.model is not None:
+            self.model.close()
+        self.index.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- the five steps ---------------------------------------------------------------------
+
+    def _retrieve(self, histories: list[UserHistory], k: int) -> list[_Job]:
+        n = max(k, self.variant.settings.max_candidates)
+        found = self.retriever.retrieve(histories, n)
+        return [_Job(h, candidates) for h, candidates in zip(histories, found, strict=True)]
+
+    def _render(self, jobs: list[_Job], k: int) -> None:
+        if self.model is None or self._renderer is None:
+            return
+        asked = [job for job in jobs if job.candidates]
+        shown = [job.candidates[: max(k, self.variant.settings.max_candidates)] for job in asked]
+        n_quotes = self.variant.settings.evidence
+        evidence = review_quotes(self.index, [job.history for job in asked], shown, n_quotes)
+        max_tokens = self._max_tokens(k)
+        reserve = max_tokens + (max_tokens + _REASK_TOKENS if self.settings.reask else 0)
+        budget = self.model.context_tokens - reserve
+        for job, quotes in zip(asked, evidence, strict=True):
+            job.prompt = self._renderer.render(
+                job.history,
+                job.candidates,
+                k=k,
+                budget=budget,
+                item_of=self.index.item_by_id,
+                evidence=quotes,
+            )
+            job.request = self._request(job.prompt, k)
+
+    def _generate(self, jobs: list[_Job], k: int, on_done: OnDone | None) -> None:
+        asked = [job for job in jobs if job.request is not None]
+        if on_done and len(asked) < len(jobs):
+            on_done(len(jobs) - len(asked))
+        if self.model is None or not asked:
+            return
+        requests = [job.request for job in asked if job.request]
+        for job, completion in zip(asked, self.model.generate(requests, on_done), strict=True):
+            job.reading = _read(job, completion, k)
+        again = [job for job in asked if self._should_reask(job, k)]
+        if again:
+            second = [_second_request(job, k) for job in again]
+            for job, completion in zip(again, self.model.generate(second), strict=True):
+                first = job.reading
+                job.reading = merge_readings(first, _read(job, completion, k), k=k) if first else None
+
+    def _ground(self, job: _Job, k: int) -> RecommendationList:
+        return build_list(
+            job.reading,
+            user_id=job.history.user_id,
+            candidates=job.candidates,
+            n_labels=len(job.prompt.labels) if job.prompt else 0,
+            k=k,
+            item_of=self.index.item_by_id,
+            reason_of=lambda item_id: strongest_link(self.retriever, job.history, item_id).text,
+            usage=job.usage,
+            run_id=self.run_id,
+            error=job.error,
+        )
+
+    # --- requests ---------------------------------------------------------------------------
+
+    def _max_tokens(self, k: int) -> int:
+        return 16 + k * (_ENTRY_TOKENS + self.variant.settings.reason_chars // 2)
+
+    def _request(self, prompt: RenderedPrompt, k: int) -> Request:
+        n_labels = len(prompt.labels)
+        return Request(
+            messages=tuple(Message(role, text) for role, text in prompt.messages),
+            schema=answer_schema(
+                n_labels=n_labels, k=k, reason_chars=self.variant.settings.reason_chars
+            ),
+            max_tokens=self._max_tokens(min(k, n_labels)),
+            temperature=self.settings.temperature,
+            seed=self.settings.seed,
+        )
+
+    def _should_reask(self, job: _Job, k: int) -> bool:
+        if not self.settings.reask or job.reading is None or job.error is not None:
+            return False
+        n_labels = len(job.prompt.labels) if job.prompt else 0
+        return len(job.reading.entries) < min(k, n_labels)
+
+    def _identity(self) -> str:
+        model = self.model.name if self.model else "none"
+        parts = (self.settings.digest(), self.variant.digest, self.index.manifest.digest(), model)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    # --- LangChain --------------------------------------------------------------------------
+
+    def as_runnable(self) -> Runnable[Any, RecommendationList]:
+        """This recommender as a LangChain runnable; see `rag_rec.langchain`."""
+        from rag_rec.langchain import RecommenderRunnable  # noqa: PLC0415 - optional
+
+        return RecommenderRunnable(self)
+
+    def as_retriever(self, k: int | None = None) -> BaseRetriever:
+        """Candidates as LangChain documents; see `rag_rec.langchain`."""
+        from rag_rec.langchain import CandidateRetriever  # noqa: PLC0415 - optional
+
+        return CandidateRetriever(recommender=self, k=k or self.settings.k)
+
+    def as_tool(self) -> BaseTool:
+        """This recommender as a LangChain tool; see `rag_rec.langchain`."""
+        from rag_rec.langchain import recommend_tool  # noqa: PLC0415 - optional
+
+        return recommend_tool(self)
+
+
+def open_from(settings: Settings) -> ChatModel | None:
+    """The model that settings name."""
+    request = settings.request
+    options = OpenAIOptions(
+        concurrency=request.concurrency,
+        timeout_s=request.timeout_s,
+        retry=RetryPolicy(attempts=request.attempts),
+        context_tokens=settings.context_tokens,
+        parameters=settings.parameters,
+    )
+    return open_model(settings.llm, options, tokenizer=settings.tokenizer or None)
+
+
+def _read(job: _Job, completion: Completion, k: int) -> Reading:
+    """Reads a completion into its job; a failed call reads as an empty reply."""
+    job.usage += completion.usage
+    n_labels = len(job.prompt.labels) if job.prompt else 0
+    if completion.error is not None and not completion.text:
+        job.error = str(completion.error)
+        return Reading()
+    truncated = completion.error is not None
+    return read_answer(completion.text, n_labels=n_labels, k=k, truncated=truncated)
+
+
+def _second_request(job: _Job, k: int) -> Request:
+    """The first request, the reply it got, and what is wrong with that reply."""
+    request, reading, prompt = job.request, job.reading, job.prompt
+    if request is None or reading is None or prompt is None:
+        raise AssertionError("only jobs with a reading are asked again")
+    reply = Message("assistant", reading.shown)
+    complaint = Message("user", reask_message(reading, n_labels=len(prompt.labels), k=k))
+    return Request(
+        messages=(*request.messages, reply, complaint),
+        schema=request.schema,
+        max_tokens=request.max_tokens,
+        temperature=request.temperature,
+        seed=request.seed + 1,
+    )
