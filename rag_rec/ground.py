@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from rag_rec.text import one_line
 from rag_rec.types import (
     Candidate,
+    Evidence,
     Item,
     Origin,
     Outcome,
@@ -29,6 +30,8 @@ from rag_rec.types import (
 _MAX_REPLY_CHARS = 1_000_000
 _MAX_PROBLEMS = 8
 _SHOWN_CHARS = 400
+_MIN_WORDS = 4
+_WORD = re.compile(r"[^\W\d_]{2,}")
 
 
 def answer_schema(*, n_labels: int, k: int, reason_chars: int) -> dict[str, Any]:
@@ -184,7 +187,7 @@ def build_list(
     n_labels: int,
     k: int,
     item_of: Callable[[str], Item],
-    reason_of: Callable[[str], str],
+    reasons_of: Callable[[Sequence[str]], Mapping[str, Evidence]],
     usage: Usage,
     run_id: str,
     error: str | None = None,
@@ -198,7 +201,7 @@ def build_list(
         n_labels: Number of candidates that were shown to the model.
         k: Length of the list asked for.
         item_of: Catalog row of an item id.
-        reason_of: A sentence from the log for an item id; empty if there is none.
+        reasons_of: Sentences from the log, for the slots to which the model gave no reason.
         usage: Cost of the calls made for this list.
         run_id: Identity of the run.
         error: Why the model gave nothing or less, when known.
@@ -213,6 +216,9 @@ def build_list(
             break
         slots.setdefault(candidate.item_id, ("backfill", ""))
     by_id = {candidate.item_id: candidate for candidate in candidates}
+    n_reasons = _drop_poor_reasons(slots, item_of)
+    silent = [item_id for item_id, (_, reason) in slots.items() if not reason]
+    links = reasons_of(silent) if silent else {}
     items: list[Recommendation] = []
     for rank, (item_id, (origin, reason)) in enumerate(slots.items(), start=1):
         status: ReasonStatus = "unverified" if reason else "evidence"
@@ -221,7 +227,7 @@ def build_list(
                 rank=rank,
                 item=item_of(item_id),
                 score=by_id[item_id].score,
-                reason=reason or reason_of(item_id),
+                reason=reason or links[item_id].text,
                 reason_status=status,
                 origin=origin,
                 sources=by_id[item_id].sources,
@@ -235,11 +241,27 @@ def build_list(
         user_id=user_id,
         outcome=_outcome(reading, n_chosen=n_chosen, n_slots=len(slots)),
         items=tuple(items),
-        repairs=repairs.model_copy(update={"backfilled": n_filled}),
+        repairs=repairs.model_copy(update={"backfilled": n_filled, "poor_reason": n_reasons}),
         usage=usage,
         run_id=run_id,
         error=error,
     )
+
+
+def _drop_poor_reasons(
+    slots: dict[str, tuple[Origin, str]], item_of: Callable[[str], Item]
+) -> int:
+    """Empties reasons that say nothing: too few words, the bare title, or said before."""
+    said: set[str] = set()
+    n_dropped = 0
+    for item_id, (origin, reason) in slots.items():
+        folded = reason.casefold()
+        few_words = len(_WORD.findall(reason)) < _MIN_WORDS
+        if reason and (few_words or folded in said or folded in item_of(item_id).title.casefold()):
+            slots[item_id] = (origin, "")
+            n_dropped += 1
+        said.add(folded)
+    return n_dropped
 
 
 def _outcome(reading: Reading | None, *, n_chosen: int, n_slots: int) -> Outcome:

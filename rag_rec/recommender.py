@@ -21,7 +21,7 @@ from rag_rec.ground import (
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.llm import ChatModel, Completion, Message, OpenAIOptions, Request, RetryPolicy, open_model
 from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
-from rag_rec.retrieve import FusedRetriever, review_quotes, strongest_link
+from rag_rec.retrieve import FusedRetriever, review_quotes, strongest_links
 from rag_rec.types import Candidate, Constraints, RecommendationList, Usage, UserHistory
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class Recommender:
             n_labels=len(job.prompt.labels) if job.prompt else 0,
             k=k,
             item_of=self.index.item_by_id,
-            reason_of=lambda item_id: strongest_link(self.retriever, job.history, item_id).text,
+            reasons_of=lambda ids: strongest_links(self.retriever, job.history, ids),
             usage=job.usage,
             run_id=self.run_id,
             error=job.error,

@@ -7,6 +7,7 @@ length, times are integer unix seconds in UTC, prices are plain numbers in the s
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
@@ -114,8 +115,9 @@ class UserHistory(Model):
         return tuple(event.item_id for event in self.events)
 
 
-class Candidate(Model):
-    """An item that retrieval proposes for one user.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An item that retrieval proposes for one user; a plain class, for many are made a second.
 
     Attributes:
         item_id: The item.
@@ -123,9 +125,9 @@ class Candidate(Model):
         sources: For each source that proposed the item, the rank (from 1) it gave it.
     """
 
-    item_id: ItemId
+    item_id: str
     score: float
-    sources: Mapping[str, int] = {}
+    sources: Mapping[str, int]
 
 
 class Evidence(Model):
@@ -179,6 +181,8 @@ class Repairs(Model):
         invalid_entry: Entries of the wrong shape.
         unknown_label: Entries naming a candidate that was not shown.
         duplicate: Entries naming a candidate already listed.
+        poor_reason: Reasons of under four words, repeated or only the title; replaced by a
+            sentence from the log.
         backfilled: Slots filled from the retrieval order.
     """
 
@@ -188,6 +192,7 @@ class Repairs(Model):
     invalid_entry: int = 0
     unknown_label: int = 0
     duplicate: int = 0
+    poor_reason: int = 0
     backfilled: int = 0
 
 

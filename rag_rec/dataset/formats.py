@@ -193,7 +193,7 @@ def _amazon(sources: Sources, rejects: Rejects) -> Dataset:
             yield kept.with_columns(text=whole.otherwise(both)).select(*dtypes(REVIEWS), ROW)
 
     origins = {name: o for name, o in sources.origins().items() if name == "items"}
-    store = ReviewStore.write(words())
+    store = ReviewStore(words())
     return assemble(items, store.frames(), log, rejects, origins)
 
 

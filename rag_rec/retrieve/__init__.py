@@ -4,7 +4,7 @@ from rag_rec.retrieve.base import FitData, Retriever, Source
 from rag_rec.retrieve.fit import fit_sources
 from rag_rec.retrieve.fuse import FusedRetriever
 from rag_rec.retrieve.quotes import review_quotes
-from rag_rec.retrieve.why import strongest_link
+from rag_rec.retrieve.why import strongest_links
 
 __all__ = [
     "FitData",
@@ -13,5 +13,5 @@ __all__ = [
     "Source",
     "fit_sources",
     "review_quotes",
-    "strongest_link",
+    "strongest_links",
 ]

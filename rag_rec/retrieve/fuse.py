@@ -46,6 +46,9 @@ class FusedRetriever:
         place = np.empty(index.n_items, np.int64)
         place[self._by_popularity] = np.arange(index.n_items)
         self._popularity_rank = place + 1
+        # scratch space, all zeros and all -1 between users
+        self._total = np.zeros(index.n_items, np.float32)
+        self._place = np.full(index.n_items, -1, np.int64)
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
@@ -56,21 +59,22 @@ class FusedRetriever:
 
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
-        rows: list[int] = []
+        pointers = [0]
         columns: list[int] = []
-        values: list[float] = []
-        for row, history in enumerate(histories):
-            seen: set[int] = set()
+        ages: list[int] = []
+        find = self.index.find
+        for history in histories:
+            latest: dict[int, int] = {}
             for age, item_id in enumerate(reversed(history.item_ids)):
-                item_ix = self.index.find(item_id)
-                if item_ix is None or item_ix in seen:
-                    continue
-                seen.add(item_ix)
-                rows.append(row)
-                columns.append(item_ix)
-                values.append(float(np.exp(-age / self._decay)))
+                item_ix = find(item_id)
+                if item_ix is not None:
+                    latest.setdefault(item_ix, age)
+            columns += latest
+            ages += latest.values()
+            pointers.append(len(columns))
+        values = np.exp(-np.array(ages, np.float32) / np.float32(self._decay))
         shape = (len(histories), self.index.n_items)
-        return sparse.csr_array((np.array(values, np.float32), (rows, columns)), shape=shape)
+        return sparse.csr_array((values, columns, pointers), shape=shape)
 
     def _batch(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         weights = self.history_weights(histories)
@@ -101,24 +105,45 @@ class FusedRetriever:
 
     def _one(self, sources: dict[str, Scores], blocked: NDArray[np.bool_], k: int) -> list[Candidate]:
         allowed = {name: _without(scores, blocked) for name, scores in sources.items()}
-        items, values = _sum(list(allowed.values()))
-        best = _top(items, values, k)
-        chosen, scores = items[best], values[best]
+        chosen, scores = self._best(list(allowed.values()), k)
         if len(chosen) < k:
             spare = self._fill(chosen, blocked, k - len(chosen))
             chosen = np.concatenate([chosen, spare])
             scores = np.concatenate([scores, np.zeros(len(spare), np.float32)])
-        ranks = {name: _ranks(scores, chosen) for name, scores in allowed.items()}
+        origins: list[dict[str, int]] = [{} for _ in chosen]
+        self._place[chosen] = np.arange(len(chosen))
+        for name, part in allowed.items():
+            for place, rank in _ranks(part, self._place):
+                origins[place][name] = rank
+        self._place[chosen] = -1
         ids = self.index.item_ids
         return [
-            Candidate.model_construct(
-                item_id=ids[item_ix],
-                score=float(score),
-                sources={name: int(row[place]) for name, row in ranks.items() if row[place]}
-                or {"popular": int(self._popularity_rank[item_ix])},
-            )
-            for place, (item_ix, score) in enumerate(zip(chosen, scores, strict=True))
+            Candidate(ids[ix], score, origin or {"popular": int(self._popularity_rank[ix])})
+            for ix, score, origin in zip(chosen.tolist(), scores.tolist(), origins, strict=True)
         ]
+
+    def _best(
+        self, parts: list[Scores], k: int
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """The ``k`` items with the largest positive sums, largest first, ties by item."""
+        total = self._total
+        for part in parts:
+            total[part.items] += part.values
+        touched = np.concatenate([part.items for part in parts])
+        values = total[touched]
+        # an item is touched once by each source, so k distinct ones are among len(parts) * k
+        n = len(parts) * k
+        if len(values) > n:
+            near = np.argpartition(-values, n - 1)[:n]
+            cut = values[near].min()
+            items = np.unique(touched[values >= cut])
+        else:
+            items = np.unique(touched)
+        values = total[items]
+        total[touched] = 0
+        order = np.lexsort((items, -values))[:k]
+        order = order[values[order] > 0]
+        return items[order], values[order]
 
     def _fill(self, chosen: NDArray[np.int32], blocked: NDArray[np.bool_], n: int) -> NDArray[np.int32]:
         """The ``n`` most popular allowed items that are not chosen yet."""
@@ -150,34 +175,12 @@ def _without(scores: Scores, blocked: NDArray[np.bool_]) -> Scores:
     return Scores(scores.items[keep], scores.values[keep])
 
 
-def _sum(parts: list[Scores]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Distinct items of all parts in ascending order, and the sum of their scores."""
-    items, inverse = np.unique(np.concatenate([part.items for part in parts]), return_inverse=True)
-    values = np.bincount(inverse, np.concatenate([part.values for part in parts]), len(items))
-    return items, values.astype(np.float32)
-
-
-def _top(items: NDArray[np.int32], values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Places of the ``k`` largest positive values, largest first, ties by item."""
-    if len(values) > k:
-        cut = -np.partition(-values, k - 1)[k - 1]
-        places = np.flatnonzero(values >= cut)
-    else:
-        places = np.arange(len(values))
-    places = places[values[places] > 0]
-    return places[np.lexsort((items[places], -values[places]))][:k]
-
-
-def _ranks(scores: Scores, chosen: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Rank from 1 of each chosen item within one source, 0 where the source is silent."""
-    ranks = np.zeros(len(chosen), np.int64)
-    if not len(scores.items):
-        return ranks
-    order = np.argsort(scores.items)
-    items = scores.items[order]
-    place = np.minimum(np.searchsorted(items, chosen), len(items) - 1)
-    found = (items[place] == chosen) & (scores.values[order[place]] > 0)
-    descending = np.sort(scores.values)[::-1]
-    values = scores.values[order[place]]
-    ranks[found] = np.searchsorted(-descending, -values[found]) + 1
-    return ranks
+def _ranks(scores: Scores, place: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Place and rank from 1, within one source, of the items that ``place`` marks."""
+    where = place[scores.items]
+    hit = (where >= 0) & (scores.values > 0)
+    if not hit.any():
+        return []
+    ascending = np.sort(scores.values)
+    ranks = len(ascending) - np.searchsorted(ascending, scores.values[hit], side="right") + 1
+    return list(zip(where[hit].tolist(), ranks.tolist(), strict=True))

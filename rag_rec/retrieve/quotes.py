@@ -55,12 +55,20 @@ def _taste(index: ItemIndex, history: UserHistory, candidates: Sequence[Candidat
 def _nearest(
     index: ItemIndex, taste: Vectors, candidates: Sequence[Candidate], n: int
 ) -> dict[str, list[tuple[int, float]]]:
+    """Review rows and cosines of each candidate that has reviews, nearest first."""
+    groups = [
+        index.reviews_of(item_ix)
+        for candidate in candidates
+        if (item_ix := index.find(candidate.item_id)) is not None
+    ]
+    rows = np.concatenate([np.empty(0, np.int64), *groups])
+    if not len(rows):
+        return {}
+    cosines = index.review_vectors[rows] @ taste
+    owners = index.review_items[rows]
     found: dict[str, list[tuple[int, float]]] = {}
-    for candidate in candidates:
-        item_ix = index.find(candidate.item_id)
-        rows = index.reviews_of(item_ix) if item_ix is not None else np.empty(0, np.int64)
-        if len(rows):
-            cosines = index.review_vectors[rows] @ taste
-            best = np.argsort(-cosines, kind="stable")[:n]
-            found[candidate.item_id] = [(int(rows[i]), float(cosines[i])) for i in best]
+    for at in np.lexsort((rows, -cosines)):
+        best = found.setdefault(index.item_ids[owners[at]], [])
+        if len(best) < n:
+            best.append((int(rows[at]), float(cosines[at])))
     return found

@@ -1,11 +1,10 @@
-"""Why a candidate was retrieved, in a sentence built from the log: no model is involved."""
+"""Why candidates were retrieved, in sentences built from the log: no model is involved."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import sparse
 
 from rag_rec.retrieve.fuse import FusedRetriever
 from rag_rec.text import plain_text
@@ -19,28 +18,40 @@ _SENTENCES: Mapping[str, str] = {
 }
 
 
-def strongest_link(retriever: FusedRetriever, history: UserHistory, item_id: str) -> Evidence:
-    """The strongest single link from the history to a candidate; else its popularity."""
+def strongest_links(
+    retriever: FusedRetriever, history: UserHistory, item_ids: Sequence[str]
+) -> dict[str, Evidence]:
+    """The strongest single link from the history to each item; where there is none, its
+    closeness to the profile or its popularity."""
     index = retriever.index
-    target = index.find(item_id)
+    targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
     weights = retriever.history_weights([history])
-    best = (0.0, "", -1)
+    strength = np.zeros(len(targets), np.float32)
+    link: list[tuple[str, int] | None] = [None] * len(targets)
+    place = np.full(index.n_items, -1, np.int64)
+    place[targets] = np.arange(len(targets))
     for name, matrix in retriever.matrices.items():
-        for past, weight in zip(weights.indices, weights.data, strict=True):
-            strength = float(weight) * _entry(matrix, int(past), target or 0)
-            best = max(best, (strength, name, int(past)))
-    strength, name, past = best
-    if past >= 0:
-        title = plain_text(index.item(past).title) or index.item_ids[past]
-        text = _SENTENCES[name].format(title)
-    elif history.profile:
-        text = "Close to what was asked for."
-    else:
-        text = "Popular with other users."
-    return Evidence(item_id=item_id, kind="history", text=text, similarity=strength)
+        for past, weight in zip(weights.indices.tolist(), weights.data.tolist(), strict=True):
+            span = slice(matrix.indptr[past], matrix.indptr[past + 1])
+            where = place[matrix.indices[span]]
+            for at in np.flatnonzero(where >= 0):
+                value = weight * matrix.data[span][at]
+                if value > strength[where[at]]:
+                    strength[where[at]] = value
+                    link[where[at]] = (name, past)
+    fallback = "Close to what was asked for." if history.profile else "Popular with other users."
+    return {
+        item_id: Evidence(
+            item_id=item_id,
+            kind="history",
+            text=_sentence(retriever, found) if found else fallback,
+            similarity=float(value),
+        )
+        for item_id, found, value in zip(item_ids, link, strength, strict=True)
+    }
 
 
-def _entry(matrix: sparse.csr_array, row: int, column: int) -> float:
-    start, end = matrix.indptr[row], matrix.indptr[row + 1]
-    place = start + np.searchsorted(matrix.indices[start:end], column)
-    return float(matrix.data[place]) if place < end and matrix.indices[place] == column else 0.0
+def _sentence(retriever: FusedRetriever, link: tuple[str, int]) -> str:
+    name, past = link
+    item = retriever.index.item(past)
+    return _SENTENCES[name].format(plain_text(item.title) or item.item_id)

@@ -1,0 +1,41 @@
+# Everything runs in .venv, which is made when it is missing or out of date.
+VENV := .venv
+BIN := $(VENV)/bin
+export HF_HUB_DISABLE_TELEMETRY := 1
+export TOKENIZERS_PARALLELISM := false
+
+.PHONY: help demo test check format test-vllm sample bench clean
+
+help: ## Show this help.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.ready ## Recommend for three users of the bundled sample, with the embedded models.
+	@$(BIN)/rag-rec demo
+
+test: $(VENV)/.ready ## Run the tests.
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready ## Format, lint, types, import contracts.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.ready ## Format the code and mend what the linter can.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/.ready ## The measurements of the README: index building and request overhead.
+	@$(BIN)/python benchmarks/index_throughput.py
+	@$(BIN)/python benchmarks/index_memory.py
+	@$(BIN)/python benchmarks/request_overhead.py
+
+sample: $(VENV)/.ready ## Write the bundled sample again from its seed.
+	@$(BIN)/python -m scripts.make_sample
+
+clean: ## Remove the environments, caches and built indexes.
+	rm -rf .venv .venv-vllm .cache dist indexes/*/ .ruff_cache .hypothesis
+
+$(VENV)/.ready: pyproject.toml constraints.txt scripts/install.sh
+	@scripts/install.sh
+	@touch $@

@@ -1,0 +1,145 @@
+"""Contract suites: what every implementation of a protocol must do, whoever wrote it.
+
+Each raises AssertionError with a plain reason. They are for the library's own implementations
+and for yours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag_rec.errors import Truncated
+from rag_rec.ground import answer_schema, parse_json
+from rag_rec.index import Embedder, ItemIndex
+from rag_rec.llm import ChatModel, Message, Request
+from rag_rec.retrieve import Retriever
+from rag_rec.types import Candidate, Constraints, RecommendationList, UserHistory
+
+
+def check_chat_model(model: ChatModel) -> None:
+    """Order and length, the schema, the token bound, usage, the token counter."""
+    _require(isinstance(model, ChatModel), "it lacks a member of the ChatModel protocol")
+    _require(model.generate([]) == [], "an empty batch must give an empty list")
+    schemas = [answer_schema(n_labels=n, k=2, reason_chars=0) for n in (2, 3, 4)]
+    requests = [_request(f"Choose 2 of {n}.", schema) for n, schema in enumerate(schemas, 2)]
+    done: list[int] = []
+    completions = model.generate(requests, done.append)
+    _require(len(completions) == len(requests), "one completion a request")
+    _require(sum(done) == len(requests), "on_done must be told of every request")
+    for n_labels, completion in enumerate(completions, 2):
+        _require(completion.error is None, f"the request failed: {completion.error}")
+        _check_reply(completion.text, n_labels)
+        _require(completion.usage.calls == 1, "one call, no hidden retries")
+        _require(completion.usage.wall_s > 0, "the wall time must be filled")
+        _require(completion.usage.prompt_tokens > 0, "prompt tokens must be filled")
+        _require(completion.usage.completion_tokens > 0, "completion tokens must be filled")
+    short = model.generate([_request("Write a long story.", None, max_tokens=5)])[0]
+    _require(short.usage.completion_tokens <= 5 + 1, "max_tokens must bound the reply")  # noqa: PLR2004
+    if short.usage.completion_tokens >= 5:  # noqa: PLR2004
+        _require(isinstance(short.error, Truncated), "a cut reply must say so")
+    _check_counter(model, requests[0])
+    model.close()
+    model.close()
+
+
+def _check_reply(text: str, n_labels: int) -> None:
+    entries = parse_json(text)["items"]
+    labels = [entry["label"] for entry in entries]
+    _require(len(labels) == 2, f"the schema asks for 2 entries: {text[:80]}")  # noqa: PLR2004
+    _require(all(1 <= label <= n_labels for label in labels), f"labels out of range: {labels}")
+
+
+def _check_counter(model: ChatModel, request: Request) -> None:
+    counter = model.tokens
+    _require(counter.count([]) == [], "counting nothing gives nothing")
+    counts = counter.count(["", "tea", "tea and a teapot " * 20])
+    _require(counts[0] == 0 and counts[0] < counts[1] < counts[2], f"odd counts: {counts}")
+    messages = [message.content for message in request.messages]
+    bound = sum(counter.count(messages)) + counter.per_message * (len(messages) + 1)
+    seen = model.generate([request])[0].usage.prompt_tokens
+    if counter.exact:
+        _require(seen <= bound, f"the model read {seen} tokens, the counter allowed {bound}")
+
+
+def _request(text: str, schema: dict[str, object] | None, max_tokens: int = 64) -> Request:
+    system = Message("system", "You answer with JSON." if schema else "You write prose.")
+    return Request((system, Message("user", text)), schema, max_tokens=max_tokens)
+
+
+def check_embedder(embedder: Embedder) -> None:
+    """Unit float32 rows in order, independent of the batch, equal for equal texts."""
+    texts = ["a kettle", "", "zwölf Tassen Tee", "a kettle", "x" * 5_000, "naïve \U0001f375"]
+    vectors = embedder.embed(texts)
+    _require(vectors.dtype == np.float32, "vectors are float32")
+    _require(vectors.shape == (len(texts), embedder.dimension), f"shape {vectors.shape}")
+    _require(np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4), "rows have unit norm")
+    _require(np.allclose(vectors[0], vectors[3], atol=1e-5), "equal texts have equal vectors")
+    alone = embedder.embed(texts[2:3])[0]
+    _require(np.allclose(alone, vectors[2], atol=1e-3), "a vector depends on its text only")
+    _require(embedder.embed([]).shape == (0, embedder.dimension), "no texts, no rows")
+    _require(bool(embedder.digest and embedder.name), "it needs a name and a digest")
+
+
+def check_retriever(retriever: Retriever, index: ItemIndex, users: Sequence[UserHistory]) -> None:
+    """Nothing seen, excluded or unavailable; unique; best first; full while items last."""
+    for k in (1, 7, index.n_items + 5):
+        lists = retriever.retrieve(users, k)
+        _require(len(lists) == len(users), "one list a history")
+        for history, candidates in zip(users, lists, strict=True):
+            _check_candidates(candidates, index, history, k)
+    _require(retriever.retrieve([], 5) == [], "no histories, no lists")
+    first = retriever.retrieve(users[:1], 10)
+    together = retriever.retrieve(users, 10)
+    _require(first[0] == together[0], "a user's candidates do not depend on the batch")
+
+
+def _check_candidates(
+    candidates: Sequence[Candidate], index: ItemIndex, history: UserHistory, k: int
+) -> None:
+    allowed = eligible_items(index, history)
+    ids = [candidate.item_id for candidate in candidates]
+    _require(len(ids) == len(set(ids)), "an item is proposed twice")
+    _require(set(ids) <= allowed, f"not eligible: {sorted(set(ids) - allowed)[:3]}")
+    _require(len(ids) == min(k, len(allowed)), f"{len(ids)} of {min(k, len(allowed))} candidates")
+    scores = [candidate.score for candidate in candidates]
+    _require(scores == sorted(scores, reverse=True), "best first")
+    _require(all(candidate.sources for candidate in candidates), "a candidate without a source")
+
+
+def eligible_items(index: ItemIndex, history: UserHistory) -> set[str]:
+    """Item ids that may be listed for a user."""
+    constraints: Constraints = history.constraints
+    blocked = set(constraints.exclude)
+    if not constraints.allow_seen:
+        blocked |= set(history.item_ids)
+    if not constraints.allow_out_of_stock:
+        blocked |= set(index.items.filter(~index.items["in_stock"])["item_id"])
+    return set(index.item_ids) - blocked
+
+
+def check_list(
+    result: RecommendationList, index: ItemIndex, history: UserHistory, k: int
+) -> None:
+    """The invariants of a list: full, unique, eligible, ranked, explained, serialisable."""
+    allowed = eligible_items(index, history)
+    ids = [slot.item_id for slot in result.items]
+    _require(len(ids) == min(k, len(allowed)), f"{len(ids)} items of {min(k, len(allowed))}")
+    _require(len(ids) == len(set(ids)), "an item is listed twice")
+    _require(set(ids) <= allowed, f"not eligible: {sorted(set(ids) - allowed)[:3]}")
+    _require([slot.rank for slot in result.items] == [*range(1, len(ids) + 1)], "ranks 1, 2, ...")
+    _require(all(slot.reason for slot in result.items), "a slot without a reason")
+    filled = sum(slot.origin == "backfill" for slot in result.items)
+    if result.outcome == "ok":
+        _require(filled == 0, "ok, but with backfilled slots")
+    if result.outcome in {"partial", "failed"}:
+        _require(filled == result.repairs.backfilled > 0, "backfilled slots are counted")
+    document = json.loads(result.model_dump_json())
+    _require([item["item_id"] for item in document["items"]] == ids, "the JSON names the items")
+
+
+def _require(condition: bool, message: str) -> None:  # noqa: FBT001
+    if not condition:
+        raise AssertionError(message)

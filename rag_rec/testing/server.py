@@ -1,0 +1,184 @@
+"""`ChatServer`: a real HTTP server on the loopback interface that speaks the OpenAI chat API.
+
+It answers with the first labels the request's schema allows, after a delay, or with whatever a
+script says. ``python -m rag_rec.testing.server --delay 0.1`` runs it in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One HTTP response.
+
+    Attributes:
+        body: What is sent.
+        status: HTTP status.
+        headers: Further headers.
+        delay_s: Seconds before it is sent.
+        cut: Bytes of the body to send before the connection is dropped; None for all.
+        hang: Never answer.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    cut: int | None = None
+    hang: bool = False
+
+
+def completion(
+    text: str | None, *, finish: str = "stop", tokens: int = 20, **message: Any
+) -> bytes:
+    """The body of a chat completion with this text, finish reason and number of tokens."""
+    choice = {
+        "index": 0,
+        "finish_reason": finish,
+        "message": {"role": "assistant", "content": text, **message},
+    }
+    usage = {"prompt_tokens": 100, "completion_tokens": tokens, "total_tokens": 100 + tokens}
+    return json.dumps(
+        {"id": "x", "object": "chat.completion", "model": "scripted", "created": 0,
+         "choices": [choice], "usage": usage}
+    ).encode()  # fmt: skip
+
+
+def first_labels(request: Json) -> str:
+    """A valid reply: the first labels of the schema, with a reason each if it has reasons."""
+    schema = request["response_format"]["json_schema"]["schema"]["properties"]["items"]
+    entry = schema["items"]["properties"]
+    reason = {"reason": "Goes well with what you already have."} if "reason" in entry else {}
+    labels = entry["label"]["enum"][: schema["maxItems"]]
+    return json.dumps({"items": [{"label": label, **reason} for label in labels]})
+
+
+def answer_first_labels(request: Json) -> Answer:
+    """`first_labels` as a response; prose up to the token limit where there is no schema."""
+    if "response_format" in request:
+        return Answer(completion(first_labels(request)))
+    n = request.get("max_tokens", 16)
+    return Answer(completion("word " * n, finish="length", tokens=n))
+
+
+class ChatServer:
+    """Serves in a thread of its own; use it as a context manager.
+
+    Args:
+        answer: From the parsed request body to the response.
+        delay_s: Added to every response.
+
+    Attributes:
+        url: The base URL to give to a client, once it has started.
+        requests: Parsed bodies of all chat requests so far.
+    """
+
+    def __init__(
+        self, answer: Callable[[Json], Answer] = answer_first_labels, *, delay_s: float = 0.0
+    ) -> None:
+        self._answer = answer
+        self._delay_s = delay_s
+        self.url = ""
+        self.requests: list[Json] = []
+        self._ready = threading.Event()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        server = self._loop.run_until_complete(
+            asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
+        )
+        port = server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/v1"
+        self._ready.set()
+        self._loop.run_forever()
+        server.close()
+        pending = asyncio.all_tasks(self._loop)
+        for task in pending:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        self._loop.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while await self._exchange(reader, writer):
+                pass
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """One request and its response; False when the connection is to be closed."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        line, *headers = head.split("\r\n")
+        fields = dict(h.lower().split(": ", 1) for h in headers if ": " in h)
+        body = await reader.readexactly(int(fields.get("content-length", 0)))
+        answer = self._respond(line, body)
+        if answer.hang:
+            await asyncio.sleep(3600)
+        if answer.delay_s or self._delay_s:
+            await asyncio.sleep(answer.delay_s + self._delay_s)
+        writer.write(_head(answer) + answer.body[: answer.cut])
+        await writer.drain()
+        return answer.cut is None
+
+    def _respond(self, line: str, body: bytes) -> Answer:
+        if "/chat/completions" not in line:
+            models = {"data": [{"id": "scripted", "max_model_len": 16_384}], "object": "list"}
+            return Answer(json.dumps(models).encode())
+        request = json.loads(body)
+        self.requests.append(request)
+        return self._answer(request)
+
+
+def _head(answer: Answer) -> bytes:
+    lines = [
+        f"HTTP/1.1 {answer.status} X",
+        "content-type: application/json",
+        f"content-length: {len(answer.body)}",
+        *(f"{name}: {value}" for name, value in answer.headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def main() -> None:
+    """Serves until standard input closes; prints the base URL first."""
+    parser = argparse.ArgumentParser(description="A loopback chat server for tests.")
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
+    with ChatServer(delay_s=parser.parse_args().delay) as server:
+        print(server.url, flush=True)  # noqa: T201 - the caller reads it
+        try:
+            input()
+        except EOFError:
+            return
+
+
+if __name__ == "__main__":
+    main()
