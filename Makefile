@@ -30,6 +30,11 @@ bench: $(VENV)/.ready ## The measurements of the README: index building and requ
 	@$(BIN)/python benchmarks/index_memory.py
 	@$(BIN)/python benchmarks/request_overhead.py
 
+test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM2 (minutes).
+	@scripts/vllm_env.sh
+	@.venv-vllm/bin/python scripts/smollm2_to_hf.py
+	@.venv-vllm/bin/python -W ignore -m pytest tests/vllm -rs
+
 sample: $(VENV)/.ready ## Write the bundled sample again from its seed.
 	@$(BIN)/python -m scripts.make_sample
 

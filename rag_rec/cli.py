@@ -304,3 +304,7 @@ def _show_document(document: dict[str, Any], *, as_json: bool) -> None:
             shown = json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else str(value)
         table.add_row(name, escape(shown))
     _out.print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rag_rec.errors import ConfigError, Refused, Truncated
 from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
-from rag_rec.llm.openai import OpenAIOptions, model_error, portable
+from rag_rec.llm.openai import OpenAIOptions, encodable, model_error, portable
 from rag_rec.llm.pool import map_requests
 from rag_rec.llm.retry import complete
 from rag_rec.types import Usage
@@ -83,8 +83,8 @@ class LangChainChatModel:
         return Completion(_text(message), usage, error)
 
     def _invoke(self, request: Request) -> AIMessage:
-        messages = [(m.role, m.content) for m in request.messages]
-        bound: Any = self._model
+        messages = [(m.role, encodable(m.content)) for m in request.messages]
+        bound: Any = self._bounded(request.max_tokens)
         if request.schema is not None:
             schema = {"title": "answer", "description": "The answer.", **portable(request.schema)}
             try:
@@ -93,6 +93,12 @@ class LangChainChatModel:
                 return bound.invoke(messages)
             return bound.invoke(messages)["raw"]
         return bound.invoke(messages)
+
+    def _bounded(self, max_tokens: int) -> BaseChatModel:
+        """The model with a bound on its reply, where it has such a field."""
+        if "max_tokens" not in type(self._model).model_fields:
+            return self._model
+        return self._model.model_copy(update={"max_tokens": max_tokens})
 
 
 def _init(model: str, options: OpenAIOptions) -> BaseChatModel:

@@ -142,7 +142,7 @@ class OpenAIChatModel:
         limit = "max_completion_tokens" if self._hosted else "max_tokens"
         body: dict[str, Any] = {
             "model": self._model,
-            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            "messages": [{"role": m.role, "content": encodable(m.content)} for m in request.messages],
             limit: request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -154,6 +154,11 @@ class OpenAIChatModel:
             }
         body |= self._options.parameters
         return {name: value for name, value in body.items() if value is not None}
+
+
+def encodable(text: str) -> str:
+    """The text with unpaired surrogates, which UTF-8 cannot carry, replaced by ``?``."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def portable(schema: dict[str, Any]) -> dict[str, Any]:

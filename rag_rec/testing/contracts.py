@@ -40,6 +40,8 @@ def check_chat_model(model: ChatModel) -> None:
     _require(short.usage.completion_tokens <= 5 + 1, "max_tokens must bound the reply")  # noqa: PLR2004
     if short.usage.completion_tokens >= 5:  # noqa: PLR2004
         _require(isinstance(short.error, Truncated), "a cut reply must say so")
+    odd = model.generate([_request("a lone \ud800 surrogate and a \x00", schemas[0])])
+    _require(len(odd) == 1, "text that cannot be encoded must not raise")
     _check_counter(model, requests[0])
     model.close()
     model.close()

@@ -68,7 +68,7 @@ def answer_first_labels(request: Json) -> Answer:
     """`first_labels` as a response; prose up to the token limit where there is no schema."""
     if "response_format" in request:
         return Answer(completion(first_labels(request)))
-    n = request.get("max_tokens", 16)
+    n = request.get("max_tokens") or request.get("max_completion_tokens", 16)
     return Answer(completion("word " * n, finish="length", tokens=n))
 
 
