@@ -47,13 +47,37 @@ Formats = StrEnum("Formats", ["auto", "amazon", "movielens", "recbole", "sequenc
 OnErrors = StrEnum("OnErrors", ["stop", "skip"])
 
 IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
-Llm = Annotated[str | None, typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n"))]
-Prompt = Annotated[str | None, typer.Option("--prompt", metavar="NAME", help="Prompt variant: " + ", ".join(variant_names()) + ", or a .toml file.")]
-Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="Settings as TOML; options win over it.")]
-K = Annotated[int | None, typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise).")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")]
-Profile = Annotated[str | None, typer.Option("--profile", metavar="TEXT", help='Plain words: "likes slow science fiction".')]
-Histories = Annotated[str | None, typer.Option("--history", metavar="IDS", help="Item ids, oldest first, separated by commas.")]
+Llm = Annotated[
+    str | None,
+    typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n")),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="NAME",
+        help="Prompt variant: " + ", ".join(variant_names()) + ", or a .toml file.",
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Settings as TOML; options win over it."),
+]
+K = Annotated[
+    int | None,
+    typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise)."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")
+]
+Profile = Annotated[
+    str | None,
+    typer.Option("--profile", metavar="TEXT", help='Plain words: "likes slow science fiction".'),
+]
+Histories = Annotated[
+    str | None,
+    typer.Option("--history", metavar="IDS", help="Item ids, oldest first, separated by commas."),
+]
 
 
 @app.callback()
@@ -71,7 +95,9 @@ def options(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Where the demo's index is kept.")] = Path("indexes/demo"),
+    out: Annotated[Path, typer.Option(help="Where the demo's index is kept.")] = Path(
+        "indexes/demo"
+    ),
     llm: Annotated[str, typer.Option(help="Model spec, as in recommend.")] = "local",
     k: Annotated[int, typer.Option(min=1)] = 5,
 ) -> None:
@@ -98,22 +124,44 @@ def demo(
 
 @app.command()
 def index(
-    folder: Annotated[Path | None, typer.Argument(metavar="[FOLDER]", help="For formats that are a folder.")] = None,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")] = Path("indexes/shop"),
-    items: Annotated[Path | None, typer.Option(metavar="FILE", help="Catalog: CSV, JSON lines or Parquet.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[FOLDER]", help="For formats that are a folder.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")
+    ] = Path("indexes/shop"),
+    items: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Catalog: CSV, JSON lines or Parquet.")
+    ] = None,
     reviews: Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")] = None,
-    interactions: Annotated[Path | None, typer.Option(metavar="FILE", help="Interaction log.")] = None,
+    interactions: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Interaction log.")
+    ] = None,
     format: Annotated[Formats, typer.Option(help="auto knows usual column names.")] = Formats.auto,  # noqa: A002
-    columns: Annotated[list[str] | None, typer.Option(metavar="TABLE.OURS=THEIRS", help="Name a column, such as items.title=product_name; repeatable.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TABLE.OURS=THEIRS",
+            help="Name a column, such as items.title=product_name; repeatable.",
+        ),
+    ] = None,
     sample: Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")] = False,
-    embedder: Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")] = DEFAULT_EMBEDDER,
-    on_error: Annotated[OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")] = OnErrors.stop,
-    rejects: Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")] = Path("rejected.csv"),
+    embedder: Annotated[
+        str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")
+    ] = DEFAULT_EMBEDDER,
+    on_error: Annotated[
+        OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")
+    ] = OnErrors.stop,
+    rejects: Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")] = Path(
+        "rejected.csv"
+    ),
     rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Build an index, or update it: only texts that changed are embedded again."""
     if sample:
+        if folder or items or reviews or interactions or columns:
+            raise typer.BadParameter("--sample stands alone: give either it or files of your own")
         data = load_sample()
     else:
         data = Dataset.load(
@@ -138,13 +186,17 @@ def index(
 @app.command()
 def recommend(
     index: IndexDir,
-    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="A user of the log.")] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ID", help="A user of the log.")
+    ] = None,
     history: Histories = None,
     profile: Profile = None,
     k: K = None,
     llm: Llm = None,
     prompt: Prompt = None,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -166,9 +218,17 @@ def recommend(
 @app.command()
 def show(
     index: IndexDir,
-    item: Annotated[str | None, typer.Option("--item", metavar="ID", help="An item, its reviews and neighbours.")] = None,
-    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="A user's history.")] = None,
-    prompt_for: Annotated[str | None, typer.Option("--prompt-for", metavar="USER", help="Exactly what the model is sent.")] = None,
+    item: Annotated[
+        str | None,
+        typer.Option("--item", metavar="ID", help="An item, its reviews and neighbours."),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="ID", help="A user's history.")
+    ] = None,
+    prompt_for: Annotated[
+        str | None,
+        typer.Option("--prompt-for", metavar="USER", help="Exactly what the model is sent."),
+    ] = None,
     k: K = None,
     llm: Llm = None,
     prompt: Prompt = None,
@@ -263,7 +323,12 @@ def _show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) 
     prompt = recommender.prompt_for(user, k)
     if as_json:
         messages = [{"role": role, "content": text} for role, text in prompt.messages]
-        document = {"messages": messages, "labels": prompt.labels, "tokens": prompt.tokens, "exact": prompt.exact}
+        document = {
+            "messages": messages,
+            "labels": prompt.labels,
+            "tokens": prompt.tokens,
+            "exact": prompt.exact,
+        }
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
         return
     for role, text in prompt.messages:
@@ -298,10 +363,19 @@ def _show_document(document: dict[str, Any], *, as_json: bool) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in document.items():
         if isinstance(value, list):
-            lines = [v if isinstance(v, str) else "  ".join(f"{v[key]}" for key in v if v[key] is not None) for v in value]
+            lines = [
+                v
+                if isinstance(v, str)
+                else "  ".join(f"{v[key]}" for key in v if v[key] is not None)
+                for v in value
+            ]
             shown = "\n".join(f"- {line}" for line in lines)
         else:
-            shown = json.dumps(value, ensure_ascii=False, indent=2) if isinstance(value, dict) else str(value)
+            shown = (
+                json.dumps(value, ensure_ascii=False, indent=2)
+                if isinstance(value, dict)
+                else str(value)
+            )
         table.add_row(name, escape(shown))
     _out.print(table)
 

@@ -33,9 +33,9 @@ class RequestSettings(_Table):
         attempts: Requests sent at most for one completion.
     """
 
-    concurrency: int = Field(16, ge=1)
-    timeout_s: float = Field(60.0, gt=0)
-    attempts: int = Field(3, ge=1)
+    concurrency: int = Field(default=16, ge=1)
+    timeout_s: float = Field(default=60.0, gt=0)
+    attempts: int = Field(default=3, ge=1)
 
 
 class Settings(_Table):
@@ -57,15 +57,15 @@ class Settings(_Table):
 
     llm: str = "none"
     prompt: str = "reviews"
-    k: int = Field(10, ge=1)
-    temperature: float = Field(0.0, ge=0)
+    k: int = Field(default=10, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
     seed: int = 0
     reask: bool = True
-    history_decay: float = Field(2.0, gt=0)
-    context_tokens: int = Field(0, ge=0)
+    history_decay: float = Field(default=2.0, gt=0)
+    context_tokens: int = Field(default=0, ge=0)
     tokenizer: str = ""
     parameters: dict[str, Any] = {}
-    request: RequestSettings = RequestSettings()  # pyright: ignore[reportCallIssue]
+    request: RequestSettings = RequestSettings()
 
     @classmethod
     def load(cls, path: str | Path | None, **overrides: Any) -> Settings:

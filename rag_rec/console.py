@@ -49,13 +49,17 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
     if result.error:
         caption += f"\n{result.error}"
     title = f"{name}\nlately: {'; '.join(past)}" if past else name
-    table = Table(title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left")
+    table = Table(
+        title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left"
+    )
     table.add_column("#", justify="right")
     table.add_column("item", ratio=3)
     table.add_column("why", ratio=4)
     table.add_column("chosen by")
     for slot in result.items:
-        why = escape(slot.reason) + (" [dim](from the log)[/]" if slot.reason_status == "evidence" else "")
+        why = escape(slot.reason) + (
+            " [dim](from the log)[/]" if slot.reason_status == "evidence" else ""
+        )
         title = f"{escape(slot.item.title or slot.item_id)}\n[dim]{escape(slot.item_id)}[/]"
         table.add_row(str(slot.rank), title, why, slot.origin)
     return table

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 from rag_rec.text import one_line
@@ -84,7 +84,7 @@ class Reading:
     """
 
     entries: tuple[Entry, ...] = ()
-    repairs: Repairs = Repairs()
+    repairs: Repairs = field(default_factory=Repairs)
     problems: tuple[str, ...] = ()
     shown: str = ""
 
@@ -184,7 +184,6 @@ def build_list(
     *,
     user_id: str | None,
     candidates: Sequence[Candidate],
-    n_labels: int,
     k: int,
     item_of: Callable[[str], Item],
     reasons_of: Callable[[Sequence[str]], Mapping[str, Evidence]],
@@ -197,8 +196,7 @@ def build_list(
     Args:
         reading: What was read from the model, or None if none was asked.
         user_id: The user, when known.
-        candidates: Eligible candidates, best first; the first ``n_labels`` carried labels 1...
-        n_labels: Number of candidates that were shown to the model.
+        candidates: Eligible candidates, best first; those shown carried the labels 1, 2, ...
         k: Length of the list asked for.
         item_of: Catalog row of an item id.
         reasons_of: Sentences from the log, for the slots to which the model gave no reason.
@@ -248,9 +246,7 @@ def build_list(
     )
 
 
-def _drop_poor_reasons(
-    slots: dict[str, tuple[Origin, str]], item_of: Callable[[str], Item]
-) -> int:
+def _drop_poor_reasons(slots: dict[str, tuple[Origin, str]], item_of: Callable[[str], Item]) -> int:
     """Empties reasons that say nothing: too few words, the bare title, or said before."""
     said: set[str] = set()
     n_dropped = 0

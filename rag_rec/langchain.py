@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, override
+from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
@@ -11,6 +11,7 @@ from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import BaseTool, StructuredTool
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import override
 
 from rag_rec.recommender import Recommender, User
 from rag_rec.types import RecommendationList, UserHistory
@@ -75,10 +76,13 @@ class RecommenderRunnable(Runnable[RunnableInput, RecommendationList]):
         users = [self._user(value) for value in inputs]
         lengths = {k for _, k in users}
         if len(lengths) > 1:
+            configs = config if config is None or isinstance(config, dict) else list(config)
             return super().batch(
-                list(inputs), config, return_exceptions=return_exceptions, **kwargs
+                list(inputs), configs, return_exceptions=return_exceptions, **kwargs
             )
-        return self.recommender.recommend_many([u for u, _ in users], lengths.pop() if users else None)
+        return self.recommender.recommend_many(
+            [u for u, _ in users], lengths.pop() if users else None
+        )
 
     def _one(self, value: RunnableInput) -> RecommendationList:
         user, k = self._user(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,15 @@ from rag_rec.ground import (
     reask_message,
 )
 from rag_rec.index import Embedder, ItemIndex
-from rag_rec.llm import ChatModel, Completion, Message, OpenAIOptions, Request, RetryPolicy, open_model
+from rag_rec.llm import (
+    ChatModel,
+    Completion,
+    Message,
+    OpenAIOptions,
+    Request,
+    RetryPolicy,
+    open_model,
+)
 from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
 from rag_rec.retrieve import FusedRetriever, review_quotes, strongest_links
 from rag_rec.types import Candidate, Constraints, RecommendationList, Usage, UserHistory
@@ -47,7 +55,7 @@ class _Job:
     prompt: RenderedPrompt | None = None
     request: Request | None = None
     reading: Reading | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     error: str | None = None
 
 
@@ -223,14 +231,15 @@ class Recommender:
             second = [_second_request(job, k) for job in again]
             for job, completion in zip(again, self.model.generate(second), strict=True):
                 first = job.reading
-                job.reading = merge_readings(first, _read(job, completion, k), k=k) if first else None
+                job.reading = (
+                    merge_readings(first, _read(job, completion, k), k=k) if first else None
+                )
 
     def _ground(self, job: _Job, k: int) -> RecommendationList:
         return build_list(
             job.reading,
             user_id=job.history.user_id,
             candidates=job.candidates,
-            n_labels=len(job.prompt.labels) if job.prompt else 0,
             k=k,
             item_of=self.index.item_by_id,
             reasons_of=lambda ids: strongest_links(self.retriever, job.history, ids),
@@ -271,19 +280,19 @@ class Recommender:
 
     def as_runnable(self) -> Runnable[Any, RecommendationList]:
         """This recommender as a LangChain runnable; see `rag_rec.langchain`."""
-        from rag_rec.langchain import RecommenderRunnable  # noqa: PLC0415 - optional
+        from rag_rec.langchain import RecommenderRunnable  # optional
 
         return RecommenderRunnable(self)
 
     def as_retriever(self, k: int | None = None) -> BaseRetriever:
         """Candidates as LangChain documents; see `rag_rec.langchain`."""
-        from rag_rec.langchain import CandidateRetriever  # noqa: PLC0415 - optional
+        from rag_rec.langchain import CandidateRetriever  # optional
 
         return CandidateRetriever(recommender=self, k=k or self.settings.k)
 
     def as_tool(self) -> BaseTool:
         """This recommender as a LangChain tool; see `rag_rec.langchain`."""
-        from rag_rec.langchain import recommend_tool  # noqa: PLC0415 - optional
+        from rag_rec.langchain import recommend_tool  # optional
 
         return recommend_tool(self)
 

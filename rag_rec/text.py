@@ -14,9 +14,9 @@ _TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,500}>")
 
 
 def one_line(text: str) -> str:
-    """One line without control, invisible formatting or unpaired surrogate characters.
+    r"""One line without control, invisible formatting or unpaired surrogate characters.
 
-    >>> one_line("a\\x00b\\n  c\\u202e")
+    >>> one_line("a\x00b\n  c\u202e")
     'a b c'
     """
     return " ".join(_HIDDEN.sub(" ", text).split())

@@ -20,7 +20,9 @@ RAG_REC = [sys.executable, "-m", "rag_rec.cli"]
 def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     command = [*RAG_REC, *map(str, arguments)]
     environment = os.environ | {"COLUMNS": "120", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=280, check=False
+    )
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -32,12 +34,27 @@ def test_help_teaches(command: tuple[str, ...]) -> None:
 
 
 def test_json_is_one_document_that_keeps_the_published_schema(real_index_folder: Path) -> None:
-    done = run("recommend", "--index", real_index_folder, "--user", "user-042", "--k", 4, "--llm", "none", "--json")
+    done = run(
+        "recommend",
+        "--index",
+        real_index_folder,
+        "--user",
+        "user-042",
+        "--k",
+        4,
+        "--llm",
+        "none",
+        "--json",
+    )
     document = json.loads(done.stdout)
     assert list(document) == ["user_id", "outcome", "items", "repairs", "usage", "run_id", "error"]
-    assert {"rank", "item_id", "title", "score", "reason", "origin", "sources"} <= set(document["items"][0])
+    assert {"rank", "item_id", "title", "score", "reason", "origin", "sources"} <= set(
+        document["items"][0]
+    )
     assert len(document["items"]) == 4
-    schema = json.loads((Path(__file__).parents[1] / "docs" / "recommendation-list.schema.json").read_text())
+    schema = json.loads(
+        (Path(__file__).parents[1] / "docs" / "recommendation-list.schema.json").read_text()
+    )
     jsonschema.validate(document, schema)
     assert schema == RecommendationList.model_json_schema(mode="serialization")
     assert "no model asked" in done.stderr
@@ -50,7 +67,18 @@ def test_a_table_for_people(real_index_folder: Path) -> None:
 
 def test_recommend_through_a_server(real_index_folder: Path, server: ChatServer) -> None:
     llm = f"openai:scripted@{server.url}"
-    done = run("recommend", "--index", real_index_folder, "--history", "tea-009, kit-001", "--llm", llm, "--k", 3, "--json")
+    done = run(
+        "recommend",
+        "--index",
+        real_index_folder,
+        "--history",
+        "tea-009, kit-001",
+        "--llm",
+        llm,
+        "--k",
+        3,
+        "--json",
+    )
     document = json.loads(done.stdout)
     assert document["outcome"] == "ok"
     assert document["usage"]["calls"] == len(server.requests) == 1
@@ -85,7 +113,17 @@ def test_index_from_files_and_update(tmp_path: Path) -> None:
     items.write_text("code,title\na,green tea\nb,cup\n")
     log = tmp_path / "log.csv"
     log.write_text("user_id,item_id\nu,a\n")
-    command = ("index", "--items", items, "--interactions", log, "--out", tmp_path / "shop", "--columns", "items.item_id=code")
+    command = (
+        "index",
+        "--items",
+        items,
+        "--interactions",
+        log,
+        "--out",
+        tmp_path / "shop",
+        "--columns",
+        "items.item_id=code",
+    )
     done = run(*command, "--json")
     assert json.loads(done.stdout)["n_items"] == 2
     assert "2 texts embedded" in done.stderr
@@ -98,17 +136,34 @@ def test_index_from_files_and_update(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("recommend", "--index", "nowhere", "--user", "u"), 1, "error: no index at nowhere; build one with"),
+        (
+            ("recommend", "--index", "nowhere", "--user", "u"),
+            1,
+            "error: no index at nowhere; build one with",
+        ),
         (("recommend", "--user", "u"), 2, "Missing option"),
         (("recommend", "--index", "x", "--k", "0"), 2, "0 is not in the range"),
-        (("index", "--items", "nowhere.csv", "--out", "x"), 1, "error: nowhere.csv: there is no such file"),
+        (
+            ("index", "--items", "nowhere.csv", "--out", "x"),
+            1,
+            "error: nowhere.csv: there is no such file",
+        ),
         (("index", "--out", "x"), 1, "error: nothing to read"),
-        (("index", "--sample", "--columns", "title=x"), 1, ""),
+        (("index", "--sample", "--items", "x.csv"), 2, "--sample stands alone"),
+        (
+            ("index", "--items", "x.csv", "--columns", "title=x"),
+            1,
+            "error: --columns title=x: write it as",
+        ),
         (("nonsense",), 2, "No such command"),
     ],
 )
 def test_errors_are_one_clear_line(
-    arguments: tuple[str, ...], code: int, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
@@ -124,7 +179,11 @@ def test_more_errors_on_a_built_index(real_index_folder: Path) -> None:
         (("--user", "nobody"), 1, "no user 'nobody'"),
         ((), 2, "say for whom"),
         (("--user", "user-042", "--llm", "gpt"), 1, "unknown model 'gpt'"),
-        (("--user", "user-042", "--llm", "local", "--prompt", "nope"), 1, "no prompt variant 'nope'"),
+        (
+            ("--user", "user-042", "--llm", "local", "--prompt", "nope"),
+            1,
+            "no prompt variant 'nope'",
+        ),
     ]:
         assert message in run(*base, *arguments, code=code).stderr
 

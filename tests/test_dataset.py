@@ -22,7 +22,9 @@ def write(path: Path, text: str | bytes) -> Path:
     return path
 
 
-def load_items(tmp_path: Path, text: str | bytes, name: str = "items.csv", **options: object) -> Dataset:
+def load_items(
+    tmp_path: Path, text: str | bytes, name: str = "items.csv", **options: object
+) -> Dataset:
     options = {"rejects_file": tmp_path / "rejected.csv", **options}
     return Dataset.load(items=write(tmp_path / name, text), **options)  # type: ignore[arg-type]
 
@@ -42,8 +44,21 @@ def test_csv_jsonl_and_parquet_give_the_same_catalog(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
         archive.write(tmp_path / "items.jsonl", "items.jsonl")
     write(tmp_path / "items.json", json.dumps(rows))
-    write(tmp_path / "keyed.json", json.dumps({row["item_id"]: {k: v for k, v in row.items() if k != "item_id"} for row in rows}))
-    names = ["items.csv", "items.jsonl", "items.parquet", "packed.csv.gz", "packed.zip", "items.json", "keyed.json"]
+    write(
+        tmp_path / "keyed.json",
+        json.dumps(
+            {row["item_id"]: {k: v for k, v in row.items() if k != "item_id"} for row in rows}
+        ),
+    )
+    names = [
+        "items.csv",
+        "items.jsonl",
+        "items.parquet",
+        "packed.csv.gz",
+        "packed.zip",
+        "items.json",
+        "keyed.json",
+    ]
     catalogs = [Dataset.load(items=tmp_path / name).items for name in names]
     for catalog in catalogs:
         assert catalog.rows() == catalogs[0].rows()
@@ -77,7 +92,14 @@ def test_a_bad_row_names_file_line_and_field(
 
 @pytest.mark.parametrize(
     "line",
-    ['{"item_id": "b"', "[1]", '{"item_id": NaN}x', '{"item_id": "\\ud800"}', '{"item_id": ""}', "null"],
+    [
+        '{"item_id": "b"',
+        "[1]",
+        '{"item_id": NaN}x',
+        '{"item_id": "\\ud800"}',
+        '{"item_id": ""}',
+        "null",
+    ],
 )
 def test_a_bad_json_line_is_named(tmp_path: Path, line: str) -> None:
     text = '{"item_id": "a"}\n\n' + line + '\n{"item_id": "c"}\n'
@@ -91,7 +113,9 @@ def test_a_bad_json_line_is_named(tmp_path: Path, line: str) -> None:
 
 def test_skipped_rows_are_in_the_side_file_with_their_reason(tmp_path: Path) -> None:
     items = write(tmp_path / "items.csv", "item_id,price\na,1\nb,cheap\nc,2\na,3\n")
-    log = write(tmp_path / "log.csv", "user,item,time\nu,a,2024-01-02\nu,zz,3\nu,c,tomorrow\n,a,5\n")
+    log = write(
+        tmp_path / "log.csv", "user,item,time\nu,a,2024-01-02\nu,zz,3\nu,c,tomorrow\n,a,5\n"
+    )
     side = tmp_path / "rejected.csv"
     data = Dataset.load(items=items, interactions=log, on_error="skip", rejects_file=side)
     rows = list(csv.DictReader(io.StringIO(side.read_text(encoding="utf-8"))))
@@ -133,7 +157,9 @@ def test_times_in_any_usual_form_become_seconds(tmp_path: Path) -> None:
 
 
 def test_ties_and_missing_times_keep_the_order_of_the_file(tmp_path: Path) -> None:
-    log = write(tmp_path / "log.csv", "user_id,item_id\n" + "".join(f"u,{i}\n" for i in (9, 3, 7, 3)))
+    log = write(
+        tmp_path / "log.csv", "user_id,item_id\n" + "".join(f"u,{i}\n" for i in (9, 3, 7, 3))
+    )
     assert Dataset.load(interactions=log).interactions["item_id"].to_list() == ["9", "3", "7", "3"]
 
 
@@ -188,14 +214,21 @@ def test_amazon_2023_keys(tmp_path: Path) -> None:
         '{"rating": 4.0, "title": "Fine", "text": "", "asin": "A9", "parent_asin": "P1", "user_id": "u", "timestamp": 1588615855070}\n',
     )
     data = Dataset.load(items=items, reviews=reviews, format="amazon")
-    assert data.items.select("item_id", "brand", "description", "price").rows() == [("P1", "Anna", "Two\nlines", None)]
+    assert data.items.select("item_id", "brand", "description", "price").rows() == [
+        ("P1", "Anna", "Two\nlines", None)
+    ]
     assert data.interactions.rows() == [("u", "P1", 1588615855, 4.0)]
     assert any("1 values of price" in line for line in data.notices)
 
 
 def test_recbole_and_sequences(tmp_path: Path) -> None:
-    write(tmp_path / "shop.item", "item_id:token\ttitle:token_seq\n0\tKettle, \"big\"\n1\tCup\n2\tPot\n")
-    write(tmp_path / "shop.inter", "user_id:token\titem_id_list:token_seq\titem_id:token\nu\t0\t1\nu\t0 1\t2\n")
+    write(
+        tmp_path / "shop.item", 'item_id:token\ttitle:token_seq\n0\tKettle, "big"\n1\tCup\n2\tPot\n'
+    )
+    write(
+        tmp_path / "shop.inter",
+        "user_id:token\titem_id_list:token_seq\titem_id:token\nu\t0\t1\nu\t0 1\t2\n",
+    )
     data = Dataset.load(tmp_path, format="recbole")
     assert data.items["title"][0] == 'Kettle, "big"'
     assert data.interactions["item_id"].to_list() == ["0", "1", "2"]
@@ -203,7 +236,12 @@ def test_recbole_and_sequences(tmp_path: Path) -> None:
     lines = write(tmp_path / "seq.txt", "u 0 2 1\n\nv 2\n")
     items = write(tmp_path / "items.jsonl", "\n".join('{"id": %d}' % n for n in range(3)))
     data = Dataset.load(items=items, interactions=lines, format="sequences")
-    assert data.interactions.select("user_id", "item_id").rows() == [("u", "0"), ("u", "2"), ("u", "1"), ("v", "2")]
+    assert data.interactions.select("user_id", "item_id").rows() == [
+        ("u", "0"),
+        ("u", "2"),
+        ("u", "1"),
+        ("v", "2"),
+    ]
     with pytest.raises(DataError, match="a user and at least one item") as caught:
         Dataset.load(interactions=write(lines, "u 0\nv\n"), format="sequences")
     assert caught.value.row == 2
@@ -243,7 +281,9 @@ def test_json_torture_suite_never_crashes(data_folder: Path, tmp_path: Path) -> 
 def test_naughty_strings_survive_as_titles_and_ids(data_folder: Path, tmp_path: Path) -> None:
     strings = json.loads((data_folder / "hard_inputs" / "naughty_strings.json").read_text())
     rows = [{"item_id": f"i{n}", "title": text} for n, text in enumerate(strings)]
-    path = write(tmp_path / "n.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows))
+    path = write(
+        tmp_path / "n.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    )
     assert Dataset.load(items=path).items["title"].to_list() == strings
     ids = list(dict.fromkeys(text.strip() for text in strings if text.strip()))
     path = write(tmp_path / "ids.jsonl", "\n".join(json.dumps({"item_id": text}) for text in ids))
@@ -269,7 +309,9 @@ def test_real_data_sets_load_as_found(
     data_folder: Path, tmp_path: Path, options: dict[str, str], shape: tuple[int, ...]
 ) -> None:
     places = {"folder", "items", "reviews", "interactions"}
-    paths = {name: data_folder / value if name in places else value for name, value in options.items()}
+    paths = {
+        name: data_folder / value if name in places else value for name, value in options.items()
+    }
     data = Dataset.load(**paths, rejects_file=tmp_path / "r.csv")  # type: ignore[arg-type]
     found = (data.items.height, data.n_users, data.interactions.height, data.reviews.count)
     assert found == shape

@@ -71,7 +71,11 @@ def test_complete_entries_of_a_torn_reply_are_saved_as_repaired() -> None:
 
 def test_a_fenced_reply_is_saved_as_repaired() -> None:
     reading = read_answer(f"Sure!\n```json\n{reply(1, 2, 3)}\n```", n_labels=5, k=3)
-    assert [(entry.label, entry.repaired) for entry in reading.entries] == [(1, True), (2, True), (3, True)]
+    assert [(entry.label, entry.repaired) for entry in reading.entries] == [
+        (1, True),
+        (2, True),
+        (3, True),
+    ]
 
 
 def test_reasons_are_cleaned_to_one_line() -> None:
@@ -122,7 +126,9 @@ def hostile_replies(folder: Path | None) -> list[str]:
     whole = reply(3, 1, 2, 5, 4)
     replies += [whole[: rng.randrange(len(whole))] for _ in range(50)]
     replies += [rng.randbytes(rng.randrange(200)).decode("latin-1") for _ in range(200)]
-    replies += [reply(*(rng.randrange(-3, 30) for _ in range(rng.randrange(9)))) for _ in range(100)]
+    replies += [
+        reply(*(rng.randrange(-3, 30) for _ in range(rng.randrange(9)))) for _ in range(100)
+    ]
     if folder is not None:
         files = sorted((folder / "hard_inputs" / "json").iterdir())
         replies += [file.read_bytes().decode("latin-1") for file in files]
@@ -138,7 +144,9 @@ def test_a_thousand_hostile_replies_give_a_thousand_valid_lists(
     histories = (users * 3)[:1_000]
     assert len(replies) > 600
     model = ScriptedModel(*replies)
-    recommender = Recommender.open(hash_index.folder.parent.parent, model, prompt=prompt, embedder=HashEmbedder())
+    recommender = Recommender.open(
+        hash_index.folder.parent.parent, model, prompt=prompt, embedder=HashEmbedder()
+    )
     lists = recommender.recommend_many(histories, 5)
     assert len(lists) == 1_000
     for history, result in zip(histories, lists, strict=True):
@@ -147,11 +155,15 @@ def test_a_thousand_hostile_replies_give_a_thousand_valid_lists(
 
 
 @given(st.data())
-def test_invariants_hold_for_any_reply_and_constraints(hash_index: ItemIndex, data: st.DataObject) -> None:
+def test_invariants_hold_for_any_reply_and_constraints(
+    hash_index: ItemIndex, data: st.DataObject
+) -> None:
     ids = hash_index.item_ids
     excluded = data.draw(st.frozensets(st.sampled_from(ids), max_size=300))
     constraints = Constraints(
-        exclude=excluded, allow_seen=data.draw(st.booleans()), allow_out_of_stock=data.draw(st.booleans())
+        exclude=excluded,
+        allow_seen=data.draw(st.booleans()),
+        allow_out_of_stock=data.draw(st.booleans()),
     )
     past = data.draw(st.lists(st.sampled_from(ids), max_size=8))
     history = UserHistory.of(*past).model_copy(update={"constraints": constraints})
@@ -166,7 +178,13 @@ def _recommender(index: ItemIndex, model: ScriptedModel) -> Recommender:
 
 
 def test_a_poor_reason_is_replaced_by_one_from_the_log(hash_index: ItemIndex) -> None:
-    said = ["1", "Goes with the pot you bought", "Goes with the pot you bought", "", "It keeps tea warm for hours"]
+    said = [
+        "1",
+        "Goes with the pot you bought",
+        "Goes with the pot you bought",
+        "",
+        "It keeps tea warm for hours",
+    ]
     entries = [{"label": n, "reason": text} for n, text in enumerate(said, 1)]
     recommender = Recommender(hash_index, ScriptedModel(json.dumps({"items": entries})))
     result = recommender.recommend(sorted(hash_index.user_ids)[3], 5)
@@ -175,7 +193,9 @@ def test_a_poor_reason_is_replaced_by_one_from_the_log(hash_index: ItemIndex) ->
     assert result.repairs.poor_reason == 2
 
 
-def test_when_nothing_is_eligible_the_list_is_empty_and_nobody_is_asked(hash_index: ItemIndex) -> None:
+def test_when_nothing_is_eligible_the_list_is_empty_and_nobody_is_asked(
+    hash_index: ItemIndex,
+) -> None:
     model = ScriptedModel(reply(1))
     recommender = Recommender(hash_index, model)
     everything = Constraints(exclude=frozenset(hash_index.item_ids))

@@ -83,7 +83,9 @@ def test_update_embeds_only_what_changed(tmp_path: Path) -> None:
     build_index(small(tmp_path, {"a": "kettle", "b": "cup"}), folder, embedder=embedder)
     first = ItemIndex.open(folder, embedder)
     embedder.n_embedded = 0
-    _, n = build_index(small(tmp_path, {"a": "kettle", "b": "mug", "c": "pot"}), folder, embedder=embedder)
+    _, n = build_index(
+        small(tmp_path, {"a": "kettle", "b": "mug", "c": "pot"}), folder, embedder=embedder
+    )
     assert n == embedder.n_embedded == 2
     second = ItemIndex.open(folder, embedder)
     fresh = HashEmbedder().embed(item_texts(second.items))
@@ -155,7 +157,9 @@ def _build_and_die(folder: Path, data_folder: Path) -> None:
 def test_kill_9_while_building_leaves_the_old_version(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     build_index(small(tmp_path, {"a": "kettle"}), folder, embedder=HashEmbedder())
-    process = multiprocessing.get_context("spawn").Process(target=_build_and_die, args=(folder, tmp_path))
+    process = multiprocessing.get_context("spawn").Process(
+        target=_build_and_die, args=(folder, tmp_path)
+    )
     process.start()
     process.join(60)
     assert process.exitcode == -9

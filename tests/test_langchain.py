@@ -34,20 +34,29 @@ def test_a_chain_around_the_runnable(recommender: Recommender, hash_index: ItemI
     assert asyncio.run(chain.abatch(users)) == expected
 
 
-def test_streaming_gives_the_one_whole_list(recommender: Recommender, hash_index: ItemIndex) -> None:
+def test_streaming_gives_the_one_whole_list(
+    recommender: Recommender, hash_index: ItemIndex
+) -> None:
     async def collect() -> list:
-        return [part async for part in recommender.as_runnable().astream({"item_ids": ["tea-009"], "k": 2})]
+        return [
+            part
+            async for part in recommender.as_runnable().astream({"item_ids": ["tea-009"], "k": 2})
+        ]
 
     parts = asyncio.run(collect())
     assert len(parts) == 1
     check_list(parts[0], hash_index, UserHistory.of("tea-009"), 2)
 
 
-def test_a_batch_is_one_call_of_the_pipeline(recommender: Recommender, hash_index: ItemIndex) -> None:
+def test_a_batch_is_one_call_of_the_pipeline(
+    recommender: Recommender, hash_index: ItemIndex
+) -> None:
     users = sorted(hash_index.user_ids)[:5]
     results = recommender.as_runnable().batch([{"user_id": user, "k": 2} for user in users])
     assert [result.user_id for result in results] == users
-    mixed = recommender.as_runnable().batch([{"user_id": users[0], "k": 1}, {"user_id": users[1], "k": 2}])
+    mixed = recommender.as_runnable().batch(
+        [{"user_id": users[0], "k": 1}, {"user_id": users[1], "k": 2}]
+    )
     assert [len(result.items) for result in mixed] == [1, 2]
     assert recommender.as_runnable().batch([]) == []
 
@@ -55,7 +64,9 @@ def test_a_batch_is_one_call_of_the_pipeline(recommender: Recommender, hash_inde
 def test_documents_of_the_retriever_feed_a_chain(recommender: Recommender) -> None:
     retriever = recommender.as_retriever(k=3)
     chain = {"context": retriever, "question": RunnablePassthrough()} | RunnableLambda(
-        lambda given: f"{given['question']}: " + "; ".join(d.metadata["title"] for d in given["context"])
+        lambda given: (
+            f"{given['question']}: " + "; ".join(d.metadata["title"] for d in given["context"])
+        )
     )
     text = chain.invoke("user-042")
     assert text.startswith("user-042: ")
@@ -71,5 +82,10 @@ def test_the_tool_answers_with_the_json_document(recommender: Recommender) -> No
     assert set(tool.args) == {"user_id", "item_ids", "profile", "k"}
     document = json.loads(tool.invoke({"profile": "green tea", "k": 2}))
     assert len(document["items"]) == 2
-    call = {"name": "recommend", "args": {"user_id": "user-042", "k": 1}, "id": "1", "type": "tool_call"}
+    call = {
+        "name": "recommend",
+        "args": {"user_id": "user-042", "k": 1},
+        "id": "1",
+        "type": "tool_call",
+    }
     assert json.loads(tool.invoke(call).content)["user_id"] == "user-042"

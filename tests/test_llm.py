@@ -70,7 +70,9 @@ def test_the_embedded_model_keeps_the_contract() -> None:
 def test_the_embedded_model_is_held_to_the_schema(local: LocalChatModel) -> None:
     schema = answer_schema(n_labels=12, k=4, reason_chars=30)
     for seed in range(4):
-        asked = Request((Message("user", "Write white space. Loop."),), schema, 400, temperature=1.5, seed=seed)
+        asked = Request(
+            (Message("user", "Write white space. Loop."),), schema, 400, temperature=1.5, seed=seed
+        )
         reply = local.generate([asked])[0]
         entries = parse_json(reply.text)["items"]
         assert reply.error is None
@@ -127,7 +129,9 @@ def error_body(code: str) -> bytes:
         (Answer(completion('{"items": [{"la', finish="length")), Truncated, 1),
     ],
 )
-def test_every_failure_is_a_completion(answer: Answer, kind: type[ModelError], n_requests: int) -> None:
+def test_every_failure_is_a_completion(
+    answer: Answer, kind: type[ModelError], n_requests: int
+) -> None:
     reply, sent = ask(answer)
     assert type(reply.error) is kind
     assert sent == n_requests == reply.usage.calls

@@ -28,7 +28,11 @@ def test_the_public_names() -> None:
 
 def test_the_error_tree_in_the_docstring_is_the_real_one() -> None:
     drawn = set(re.findall(r"\b[A-Z][A-Za-z]+(?:Error|Locked|Found|Index|Variable|Small|Limited|Exhausted|Timeout|Refused|Truncated)\b|\bRefused\b|\bTruncated\b", errors.__doc__ or ""))  # fmt: skip
-    real = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    real = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
     assert real <= drawn
 
 
@@ -37,7 +41,10 @@ def test_the_wheel_holds_the_prompts_and_the_sample(tmp_path: Path) -> None:
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=120)
     names = set(zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist())
     prompts = {f"rag_rec/prompts/{path.name}" for path in (ROOT / "prompts").glob("*.toml")}
-    sample = {f"rag_rec/dataset/sample/{name}" for name in ("items.jsonl", "reviews.jsonl", "interactions.csv", "planted.json")}
+    sample = {
+        f"rag_rec/dataset/sample/{name}"
+        for name in ("items.jsonl", "reviews.jsonl", "interactions.csv", "planted.json")
+    }
     assert len(prompts) >= 5
     assert prompts | sample | {"rag_rec/cli.py"} <= names
     assert not any(name.startswith(("tests", "scripts", "indexes")) for name in names)
@@ -46,5 +53,7 @@ def test_the_wheel_holds_the_prompts_and_the_sample(tmp_path: Path) -> None:
 def test_importing_the_package_is_light() -> None:
     heavy = ["torch", "sentence_transformers", "llama_cpp", "langchain", "langchain_core", "vllm"]
     code = f"import sys, rag_rec; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100
+    )
     assert done.stdout.strip() == "[]"

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_rec import BudgetTooSmall, Candidate, Evidence, Interaction, Item, MissingVariable, PromptError, UserHistory
+from rag_rec import (
+    BudgetTooSmall,
+    Candidate,
+    Evidence,
+    Interaction,
+    Item,
+    MissingVariable,
+    PromptError,
+    UserHistory,
+)
 from rag_rec.llm import ByteEstimate
 from rag_rec.prompt import PromptRenderer, RenderedPrompt, Variant, load_variant, variant_names
 from rag_rec.prompt.template import Template
@@ -95,13 +104,15 @@ def test_the_budget_is_never_exceeded(data: st.DataObject) -> None:
     words = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
     n = data.draw(st.integers(1, 15))
     items = {
-        str(i): Item(item_id=str(i), title=data.draw(words), description=data.draw(words)) for i in range(n)
+        str(i): Item(item_id=str(i), title=data.draw(words), description=data.draw(words))
+        for i in range(n)
     }
     past = data.draw(st.lists(st.sampled_from(sorted(items)), max_size=12))
     history = UserHistory.of(*past).model_copy(update={"profile": data.draw(words)})
     candidates = [Candidate(i, 1.0, {"content": 1}) for i in items]
     evidence = {
-        i: [Evidence(item_id=i, kind="review", text=data.draw(words), similarity=0.1)] for i in items
+        i: [Evidence(item_id=i, kind="review", text=data.draw(words), similarity=0.1)]
+        for i in items
     }
     variant = load_variant(data.draw(st.sampled_from(variant_names())))
     counter = data.draw(st.sampled_from([Words(), ByteEstimate()]))

@@ -21,7 +21,9 @@ from rag_rec.testing import Answer, ChatServer, HashEmbedder, ScriptedModel, che
 
 
 def answer(*labels: int) -> str:
-    return json.dumps({"items": [{"label": n, "reason": f"number {n} suits your long evenings"} for n in labels]})
+    return json.dumps(
+        {"items": [{"label": n, "reason": f"number {n} suits your long evenings"} for n in labels]}
+    )
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def test_the_models_order_is_the_lists_order(hash_index: ItemIndex, user: UserHi
     check_list(result, hash_index, user, 3)
 
 
-def test_a_short_answer_is_asked_again_once_with_the_error(hash_index: ItemIndex, user: UserHistory) -> None:
+def test_a_short_answer_is_asked_again_once_with_the_error(
+    hash_index: ItemIndex, user: UserHistory
+) -> None:
     model = ScriptedModel(answer(1, 1), answer(1, 5))
     result = Recommender(hash_index, model).recommend(user, 3)
     assert [slot.origin for slot in result.items] == ["llm", "repaired", "backfill"]
@@ -77,7 +81,9 @@ def test_one_users_failure_costs_only_its_own_list(hash_index_folder: Path) -> N
         return Answer(b"{}", 400) if n % 3 == 0 else Answer(completion(answer(1, 2)))
 
     with ChatServer(respond) as server:
-        opened = Recommender.open(hash_index_folder, f"openai:x@{server.url}", embedder=HashEmbedder())
+        opened = Recommender.open(
+            hash_index_folder, f"openai:x@{server.url}", embedder=HashEmbedder()
+        )
         with opened as recommender:
             users = sorted(recommender.index.user_ids)[:30]
             results = recommender.recommend_many(users, 2)
@@ -131,7 +137,12 @@ def test_run_id_follows_what_changes_the_output(hash_index: ItemIndex) -> None:
 
     changed = [
         base.model_copy(update=update)
-        for update in ({"prompt": "plain"}, {"seed": 1}, {"temperature": 0.5}, {"history_decay": 3.0})
+        for update in (
+            {"prompt": "plain"},
+            {"seed": 1},
+            {"temperature": 0.5},
+            {"history_decay": 3.0},
+        )
     ]
     assert len({run_id(base), *map(run_id, changed)}) == 5
     slow = Settings.model_validate({"request": {"concurrency": 3, "timeout_s": 9, "attempts": 7}})
@@ -153,7 +164,11 @@ def test_settings_come_from_a_file_and_unknown_ones_are_refused(tmp_path: Path) 
     path.write_text('llm = "none"\nk = 3\n[request]\nconcurrency = 64\n')
     settings = Settings.load(path, prompt="plain", k=None)
     assert (settings.k, settings.prompt, settings.request.concurrency) == (3, "plain", 64)
-    for text, match in [("speed = 1", "speed: extra inputs"), ("k = 0", "k: input should"), ("k =", "is not TOML")]:
+    for text, match in [
+        ("speed = 1", "speed: extra inputs"),
+        ("k = 0", "k: input should"),
+        ("k =", "is not TOML"),
+    ]:
         path.write_text(text)
         with pytest.raises(ConfigError, match=match):
             Settings.load(path)
@@ -168,4 +183,6 @@ def test_the_embedded_model_on_the_real_index(real_index_folder: Path) -> None:
         check_list(result, recommender.index, history, 3)
         assert result.outcome in {"ok", "partial"}
         assert result.usage.completion_tokens > 0
-        assert recommender.recommend(history, 3).items == result.items, "temperature 0 repeats itself"
+        assert recommender.recommend(history, 3).items == result.items, (
+            "temperature 0 repeats itself"
+        )

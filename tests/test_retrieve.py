@@ -32,7 +32,9 @@ def users_of(index: ItemIndex) -> list[UserHistory]:
     return [
         *some,
         *(history.model_copy(update={"constraints": excluded}) for history in some[:10]),
-        some[0].model_copy(update={"constraints": Constraints(allow_seen=True, allow_out_of_stock=True)}),
+        some[0].model_copy(
+            update={"constraints": Constraints(allow_seen=True, allow_out_of_stock=True)}
+        ),
         UserHistory(),
         UserHistory(profile="slow science fiction"),
         UserHistory.of("tea-001", "tea-001"),
@@ -122,7 +124,9 @@ def test_quotes_are_reviews_of_that_item(retriever: FusedRetriever) -> None:
             texts = index.review_texts(list(index.reviews_of(index.find(item_id) or 0)))
             assert [e.text for e in found] == [t for t in (e.text for e in found) if t in texts]
             assert 1 <= len(found) <= 2
-            assert [e.similarity for e in found] == sorted((e.similarity for e in found), reverse=True)
+            assert [e.similarity for e in found] == sorted(
+                (e.similarity for e in found), reverse=True
+            )
     assert review_quotes(index, histories, candidates, 0) == [{}] * len(histories)
 
 
@@ -159,4 +163,8 @@ def test_an_index_without_a_log_or_reviews_still_retrieves(tmp_path: Path) -> No
     items.write_text("item_id,title\na,green tea\nb,black tea\nc,walking boots\n")
     build_index(Dataset.load(items=items), tmp_path / "index", embedder=HashEmbedder())
     index = ItemIndex.open(tmp_path / "index", HashEmbedder())
-    check_retriever(FusedRetriever(index), index, [UserHistory(), UserHistory.of("a"), UserHistory(profile="boots")])
+    check_retriever(
+        FusedRetriever(index),
+        index,
+        [UserHistory(), UserHistory.of("a"), UserHistory(profile="boots")],
+    )

@@ -100,7 +100,7 @@ class Dataset:
         Raises:
             DataError: On missing files or columns, or a bad row when ``on_error`` is ``stop``.
         """
-        from rag_rec.dataset.formats import Sources, read_format  # noqa: PLC0415 - builds on this file
+        from rag_rec.dataset.formats import Sources, read_format  # it builds on this file
 
         rejects = Rejects(on_error, Path(rejects_file))
         paths = {"folder": folder, "items": items, "reviews": reviews, "interactions": interactions}

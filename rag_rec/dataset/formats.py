@@ -76,9 +76,7 @@ def _auto(sources: Sources, rejects: Rejects) -> Dataset:
     )
 
 
-def _items(
-    sources: Sources, columns: Sequence[Column], rejects: Rejects
-) -> pl.DataFrame | None:
+def _items(sources: Sources, columns: Sequence[Column], rejects: Rejects) -> pl.DataFrame | None:
     if sources.items is None:
         return None
     mapping = sources.columns.get("items", {})
@@ -136,7 +134,8 @@ def _unrolled(rows: pl.DataFrame, rejects: Rejects, path: Path) -> pl.DataFrame:
     )
     if longest.height < rows.height:
         rejects.notice(
-            f"{path.name}: {rows.height} rows of {longest.height} users; each user's longest is used"
+            f"{path.name}: {rows.height} rows of {longest.height} users; "
+            "each user's longest is used"
         )
     return _as_log(longest.select("user_id", "item_id", ROW).explode("item_id"))
 
@@ -218,8 +217,10 @@ def _repeats_dropped(items: pl.DataFrame, rejects: Rejects, path: Path | None) -
 
 
 def _movielens(sources: Sources, rejects: Rejects) -> Dataset:
-    """``movies``, ``ratings`` and ``tags`` (as reviews) of a folder; ``extracts.jsonl``
-    (``movieId``, ``extract``), when there is one, gives the descriptions."""
+    """``movies``, ``ratings`` and ``tags`` (as reviews) of a folder.
+
+    ``extracts.jsonl`` (``movieId``, ``extract``), when there is one, gives the descriptions.
+    """
     folder = _folder(sources, "movielens")
     movies = _file(folder, "movies")
     ratings = _file(folder, "ratings")
@@ -287,12 +288,12 @@ def _sequence_log(path: Path, rejects: Rejects) -> Iterator[pl.DataFrame]:
     for lines, numbers in _text_lines(path):
         parts = lines.str.strip_chars().str.extract_all(r"\S+")
         frame = pl.DataFrame({"line": numbers, "parts": parts, "text": lines})
-        bad = frame.filter(pl.col("parts").list.len() < 2)  # noqa: PLR2004
+        bad = frame.filter(pl.col("parts").list.len() < 2)
         rejects.add(
             BadRow(path, line, "(line)", "a user and at least one item", text)
             for line, text in bad.select("line", "text").iter_rows()
         )
-        good = frame.filter(pl.col("parts").list.len() >= 2)  # noqa: PLR2004
+        good = frame.filter(pl.col("parts").list.len() >= 2)
         yield _as_log(
             good.select(
                 user_id=pl.col("parts").list.first(),

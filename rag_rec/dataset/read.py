@@ -9,7 +9,15 @@ from pathlib import Path
 import polars as pl
 
 from rag_rec.dataset.rejects import BadRow, Rejects
-from rag_rec.dataset.schema import EXPECTED, ROW, Column, dtypes, match_columns, normalise, read_value
+from rag_rec.dataset.schema import (
+    EXPECTED,
+    ROW,
+    Column,
+    dtypes,
+    match_columns,
+    normalise,
+    read_value,
+)
 from rag_rec.dataset.tables import Chunk, read_chunks
 from rag_rec.errors import DataError
 
@@ -35,10 +43,15 @@ def read_table(
     missing = set(mapping) - {column.name for column in columns}
     if missing:
         names = ", ".join(column.name for column in columns)
-        raise DataError(f"no such column to map: {', '.join(missing)}; there are {names}", path=path)
+        raise DataError(
+            f"no such column to map: {', '.join(missing)}; there are {names}", path=path
+        )
     names = {normalise(column.name) for column in columns}.union(*(c.aliases for c in columns))
     sources = set(mapping.values())
-    wanted = lambda key: key in sources or normalise(key) in names  # noqa: E731
+
+    def wanted(key: str) -> bool:
+        return key in sources or normalise(key) in names
+
     start = 0
     for chunk in read_chunks(path, rejects=rejects, wanted=wanted):
         yield validate(_renamed(chunk, columns, mapping), chunk, columns, rejects, start=start)
@@ -56,9 +69,7 @@ def find_lines(path: Path, rows: Sequence[int]) -> list[int]:
     return [found.get(row, 0) for row in rows]
 
 
-def _renamed(
-    chunk: Chunk, columns: Sequence[Column], mapping: Mapping[str, str]
-) -> pl.DataFrame:
+def _renamed(chunk: Chunk, columns: Sequence[Column], mapping: Mapping[str, str]) -> pl.DataFrame:
     header = chunk.frame.columns
     for name, source in mapping.items():
         if source not in header:

@@ -26,7 +26,9 @@ class BadRow:
     def error(self) -> DataError:
         """The same as an exception, with the way out."""
         found = self.found if len(self.found) <= 60 else self.found[:57] + "..."
-        message = f"expected {self.expected}, found {found!r} (--on-error=skip sets such rows aside)"
+        message = (
+            f"expected {self.expected}, found {found!r} (--on-error=skip sets such rows aside)"
+        )
         return DataError(message, path=self.path, row=self.row, field=self.field)
 
 

@@ -1,5 +1,6 @@
-"""The three tables: their columns, the names under which files carry them, and how a text
-becomes a value. Everything here works on whole columns; no Python code runs once a row.
+"""The three tables: their columns, the names files give them, how a text becomes a value.
+
+Everything here works on whole columns; no Python code runs once a row.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import re
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ def _ending(path: Path) -> str:
 
 
 @contextmanager
-def plain_file(path: Path) -> Iterator[Path]:
+def plain_file(path: Path) -> Generator[Path]:
     """The file itself, or an unpacked copy in a temporary folder that is removed at the end."""
     if not path.is_file():
         raise DataError("there is no such file", path=path)
@@ -157,9 +157,7 @@ def _csv_lines(plain: Path, separator: str, quote: str | None, start: int) -> Li
     def lines(rows: Sequence[int]) -> list[int]:
         wanted = {row + start + 1 for row in rows}
         found = {
-            n: line
-            for n, (line, _) in enumerate(_records(plain, separator, quote))
-            if n in wanted
+            n: line for n, (line, _) in enumerate(_records(plain, separator, quote)) if n in wanted
         }
         return [found[row + start + 1] for row in rows]
 

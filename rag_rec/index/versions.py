@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,12 +36,14 @@ def current_version(folder: Path) -> Path:
     try:
         name = (folder / _POINTER).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise IndexNotFound(f"no index at {folder}; build one with: rag-rec index --out {folder} ...") from error
+        raise IndexNotFound(
+            f"no index at {folder}; build one with: rag-rec index --out {folder} ..."
+        ) from error
     return folder / "versions" / name
 
 
 @contextmanager
-def new_version(folder: Path) -> Iterator[Path]:
+def new_version(folder: Path) -> Generator[Path]:
     """A fresh version folder that becomes the current one when the block ends without error.
 
     Raises:
@@ -52,7 +54,9 @@ def new_version(folder: Path) -> Iterator[Path]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise IndexLocked(f"{folder} is being written by another process; try again later") from error
+        raise IndexLocked(
+            f"{folder} is being written by another process; try again later"
+        ) from error
     try:
         version = folder / "versions" / f"{_last_number(folder) + 1:06d}"
         _remove_unused(folder)

@@ -107,7 +107,11 @@ class _Writer:
         self._steps: dict[str, int] = {}
 
     def vectors(
-        self, name: str, texts: Sequence[str], hashes: NDArray[np.uint64], step: Callable[[int], None]
+        self,
+        name: str,
+        texts: Sequence[str],
+        hashes: NDArray[np.uint64],
+        step: Callable[[int], None],
     ) -> Vectors:
         """Vectors of texts, taken over from the earlier version where the text is the same."""
         known = self.known.get(name)
@@ -119,7 +123,7 @@ class _Writer:
         result[rows >= 0] = known.vectors[rows[rows >= 0]]
         fresh = np.flatnonzero(rows < 0)
         if len(fresh):
-            result[fresh] = self.embedder.embed([texts[i] for i in fresh])
+            result[fresh] = self.embedder.embed([texts[i] for i in fresh.tolist()])
         self.n_embedded += len(fresh)
         step(len(texts))
         return result

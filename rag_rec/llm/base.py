@@ -70,8 +70,10 @@ class TokenCounter(Protocol):
         per_message: Upper bound of tokens the chat format adds to each message.
     """
 
-    exact: bool
-    per_message: int
+    @property
+    def exact(self) -> bool: ...  # noqa: D102
+    @property
+    def per_message(self) -> int: ...  # noqa: D102
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text."""
@@ -88,9 +90,12 @@ class ChatModel(Protocol):
         tokens: The model's token counter.
     """
 
-    name: str
-    context_tokens: int
-    tokens: TokenCounter
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def context_tokens(self) -> int: ...  # noqa: D102
+    @property
+    def tokens(self) -> TokenCounter: ...  # noqa: D102
 
     def generate(
         self, requests: Sequence[Request], on_done: OnDone | None = None
@@ -122,7 +127,7 @@ class ByteEstimate:
         """
         counts: list[int] = []
         for text in texts:
-            n_bytes = len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-            n_ascii = n_bytes if text.isascii() else sum(char < "\x80" for char in text)
+            n_ascii = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
+            n_bytes = n_ascii if text.isascii() else len(text.encode("utf-8", "replace"))
             counts.append((n_ascii + 2) // 3 + n_bytes - n_ascii)
         return counts

@@ -16,14 +16,14 @@ _UNBOUNDED = 2_000
 
 
 def grammar(schema: dict[str, Any]) -> str:
-    """The grammar of a schema of closed objects, arrays, strings and enumerations.
+    r"""The grammar of a schema of closed objects, arrays, strings and enumerations.
 
     Raises:
         ConfigError: On a schema it does not know how to write.
 
     >>> print(grammar({"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 2}))
     root ::= "[" (("1" | "2")) ("," (("1" | "2"))){0,1} "]"
-    char ::= [^"\\\\\\x00-\\x1f\\x7f] | "\\\\" ["\\\\/bfnrt]
+    char ::= [^"\\\x00-\x1f\x7f] | "\\" ["\\/bfnrt]
     """
     return f"root ::= {_rule(schema)}\n{_CHAR}"
 

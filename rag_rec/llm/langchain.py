@@ -103,7 +103,7 @@ class LangChainChatModel:
 
 def _init(model: str, options: OpenAIOptions) -> BaseChatModel:
     try:
-        from langchain.chat_models import init_chat_model  # noqa: PLC0415 - optional
+        from langchain.chat_models import init_chat_model  # optional
 
         return init_chat_model(
             model,
@@ -118,7 +118,9 @@ def _init(model: str, options: OpenAIOptions) -> BaseChatModel:
             "install rag-rec[langchain] and the provider's own"
         ) from error
     except ValueError as error:
-        raise ConfigError(f"llm 'langchain:{model}': {' '.join(str(error).split())[:160]}") from error
+        raise ConfigError(
+            f"llm 'langchain:{model}': {' '.join(str(error).split())[:160]}"
+        ) from error
 
 
 def _text(message: AIMessage) -> str:

@@ -37,7 +37,9 @@ class LlamaTokens:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text."""
         return [
-            len(self._llama.tokenize(text.encode("utf-8"), add_bos=False, special=True)) if text else 0
+            len(self._llama.tokenize(text.encode("utf-8"), add_bos=False, special=True))
+            if text
+            else 0
             for text in texts
         ]
 
@@ -67,7 +69,7 @@ class LocalChatModel:
         # threads that spin while they wait make a busy machine a hundred times slower
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
-            import llama_cpp  # noqa: PLC0415 - optional and slow
+            import llama_cpp  # optional and slow
         except ImportError as error:
             raise ConfigError(f"llm 'local' needs llama-cpp-python; {_INSTALL}") from error
         self.name = f"local:{path}" if path else "local"
@@ -163,7 +165,12 @@ def packaged_model() -> Path:
 def main() -> None:
     """Says whether the embedded model runs here: one grammar-bound reply to stdout."""
     model = LocalChatModel()
-    schema: dict[str, Any] = {"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 1}
+    schema: dict[str, Any] = {
+        "type": "array",
+        "items": {"enum": [1, 2]},
+        "minItems": 1,
+        "maxItems": 1,
+    }
     request = Request((Message("user", "1 or 2?"),), schema, max_tokens=8)
     sys.stdout.write(model.generate([request])[0].text + "\n")
     model.close()

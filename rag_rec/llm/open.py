@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rag_rec.errors import ConfigError
@@ -36,7 +37,7 @@ def open_model(
         case "none", "":
             return None
         case "local", _:
-            from rag_rec.llm.local import LocalChatModel  # noqa: PLC0415 - optional
+            from rag_rec.llm.local import LocalChatModel  # optional
 
             context = options.context_tokens if options else 0
             return LocalChatModel(rest or None, **({"context_tokens": context} if context else {}))
@@ -45,11 +46,11 @@ def open_model(
             counter = _counter(tokenizer)
             return OpenAIChatModel(model, base_url or None, options=options, tokens=counter)
         case "vllm", name if name:
-            from rag_rec.llm.vllm import VllmChatModel  # noqa: PLC0415 - optional
+            from rag_rec.llm.vllm import VllmChatModel  # optional
 
             return VllmChatModel(name)
         case "langchain", name if ":" in name:
-            from rag_rec.llm.langchain import LangChainChatModel  # noqa: PLC0415 - optional
+            from rag_rec.llm.langchain import LangChainChatModel  # optional
 
             return LangChainChatModel(name, options=options)
         case _:
@@ -63,17 +64,17 @@ class FileTokens:
     per_message = 12
 
     def __init__(self, path: str | Path) -> None:
-        from tokenizers import Tokenizer  # noqa: PLC0415
+        from tokenizers import Tokenizer
 
         if not Path(path).is_file():
             raise ConfigError(f"there is no tokenizer file {path}")
         self._tokenizer = Tokenizer.from_file(str(path))
 
-    def count(self, texts: list[str]) -> list[int]:
+    def count(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text."""
-        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encoded]
 
 
 def _counter(tokenizer: str | Path | None) -> TokenCounter | None:
-    return FileTokens(tokenizer) if tokenizer else None  # pyright: ignore[reportReturnType]
+    return FileTokens(tokenizer) if tokenizer else None

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
 
+import httpx2
 import openai
 
 from rag_rec.errors import (
@@ -50,7 +51,7 @@ class OpenAIOptions:
 
     concurrency: int = 16
     timeout_s: float = 60.0
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     context_tokens: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
@@ -93,9 +94,13 @@ class OpenAIChatModel:
             timeout=self._options.timeout_s,
         )
 
-    @cached_property
+    @property
     def context_tokens(self) -> int:
         """Context length: as configured, as the server says, or a cautious default."""
+        return self._context_tokens
+
+    @cached_property
+    def _context_tokens(self) -> int:
         if self._options.context_tokens:
             return self._options.context_tokens
         if self._hosted:
@@ -126,7 +131,9 @@ class OpenAIChatModel:
     def _once(self, request: Request) -> Completion:
         started = time.perf_counter()
         try:
-            raw = self._client.chat.completions.with_raw_response.create(**self._body(request))
+            raw = self._client.post(
+                "/chat/completions", body=self._body(request), cast_to=httpx2.Response
+            )
             text, tokens, error = read_body(raw.content, self.name)
         except openai.OpenAIError as failure:
             text, tokens, error = "", (0, 0), model_error(failure, self.name)
@@ -142,7 +149,9 @@ class OpenAIChatModel:
         limit = "max_completion_tokens" if self._hosted else "max_tokens"
         body: dict[str, Any] = {
             "model": self._model,
-            "messages": [{"role": m.role, "content": encodable(m.content)} for m in request.messages],
+            "messages": [
+                {"role": m.role, "content": encodable(m.content)} for m in request.messages
+            ],
             limit: request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
@@ -150,7 +159,11 @@ class OpenAIChatModel:
         if request.schema is not None:
             body["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": "answer", "strict": True, "schema": portable(request.schema)},
+                "json_schema": {
+                    "name": "answer",
+                    "strict": True,
+                    "schema": portable(request.schema),
+                },
             }
         body |= self._options.parameters
         return {name: value for name, value in body.items() if value is not None}
@@ -185,7 +198,11 @@ def read_body(body: bytes, provider: str) -> tuple[str, tuple[int, int], ModelEr
     try:
         choice = reply["choices"][0]
         message = choice["message"]
-        text, finish, refusal = message.get("content"), choice["finish_reason"], message.get("refusal")
+        text, finish, refusal = (
+            message.get("content"),
+            choice["finish_reason"],
+            message.get("refusal"),
+        )
     except (KeyError, IndexError, TypeError, AttributeError):
         detail = reply.get("error") if isinstance(reply, dict) else None
         shown = f"status 200 without a completion: {json.dumps(detail or reply)[:120]}"
@@ -194,7 +211,11 @@ def read_body(body: bytes, provider: str) -> tuple[str, tuple[int, int], ModelEr
         why = str(refusal)[:120] if refusal else "content filter"
         return "", tokens, Refused(f"refused: {why}", provider=provider)
     if not isinstance(text, str):
-        return "", tokens, TransportError("a completion without text", provider=provider, retryable=True)
+        return (
+            "",
+            tokens,
+            TransportError("a completion without text", provider=provider, retryable=True),
+        )
     if finish == "length":
         return text, tokens, Truncated("stopped at max_tokens", provider=provider)
     return text, tokens, None
@@ -220,11 +241,15 @@ def model_error(failure: Exception, provider: str) -> ModelError:
         return TransportError(message, provider=provider, retryable=True, hint=hint)
     status = getattr(failure, "status_code", None)
     message = " ".join(str(failure).split())[:200]
-    if status == 429:  # noqa: PLR2004
+    if status == 429:
         if getattr(failure, "code", None) == "insufficient_quota":
-            return QuotaExhausted("the quota is used up", provider=provider, hint="check the account")
+            return QuotaExhausted(
+                "the quota is used up", provider=provider, hint="check the account"
+            )
         wait = _retry_after(failure)
-        return RateLimited("too many requests", provider=provider, retryable=True, retry_after_s=wait)
+        return RateLimited(
+            "too many requests", provider=provider, retryable=True, retry_after_s=wait
+        )
     if status in {401, 403}:
         return TransportError(message, provider=provider, hint="check the API key")
     retryable = status in _TRANSIENT
@@ -233,7 +258,7 @@ def model_error(failure: Exception, provider: str) -> ModelError:
 
 
 def _retry_after(failure: Exception) -> float | None:
-    headers = getattr(getattr(failure, "response", None), "headers", None) or {}
+    headers: Any = getattr(getattr(failure, "response", None), "headers", None) or {}
     try:
         return max(0.0, float(headers.get("retry-after")))
     except (TypeError, ValueError):

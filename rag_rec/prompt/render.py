@@ -178,7 +178,9 @@ class PromptRenderer:
                 return False
         return True
 
-    def _take_evidence(self, packed: _Packed, quotes: Sequence[tuple[int, tuple[str, int]]]) -> None:
+    def _take_evidence(
+        self, packed: _Packed, quotes: Sequence[tuple[int, tuple[str, int]]]
+    ) -> None:
         for place, (line, tokens) in quotes:
             lines = packed.evidence.setdefault(place, [])
             packed.take(tokens, _append(lines, line), lines.pop)
@@ -212,18 +214,21 @@ class PromptRenderer:
         return found
 
     def _evidence_line(self, text: str) -> tuple[str, int]:
-        short = _shorten(_safe(text), self.variant.settings.evidence_chars)
-        return self._counted(None, self.variant.evidence_line, {"text": short})
+        key = ("evidence", text)
+        found = self._lines.get(key)
+        if found is None:
+            short = _shorten(_safe(text), self.variant.settings.evidence_chars)
+            found = self._counted(key, self.variant.evidence_line, {"text": short})
+        return found
 
     def _counted(
-        self, key: tuple[str, ...] | None, template: Template, values: Mapping[str, str]
+        self, key: tuple[str, ...], template: Template, values: Mapping[str, str]
     ) -> tuple[str, int]:
         line = template.fill(values)
         entry = (line, self._counter.count([line + "\n"])[0])
-        if key is not None:
-            if len(self._lines) >= _CACHE:
-                self._lines.clear()
-            self._lines[key] = entry
+        if len(self._lines) >= _CACHE:
+            self._lines.clear()
+        self._lines[key] = entry
         return entry
 
     def _item_fields(self, item: Item) -> dict[str, str]:
@@ -255,7 +260,7 @@ class PromptRenderer:
         values = {"history": history, "candidates": candidates, "profile": profile, "k": str(k)}
         examples: list[tuple[Role, str]] = []
         for example in self.variant.examples:
-            examples += [("user", example.user), ("assistant", example.assistant)]
+            examples.extend((("user", example.user), ("assistant", example.assistant)))
         system = self.variant.system.fill({"k": str(k)})
         return (("system", system), *examples, ("user", self.variant.user.fill(values)))
 

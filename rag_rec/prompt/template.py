@@ -44,7 +44,9 @@ class Template:
             literal = text[end : match.start()] + ("$" if match["escape"] else "")
             name = match["name"] or match["braced"] or ""
             if match["bad"] is not None:
-                raise MissingVariable(f"{where}: a '$' that names no variable; write $$ for a dollar")
+                raise MissingVariable(
+                    f"{where}: a '$' that names no variable; write $$ for a dollar"
+                )
             self._parts.append((literal, name))
             end = match.end()
         self._tail = text[end:]

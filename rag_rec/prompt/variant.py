@@ -95,7 +95,9 @@ class Variant:
         self.examples = file.examples
         self.digest = hashlib.sha256(text.encode()).hexdigest()
 
-        def template(field: str, allowed: tuple[str, ...], required: tuple[str, ...] = ()) -> Template:
+        def template(
+            field: str, allowed: tuple[str, ...], required: tuple[str, ...] = ()
+        ) -> Template:
             where = f"{name}.toml: {field}"
             return Template(getattr(file, field), allowed=allowed, required=required, where=where)
 
@@ -128,7 +130,8 @@ def load_variant(name: str | Path) -> Variant:
         return Variant(path.stem, path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise PromptError(
-            f"no prompt variant '{name}'; there are {', '.join(variant_names())}, or give a .toml file"
+            f"no prompt variant '{name}'; there are {', '.join(variant_names())}, "
+            "or give a .toml file"
         ) from error
     except UnicodeDecodeError as error:
         raise PromptError(f"{path} is not UTF-8 text") from error

@@ -56,7 +56,9 @@ def load_sources(version: Path) -> tuple[dict[str, sparse.csr_array], NDArray[np
     """
     folder = version / _FOLDER
     try:
-        matrices = {s.name: sparse.csr_array(sparse.load_npz(folder / f"{s.name}.npz")) for s in SOURCES}
+        matrices = {
+            s.name: sparse.csr_array(sparse.load_npz(folder / f"{s.name}.npz")) for s in SOURCES
+        }
         return matrices, np.load(folder / "popular.npy", allow_pickle=False)
     except FileNotFoundError as error:
         raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error

@@ -103,7 +103,9 @@ class FusedRetriever:
             if item_ix is not None:
                 blocked[item_ix] = True
 
-    def _one(self, sources: dict[str, Scores], blocked: NDArray[np.bool_], k: int) -> list[Candidate]:
+    def _one(
+        self, sources: dict[str, Scores], blocked: NDArray[np.bool_], k: int
+    ) -> list[Candidate]:
         allowed = {name: _without(scores, blocked) for name, scores in sources.items()}
         chosen, scores = self._best(list(allowed.values()), k)
         if len(chosen) < k:
@@ -122,9 +124,7 @@ class FusedRetriever:
             for ix, score, origin in zip(chosen.tolist(), scores.tolist(), origins, strict=True)
         ]
 
-    def _best(
-        self, parts: list[Scores], k: int
-    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    def _best(self, parts: list[Scores], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """The ``k`` items with the largest positive sums, largest first, ties by item."""
         total = self._total
         for part in parts:
@@ -145,7 +145,9 @@ class FusedRetriever:
         order = order[values[order] > 0]
         return items[order], values[order]
 
-    def _fill(self, chosen: NDArray[np.int32], blocked: NDArray[np.bool_], n: int) -> NDArray[np.int32]:
+    def _fill(
+        self, chosen: NDArray[np.int32], blocked: NDArray[np.bool_], n: int
+    ) -> NDArray[np.int32]:
         """The ``n`` most popular allowed items that are not chosen yet."""
         taken = blocked.copy()
         taken[chosen] = True

@@ -21,7 +21,8 @@ from rag_rec.types import Candidate, Constraints, RecommendationList, UserHistor
 
 def check_chat_model(model: ChatModel) -> None:
     """Order and length, the schema, the token bound, usage, the token counter."""
-    _require(isinstance(model, ChatModel), "it lacks a member of the ChatModel protocol")
+    given: object = model
+    _require(isinstance(given, ChatModel), "it lacks a member of the ChatModel protocol")
     _require(model.generate([]) == [], "an empty batch must give an empty list")
     schemas = [answer_schema(n_labels=n, k=2, reason_chars=0) for n in (2, 3, 4)]
     requests = [_request(f"Choose 2 of {n}.", schema) for n, schema in enumerate(schemas, 2)]
@@ -37,8 +38,8 @@ def check_chat_model(model: ChatModel) -> None:
         _require(completion.usage.prompt_tokens > 0, "prompt tokens must be filled")
         _require(completion.usage.completion_tokens > 0, "completion tokens must be filled")
     short = model.generate([_request("Write a long story.", None, max_tokens=5)])[0]
-    _require(short.usage.completion_tokens <= 5 + 1, "max_tokens must bound the reply")  # noqa: PLR2004
-    if short.usage.completion_tokens >= 5:  # noqa: PLR2004
+    _require(short.usage.completion_tokens <= 5 + 1, "max_tokens must bound the reply")
+    if short.usage.completion_tokens >= 5:
         _require(isinstance(short.error, Truncated), "a cut reply must say so")
     odd = model.generate([_request("a lone \ud800 surrogate and a \x00", schemas[0])])
     _require(len(odd) == 1, "text that cannot be encoded must not raise")
@@ -50,7 +51,7 @@ def check_chat_model(model: ChatModel) -> None:
 def _check_reply(text: str, n_labels: int) -> None:
     entries = parse_json(text)["items"]
     labels = [entry["label"] for entry in entries]
-    _require(len(labels) == 2, f"the schema asks for 2 entries: {text[:80]}")  # noqa: PLR2004
+    _require(len(labels) == 2, f"the schema asks for 2 entries: {text[:80]}")
     _require(all(1 <= label <= n_labels for label in labels), f"labels out of range: {labels}")
 
 
@@ -122,9 +123,7 @@ def eligible_items(index: ItemIndex, history: UserHistory) -> set[str]:
     return set(index.item_ids) - blocked
 
 
-def check_list(
-    result: RecommendationList, index: ItemIndex, history: UserHistory, k: int
-) -> None:
+def check_list(result: RecommendationList, index: ItemIndex, history: UserHistory, k: int) -> None:
     """The invariants of a list: full, unique, eligible, ranked, explained, serialisable."""
     allowed = eligible_items(index, history)
     ids = [slot.item_id for slot in result.items]
@@ -142,6 +141,6 @@ def check_list(
     _require([item["item_id"] for item in document["items"]] == ids, "the JSON names the items")
 
 
-def _require(condition: bool, message: str) -> None:  # noqa: FBT001
+def _require(condition: bool, message: str) -> None:
     if not condition:
         raise AssertionError(message)

@@ -59,9 +59,11 @@ def first_labels(request: Json) -> str:
     """A valid reply: the first labels of the schema, with a reason each if it has reasons."""
     schema = request["response_format"]["json_schema"]["schema"]["properties"]["items"]
     entry = schema["items"]["properties"]
-    reason = {"reason": "Goes well with what you already have."} if "reason" in entry else {}
     labels = entry["label"]["enum"][: schema["maxItems"]]
-    return json.dumps({"items": [{"label": label, **reason} for label in labels]})
+    if "reason" not in entry:
+        return json.dumps({"items": [{"label": label} for label in labels]})
+    reason = "Number {} goes well with what you already have."
+    return json.dumps({"items": [{"label": n, "reason": reason.format(n)} for n in labels]})
 
 
 def answer_first_labels(request: Json) -> Answer:
