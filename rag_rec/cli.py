@@ -17,8 +17,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from rag_rec import __version__
 from rag_rec.builder import build_index
@@ -30,6 +28,7 @@ from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedd
 from rag_rec.llm import SPECS
 from rag_rec.prompt import variant_names
 from rag_rec.recommender import Recommender
+from rag_rec.show import item_document, show_document, show_prompt, user_document
 from rag_rec.types import Constraints, UserHistory
 
 app = typer.Typer(
@@ -46,6 +45,14 @@ _out = Console()
 Formats = StrEnum("Formats", ["auto", "amazon", "movielens", "recbole", "sequences"])
 OnErrors = StrEnum("OnErrors", ["stop", "skip"])
 
+# every command
+Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
+Version = Annotated[bool, typer.Option("--version", help="Show the version.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")
+]
+
+# a run
 IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
 Llm = Annotated[
     str | None,
@@ -67,24 +74,63 @@ K = Annotated[
     int | None,
     typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise)."),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")
+Exclude = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
 ]
+
+# a user
+User = Annotated[str | None, typer.Option("--user", metavar="ID", help="A user of the log.")]
 Profile = Annotated[
     str | None,
     typer.Option("--profile", metavar="TEXT", help='Plain words: "likes slow science fiction".'),
 ]
-Histories = Annotated[
+History = Annotated[
     str | None,
     typer.Option("--history", metavar="IDS", help="Item ids, oldest first, separated by commas."),
 ]
 
+# the demo
+DemoDir = Annotated[Path, typer.Option(help="Where the demo's index is kept.")]
+DemoLlm = Annotated[str, typer.Option(help="Model spec, as in recommend.")]
+DemoK = Annotated[int, typer.Option(min=1)]
+
+# what an index is built from
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="[FOLDER]", help="For formats that are a folder.")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")]
+Items = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Catalog: CSV, JSON lines or Parquet.")
+]
+Reviews = Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")]
+Interactions = Annotated[Path | None, typer.Option(metavar="FILE", help="Interaction log.")]
+Format = Annotated[Formats, typer.Option(help="auto knows usual column names.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TABLE.OURS=THEIRS",
+        help="Name a column, such as items.title=product_name; repeatable.",
+    ),
+]
+Sample = Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")]
+EmbedderName = Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")]
+OnError = Annotated[OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")]
+Rejects = Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")]
+Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
+
+# a look inside
+ShownItem = Annotated[
+    str | None, typer.Option("--item", metavar="ID", help="An item, its reviews and neighbours.")
+]
+ShownUser = Annotated[str | None, typer.Option("--user", metavar="ID", help="A user's history.")]
+PromptFor = Annotated[
+    str | None,
+    typer.Option("--prompt-for", metavar="USER", help="Exactly what the model is sent."),
+]
+
 
 @app.callback()
-def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
-) -> None:
+def options(debug: Debug = False, version: Version = False) -> None:
     """Options of every command."""
     if debug:
         os.environ["RAG_REC_DEBUG"] = "1"
@@ -94,14 +140,8 @@ def options(
 
 
 @app.command()
-def demo(
-    out: Annotated[Path, typer.Option(help="Where the demo's index is kept.")] = Path(
-        "indexes/demo"
-    ),
-    llm: Annotated[str, typer.Option(help="Model spec, as in recommend.")] = "local",
-    k: Annotated[int, typer.Option(min=1)] = 5,
-) -> None:
-    """Build the bundled sample's index and recommend for three of its customers, one of them cold."""
+def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK = 5) -> None:
+    """Build the sample's index and recommend for three of its customers, one of them cold."""
     _build(load_sample(), out, DEFAULT_EMBEDDER, rebuild=False)
     note("asking the model (embedded ones take some seconds a user)")
     with Recommender.open(out, llm) as recommender:
@@ -124,38 +164,18 @@ def demo(
 
 @app.command()
 def index(
-    folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="For formats that are a folder.")
-    ] = None,
-    out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")
-    ] = Path("indexes/shop"),
-    items: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Catalog: CSV, JSON lines or Parquet.")
-    ] = None,
-    reviews: Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")] = None,
-    interactions: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Interaction log.")
-    ] = None,
-    format: Annotated[Formats, typer.Option(help="auto knows usual column names.")] = Formats.auto,  # noqa: A002
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TABLE.OURS=THEIRS",
-            help="Name a column, such as items.title=product_name; repeatable.",
-        ),
-    ] = None,
-    sample: Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")] = False,
-    embedder: Annotated[
-        str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")
-    ] = DEFAULT_EMBEDDER,
-    on_error: Annotated[
-        OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")
-    ] = OnErrors.stop,
-    rejects: Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")] = Path(
-        "rejected.csv"
-    ),
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")] = False,
+    folder: Folder = None,
+    out: Out = Path("indexes/shop"),
+    items: Items = None,
+    reviews: Reviews = None,
+    interactions: Interactions = None,
+    format: Format = Formats.auto,  # noqa: A002
+    columns: Columns = None,
+    sample: Sample = False,
+    embedder: EmbedderName = DEFAULT_EMBEDDER,
+    on_error: OnError = OnErrors.stop,
+    rejects: Rejects = Path("rejected.csv"),
+    rebuild: Rebuild = False,
     as_json: AsJson = False,
 ) -> None:
     """Build an index, or update it: only texts that changed are embedded again."""
@@ -186,17 +206,13 @@ def index(
 @app.command()
 def recommend(
     index: IndexDir,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", help="A user of the log.")
-    ] = None,
-    history: Histories = None,
+    user: User = None,
+    history: History = None,
     profile: Profile = None,
     k: K = None,
     llm: Llm = None,
     prompt: Prompt = None,
-    exclude: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
-    ] = None,
+    exclude: Exclude = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -218,17 +234,9 @@ def recommend(
 @app.command()
 def show(
     index: IndexDir,
-    item: Annotated[
-        str | None,
-        typer.Option("--item", metavar="ID", help="An item, its reviews and neighbours."),
-    ] = None,
-    user: Annotated[
-        str | None, typer.Option("--user", metavar="ID", help="A user's history.")
-    ] = None,
-    prompt_for: Annotated[
-        str | None,
-        typer.Option("--prompt-for", metavar="USER", help="Exactly what the model is sent."),
-    ] = None,
+    item: ShownItem = None,
+    user: ShownUser = None,
+    prompt_for: PromptFor = None,
     k: K = None,
     llm: Llm = None,
     prompt: Prompt = None,
@@ -241,20 +249,16 @@ def show(
     if prompt_for is not None:
         settings = Settings.load(config, llm=llm or "local", prompt=prompt, k=k)
         with Recommender.open(index, settings=settings) as recommender:
-            _show_prompt(recommender, prompt_for, settings.k, as_json=as_json)
+            show_prompt(recommender, prompt_for, settings.k, as_json=as_json)
         return
     opened = ItemIndex.open(index)
-    document = (
-        _item_document(opened, item)
-        if item is not None
-        else opened.history(user).model_dump(mode="json", include={"user_id", "events"})
-        if user is not None
-        else opened.manifest.model_dump(mode="json")
-    )
-    if user is not None:
-        for event in document["events"]:
-            event["title"] = opened.item_by_id(event["item_id"]).title
-    _show_document(document, as_json=as_json)
+    if item is not None:
+        document = item_document(opened, item)
+    elif user is not None:
+        document = user_document(opened, user)
+    else:
+        document = opened.manifest.model_dump(mode="json")
+    show_document(document, as_json=as_json)
 
 
 def main() -> None:
@@ -286,7 +290,8 @@ def _build(data: Dataset, out: Path, embedder: str, *, rebuild: bool) -> dict[st
         )
     note(
         f"index at {out}: {manifest.n_items} items, {manifest.n_reviews} reviews, "
-        f"{manifest.n_users} users, {manifest.n_interactions} interactions; {embedded} texts embedded"
+        f"{manifest.n_users} users, {manifest.n_interactions} interactions; "
+        f"{embedded} texts embedded"
     )
     return manifest.model_dump(mode="json")
 
@@ -317,67 +322,6 @@ def _who(
     else:
         who = UserHistory()
     return who.model_copy(update={"profile": profile}) if profile else who
-
-
-def _show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -> None:
-    prompt = recommender.prompt_for(user, k)
-    if as_json:
-        messages = [{"role": role, "content": text} for role, text in prompt.messages]
-        document = {
-            "messages": messages,
-            "labels": prompt.labels,
-            "tokens": prompt.tokens,
-            "exact": prompt.exact,
-        }
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-        return
-    for role, text in prompt.messages:
-        _out.rule(role, align="left")
-        _out.print(text, markup=False, highlight=False)
-    _out.rule(align="left")
-    counted = "counted with the model's tokenizer" if prompt.exact else "estimated from the length"
-    note(
-        f"{prompt.tokens} tokens ({counted}), {len(prompt.labels)} candidates, "
-        f"{prompt.n_history} past items, {prompt.n_evidence} quoted reviews"
-    )
-
-
-def _item_document(opened: ItemIndex, item_id: str) -> dict[str, Any]:
-    item = opened.item_by_id(item_id)
-    row = opened.find(item_id) or 0
-    nearest = opened.store.query("items", opened.item_vectors[row : row + 1], 6)[0]
-    return item.model_dump(mode="json") | {
-        "reviews": opened.review_texts([int(r) for r in opened.reviews_of(row)]),
-        "nearest": [
-            {"item_id": other.item_id, "title": other.title, "cosine": round(float(cosine), 3)}
-            for ix, cosine in zip(*nearest, strict=True)
-            if (other := opened.item(int(ix))).item_id != item_id
-        ],
-    }
-
-
-def _show_document(document: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
-        return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in document.items():
-        if isinstance(value, list):
-            lines = [
-                v
-                if isinstance(v, str)
-                else "  ".join(f"{v[key]}" for key in v if v[key] is not None)
-                for v in value
-            ]
-            shown = "\n".join(f"- {line}" for line in lines)
-        else:
-            shown = (
-                json.dumps(value, ensure_ascii=False, indent=2)
-                if isinstance(value, dict)
-                else str(value)
-            )
-        table.add_row(name, escape(shown))
-    _out.print(table)
 
 
 if __name__ == "__main__":

@@ -28,8 +28,10 @@ Role = Literal["system", "user", "assistant"]
 class Counter(Protocol):
     """Counts tokens; see `rag_rec.llm.TokenCounter`."""
 
-    exact: bool
-    per_message: int
+    @property
+    def exact(self) -> bool: ...  # noqa: D102
+    @property
+    def per_message(self) -> int: ...  # noqa: D102
 
     def count(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each text."""
