@@ -23,7 +23,7 @@ _OUTCOMES = {
 
 def note(text: str) -> None:
     """A line for the person, on stderr."""
-    _err.print(text, markup=False)
+    _err.print(text, markup=False, soft_wrap=True)
 
 
 def build_progress() -> Progress:

