@@ -264,6 +264,8 @@ def show(
 def main() -> None:
     """Entry point: errors become one line and an exit code."""
     logging.captureWarnings(capture=True)
+    # threads that spin while they wait bring a busy machine to a standstill
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except RagRecError as error:

@@ -20,7 +20,6 @@ from rag_rec.types import (
     Item,
     Origin,
     Outcome,
-    ReasonStatus,
     Recommendation,
     RecommendationList,
     Repairs,
@@ -204,33 +203,16 @@ def build_list(
         run_id: Identity of the run.
         error: Why the model gave nothing or less, when known.
     """
-    slots: dict[str, tuple[Origin, str]] = {}
-    for entry in reading.entries if reading else ():
-        item_id = candidates[entry.label - 1].item_id
-        slots[item_id] = ("repaired" if entry.repaired else "llm", entry.reason)
-    n_chosen = len(slots)
-    for candidate in candidates:
-        if len(slots) >= k:
-            break
-        slots.setdefault(candidate.item_id, ("backfill", ""))
-    by_id = {candidate.item_id: candidate for candidate in candidates}
+    slots = _slots(reading, candidates, k)
     n_reasons = _drop_poor_reasons(slots, item_of)
     silent = [item_id for item_id, (_, reason) in slots.items() if not reason]
     links = reasons_of(silent) if silent else {}
-    items: list[Recommendation] = []
-    for rank, (item_id, (origin, reason)) in enumerate(slots.items(), start=1):
-        status: ReasonStatus = "unverified" if reason else "evidence"
-        items.append(
-            Recommendation(
-                rank=rank,
-                item=item_of(item_id),
-                score=by_id[item_id].score,
-                reason=reason or links[item_id].text,
-                reason_status=status,
-                origin=origin,
-                sources=by_id[item_id].sources,
-            )
-        )
+    by_id = {candidate.item_id: candidate for candidate in candidates}
+    items = [
+        _recommendation(rank, item_of(item_id), by_id[item_id], slot, links.get(item_id))
+        for rank, (item_id, slot) in enumerate(slots.items(), start=1)
+    ]
+    n_chosen = sum(origin != "backfill" for origin, _ in slots.values())
     repairs = reading.repairs if reading else Repairs()
     n_filled = len(slots) - n_chosen if reading else 0
     if error is None and reading and n_filled:
@@ -246,7 +228,40 @@ def build_list(
     )
 
 
-def _drop_poor_reasons(slots: dict[str, tuple[Origin, str]], item_of: Callable[[str], Item]) -> int:
+_Slots = dict[str, tuple[Origin, str]]
+"""Origin and reason by item id, in the list's order."""
+
+
+def _slots(reading: Reading | None, candidates: Sequence[Candidate], k: int) -> _Slots:
+    slots: _Slots = {}
+    for entry in reading.entries if reading else ():
+        origin: Origin = "repaired" if entry.repaired else "llm"
+        slots[candidates[entry.label - 1].item_id] = (origin, entry.reason)
+    for candidate in candidates:
+        if len(slots) >= k:
+            break
+        slots.setdefault(candidate.item_id, ("backfill", ""))
+    return slots
+
+
+def _recommendation(
+    rank: int, item: Item, candidate: Candidate, slot: tuple[Origin, str], link: Evidence | None
+) -> Recommendation:
+    origin, reason = slot
+    return Recommendation(
+        rank=rank,
+        item_id=item.item_id,
+        title=item.title,
+        item=item,
+        score=candidate.score,
+        reason=link.text if link else reason,
+        reason_status="evidence" if link else "unverified",
+        origin=origin,
+        sources=candidate.sources,
+    )
+
+
+def _drop_poor_reasons(slots: _Slots, item_of: Callable[[str], Item]) -> int:
     """Empties reasons that say nothing: too few words, the bare title, or said before."""
     said: set[str] = set()
     n_dropped = 0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic import BaseModel, ConfigDict, Field
 
 ItemId = Annotated[str, Field(min_length=1)]
 UserId = Annotated[str, Field(min_length=1)]
@@ -197,11 +197,13 @@ class Repairs(Model):
 
 
 class Recommendation(Model):
-    """One slot of a list. As JSON the item is shown by ``item_id`` and ``title``.
+    """One slot of a list.
 
     Attributes:
         rank: Position from 1.
-        item: The catalog row (left out of the JSON document).
+        item_id: The catalog's id of the item.
+        title: The item's title.
+        item: The whole catalog row; left out of the JSON document.
         score: The candidate's retrieval score.
         reason: Why this item, for the user to read; empty if neither model nor log gives one.
         reason_status: Where the reason comes from.
@@ -210,24 +212,14 @@ class Recommendation(Model):
     """
 
     rank: int = Field(ge=1)
+    item_id: ItemId
+    title: str
     item: Item = Field(exclude=True)
     score: float
     reason: str
     reason_status: ReasonStatus
     origin: Origin
     sources: Mapping[str, int]
-
-    @computed_field
-    @property
-    def item_id(self) -> str:
-        """The catalog's id of the item."""
-        return self.item.item_id
-
-    @computed_field
-    @property
-    def title(self) -> str:
-        """The item's title."""
-        return self.item.title
 
 
 class RecommendationList(Model):

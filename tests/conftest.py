@@ -13,6 +13,7 @@ from rag_rec import Dataset, ItemIndex, SentenceTransformerEmbedder, build_index
 from rag_rec.testing import ChatServer, HashEmbedder
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # tests share their machine
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -142,7 +142,11 @@ def test_index_from_files_and_update(tmp_path: Path) -> None:
             "error: no index at nowhere; build one with",
         ),
         (("recommend", "--user", "u"), 2, "Missing option"),
-        (("recommend", "--index", "x", "--k", "0"), 2, "0 is not in the range"),
+        (
+            ("recommend", "--index", "x", "--k", "0"),
+            2,
+            "Input should be greater than or equal to 1",
+        ),
         (
             ("index", "--items", "nowhere.csv", "--out", "x"),
             1,

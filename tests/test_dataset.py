@@ -87,7 +87,8 @@ def test_a_bad_row_names_file_line_and_field(
         load_items(tmp_path, text)
     error = caught.value
     assert (error.path, error.field, error.row) == (tmp_path / "items.csv", field, row)
-    assert "expected" in str(error) and "--on-error=skip" in str(error)
+    assert "expected" in str(error)
+    assert "--on-error=skip" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -191,12 +192,14 @@ def test_what_cannot_be_meant_is_a_config_error(tmp_path: Path) -> None:
 def test_amazon_2014_python_literals(tmp_path: Path) -> None:
     items = write(
         tmp_path / "meta.json",
-        "{'asin': 'B1', 'title': \"A 'quoted' kettle\", 'price': 12.5, 'categories': [['Home', 'Tea']]}\n"
+        "{'asin': 'B1', 'title': \"A 'quoted' kettle\", 'price': 12.5, "
+        "'categories': [['Home', 'Tea']]}\n"
         "{'asin': 'B2', 'title': 'Cup', 'salesRank': {'Kitchen': 3}}\n",
     )
     reviews = write(
         tmp_path / "reviews.json",
-        '{"reviewerID": "u1", "asin": "B1", "overall": 5.0, "summary": "Good", "reviewText": "Boils.", "unixReviewTime": 1390000000}\n',
+        '{"reviewerID": "u1", "asin": "B1", "overall": 5.0, "summary": "Good", '
+        '"reviewText": "Boils.", "unixReviewTime": 1390000000}\n',
     )
     data = Dataset.load(items=items, reviews=reviews, format="amazon")
     assert data.items["categories"].to_list() == [["Home", "Tea"], []]
@@ -207,11 +210,13 @@ def test_amazon_2014_python_literals(tmp_path: Path) -> None:
 def test_amazon_2023_keys(tmp_path: Path) -> None:
     items = write(
         tmp_path / "meta.jsonl",
-        '{"parent_asin": "P1", "title": "Kettle", "store": "Anna", "price": "from 12", "description": ["Two", "lines"], "categories": ["Tea"]}\n',
+        '{"parent_asin": "P1", "title": "Kettle", "store": "Anna", "price": "from 12", '
+        '"description": ["Two", "lines"], "categories": ["Tea"]}\n',
     )
     reviews = write(
         tmp_path / "reviews.jsonl",
-        '{"rating": 4.0, "title": "Fine", "text": "", "asin": "A9", "parent_asin": "P1", "user_id": "u", "timestamp": 1588615855070}\n',
+        '{"rating": 4.0, "title": "Fine", "text": "", "asin": "A9", "parent_asin": "P1", '
+        '"user_id": "u", "timestamp": 1588615855070}\n',
     )
     data = Dataset.load(items=items, reviews=reviews, format="amazon")
     assert data.items.select("item_id", "brand", "description", "price").rows() == [
@@ -234,7 +239,7 @@ def test_recbole_and_sequences(tmp_path: Path) -> None:
     assert data.interactions["item_id"].to_list() == ["0", "1", "2"]
     assert any("longest is used" in line for line in data.notices)
     lines = write(tmp_path / "seq.txt", "u 0 2 1\n\nv 2\n")
-    items = write(tmp_path / "items.jsonl", "\n".join('{"id": %d}' % n for n in range(3)))
+    items = write(tmp_path / "items.jsonl", "\n".join(json.dumps({"id": n}) for n in range(3)))
     data = Dataset.load(items=items, interactions=lines, format="sequences")
     assert data.interactions.select("user_id", "item_id").rows() == [
         ("u", "0"),
@@ -293,17 +298,26 @@ def test_naughty_strings_survive_as_titles_and_ids(data_folder: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("options", "shape"),
     [
-        ({"items": "beauty/items.jsonl", "interactions": "beauty/sequences.txt", "format": "sequences"}, (12_101, 22_363, 198_502, 0)),
-        ({"items": "yelp/items.jsonl.gz", "interactions": "yelp/sequences.txt.gz", "format": "sequences"}, (20_033, 30_431, 316_354, 0)),
+        ({"items": "beauty/items.jsonl", "interactions": "beauty/sequences.txt",
+          "format": "sequences"}, (12_101, 22_363, 198_502, 0)),
+        ({"items": "yelp/items.jsonl.gz", "interactions": "yelp/sequences.txt.gz",
+          "format": "sequences"}, (20_033, 30_431, 316_354, 0)),
         ({"folder": "games", "format": "recbole"}, (16_859, 50_546, 440_264, 0)),
-        ({"items": "industrial/items.json.gz", "interactions": "industrial/test.csv.gz"}, (3_686, 1_987, 13_555, 0)),
+        ({"items": "industrial/items.json.gz", "interactions": "industrial/test.csv.gz"},
+         (3_686, 1_987, 13_555, 0)),
         ({"folder": "movielens_small", "format": "movielens"}, (9_125, 671, 100_004, 1_296)),
-        ({"items": "gift_cards/meta_Gift_Cards.json.gz", "reviews": "gift_cards/Gift_Cards_5.json.gz", "format": "amazon"}, (1_547, 458, 2_972, 2_972)),
-        ({"reviews": "musical_instruments/Musical_instruments_reviews.csv.zip", "format": "amazon"}, (900, 1_429, 10_261, 10_261)),
-        ({"interactions": "uci_retail/transactions.csv.gz", "on_error": "skip"}, (3_527, 3_658, 272_875, 0)),
-        ({"items": "bundles/food/item_titles.csv", "interactions": "bundles/food/user_item.csv"}, (3_767, 879, 6_395, 0)),
+        ({"items": "gift_cards/meta_Gift_Cards.json.gz",
+          "reviews": "gift_cards/Gift_Cards_5.json.gz", "format": "amazon"},
+         (1_547, 458, 2_972, 2_972)),
+        ({"reviews": "musical_instruments/Musical_instruments_reviews.csv.zip",
+          "format": "amazon"}, (900, 1_429, 10_261, 10_261)),
+        ({"interactions": "uci_retail/transactions.csv.gz", "on_error": "skip"},
+         (3_527, 3_658, 272_875, 0)),
+        ({"items": "bundles/food/item_titles.csv", "interactions": "bundles/food/user_item.csv"},
+         (3_767, 879, 6_395, 0)),
     ],
-    ids=["beauty", "yelp", "games", "industrial", "movielens", "gift_cards", "instruments", "retail", "bundles"],
+    ids=["beauty", "yelp", "games", "industrial", "movielens", "gift_cards", "instruments",
+         "retail", "bundles"],
 )  # fmt: skip
 def test_real_data_sets_load_as_found(
     data_folder: Path, tmp_path: Path, options: dict[str, str], shape: tuple[int, ...]

@@ -102,8 +102,10 @@ def test_the_schema_describes_what_the_reader_accepts(n_labels: int, k: int, cha
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["items", "label", "reason", "x"]), inner),
-)  # fmt: skip
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(st.sampled_from(["items", "label", "reason", "x"]), inner)
+    ),
+)
 
 
 @given(st.text() | st.binary().map(lambda b: b.decode("latin-1")) | JSON.map(json.dumps))
@@ -118,7 +120,8 @@ def hostile_replies(folder: Path | None) -> list[str]:
     """Random bytes, half JSON, unknown labels, duplicates, deep nesting, a JSON torture suite."""
     rng = random.Random(1)
     replies = [
-        "", "null", "[]", "{}", "[" * 10_000, '{"items":' * 10_000, '{"a":' * 10_000 + "1" + "}" * 10_000,
+        "", "null", "[]", "{}",
+        "[" * 10_000, '{"items":' * 10_000, '{"a":' * 10_000 + "1" + "}" * 10_000,
         reply(), reply(999, -1, 0), reply(*[1] * 50), reply("1", "2"), reply(1.5, True, None),
         '{"items": [' + '{"label": 1}, ' * 5_000, '{"items": {"label": 1}}', " " * 100_000,
         '{"items": [{"label": 1, "reason": "\\ud800"}]}', '{"items": [{"label": 1e400}]}',

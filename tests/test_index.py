@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import shutil
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import polars as pl
@@ -54,7 +55,7 @@ def test_an_index_holds_what_was_put_in(sample: Dataset, hash_index: ItemIndex) 
     vectors = HashEmbedder().embed(item_texts(sample.items))
     assert np.allclose(hash_index.item_vectors, vectors, atol=1e-6)
     for row in (0, 57, 299):
-        nearest, cosines = hash_index.store.query("items", vectors[row : row + 1], 3)[0]
+        _, cosines = hash_index.store.query("items", vectors[row : row + 1], 3)[0]
         assert cosines[0] == pytest.approx(1, abs=1e-5)
         exact = vectors @ vectors[row]
         assert cosines == pytest.approx(np.sort(exact)[::-1][:3], abs=1e-5)
@@ -71,7 +72,7 @@ def test_histories_come_back_in_time_order(sample: Dataset, hash_index: ItemInde
         assert list(history.item_ids) == rows["item_id"].to_list()
         times = [event.timestamp for event in history.events]
         assert times == sorted(times)  # type: ignore[type-var]
-    with pytest.raises(DataError, match="no user 'nobody'.*give a history"):
+    with pytest.raises(DataError, match=r"no user 'nobody'.*give a history"):
         hash_index.history("nobody")
     with pytest.raises(DataError, match="no item 'nothing'"):
         hash_index.item_by_id("nothing")
@@ -131,7 +132,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
 
 
 class _Failing(HashEmbedder):
-    def embed(self, texts: object, on_done: object = None) -> object:  # type: ignore[override]
+    def embed(self, *_: object) -> NoReturn:
         raise RuntimeError("power cut")
 
 
@@ -145,10 +146,10 @@ def test_a_failed_build_leaves_the_old_version(tmp_path: Path) -> None:
 
 
 def _build_and_die(folder: Path, data_folder: Path) -> None:
-    import os  # noqa: PLC0415
+    import os
 
     class Dying(HashEmbedder):
-        def embed(self, texts: object, on_done: object = None) -> object:  # type: ignore[override]
+        def embed(self, *_: object) -> object:  # type: ignore[override]
             os.kill(os.getpid(), 9)
 
     build_index(small(data_folder, {"a": "pot"}), folder, embedder=Dying())
@@ -177,7 +178,7 @@ def test_old_versions_are_removed_but_the_last(tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_loaded_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="cannot be loaded.*rag-rec\\[local\\]"):
+    with pytest.raises(ConfigError, match=r"cannot be loaded.*rag-rec\[local\]"):
         SentenceTransformerEmbedder("no-such-model-anywhere").embed(["x"])
 
 

@@ -54,7 +54,8 @@ def test_a_short_answer_is_asked_again_once_with_the_error(
     assert again[:2] == model.requests[0].messages
     assert "label 1 is named twice" in again[-1].content
     assert "exactly 3 items" in again[-1].content
-    assert result.error and "usable labels" in result.error
+    assert result.error
+    assert "usable labels" in result.error
 
 
 def test_reasking_can_be_turned_off(hash_index: ItemIndex, user: UserHistory) -> None:

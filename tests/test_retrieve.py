@@ -156,8 +156,8 @@ def test_neighbours_are_the_nearest_and_never_the_item_itself() -> None:
 
 
 def test_an_index_without_a_log_or_reviews_still_retrieves(tmp_path: Path) -> None:
-    from rag_rec import Dataset, build_index  # noqa: PLC0415
-    from rag_rec.testing import HashEmbedder  # noqa: PLC0415
+    from rag_rec import Dataset, build_index
+    from rag_rec.testing import HashEmbedder
 
     items = tmp_path / "items.csv"
     items.write_text("item_id,title\na,green tea\nb,black tea\nc,walking boots\n")

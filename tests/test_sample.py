@@ -20,7 +20,8 @@ def test_it_is_as_large_as_it_says(sample: Dataset) -> None:
     assert sample.items["categories"].list.first().n_unique() == 6
     assert sample.n_users >= 400
     assert sample.reviews.count >= 1_500
-    assert sample.notices == [] and sample.rejected == 0
+    assert sample.notices == []
+    assert sample.rejected == 0
     size = sum(path.stat().st_size for path in SAMPLE_FOLDER.iterdir())
     assert size < 2_000_000
 

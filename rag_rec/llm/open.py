@@ -48,7 +48,8 @@ def open_model(
         case "vllm", name if name:
             from rag_rec.llm.vllm import VllmChatModel  # optional
 
-            return VllmChatModel(name)
+            context = options.context_tokens if options else 0
+            return VllmChatModel(name, engine_options={"max_model_len": context} if context else None)
         case "langchain", name if ":" in name:
             from rag_rec.llm.langchain import LangChainChatModel  # optional
 
