@@ -23,11 +23,16 @@ DIMENSION = 384
 
 def write(folder: Path, n_reviews: int) -> tuple[Path, Path]:
     items, reviews = folder / "items.jsonl", folder / "reviews.jsonl"
-    items.write_text("\n".join(json.dumps({"item_id": f"i{n}", "title": f"item {n}"}) for n in range(500)))
+    items.write_text(
+        "\n".join(json.dumps({"item_id": f"i{n}", "title": f"item {n}"}) for n in range(500))
+    )
     with reviews.open("w") as out:
         for n in range(n_reviews):
             text = f"review {n} says that number {n % 977} is better than number {n % 641} " * 4
-            out.write(json.dumps({"item_id": f"i{n % 500}", "user_id": f"u{n % 999}", "text": text}) + "\n")
+            out.write(
+                json.dumps({"item_id": f"i{n % 500}", "user_id": f"u{n % 999}", "text": text})
+                + "\n"
+            )
     return items, reviews
 
 

@@ -31,7 +31,10 @@ def bare_loop(url: str, bodies: list[dict]) -> float:
     started = time.perf_counter()
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         texts = list(
-            pool.map(lambda body: client.chat.completions.create(**body).choices[0].message.content, bodies)
+            pool.map(
+                lambda body: client.chat.completions.create(**body).choices[0].message.content,
+                bodies,
+            )
         )
     seconds = time.perf_counter() - started
     assert all(texts)
@@ -54,7 +57,9 @@ def main() -> None:
         known = sorted(ours.index.user_ids)
         users = (known * (N_USERS // len(known) + 1))[:N_USERS]
         spy = ScriptedModel("{}", context_tokens=ours.model.context_tokens)
-        Recommender(ours.index, spy, settings.model_copy(update={"reask": False})).recommend_many(users)
+        Recommender(ours.index, spy, settings.model_copy(update={"reask": False})).recommend_many(
+            users
+        )
         bodies = [
             {
                 "model": "scripted",
@@ -64,7 +69,11 @@ def main() -> None:
                 "seed": request.seed,
                 "response_format": {
                     "type": "json_schema",
-                    "json_schema": {"name": "answer", "strict": True, "schema": portable(request.schema)},
+                    "json_schema": {
+                        "name": "answer",
+                        "strict": True,
+                        "schema": portable(request.schema),
+                    },
                 },
             }
             for request in spy.requests

@@ -49,7 +49,8 @@ def open_model(
             from rag_rec.llm.vllm import VllmChatModel  # optional
 
             context = options.context_tokens if options else 0
-            return VllmChatModel(name, engine_options={"max_model_len": context} if context else None)
+            limit = {"max_model_len": context} if context else None
+            return VllmChatModel(name, engine_options=limit)
         case "langchain", name if ":" in name:
             from rag_rec.llm.langchain import LangChainChatModel  # optional
 

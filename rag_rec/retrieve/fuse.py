@@ -94,7 +94,7 @@ class FusedRetriever:
         """Marks the items this user may not be shown."""
         constraints = history.constraints
         if constraints.allow_out_of_stock:
-            blocked.fill(False)  # noqa: FBT003
+            blocked.fill(False)
         else:
             np.logical_not(self.index.in_stock, out=blocked)
         seen = () if constraints.allow_seen else history.item_ids

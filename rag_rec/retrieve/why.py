@@ -22,7 +22,8 @@ def strongest_links(
     retriever: FusedRetriever, history: UserHistory, item_ids: Sequence[str]
 ) -> dict[str, Evidence]:
     """The strongest single link from the history to each item; where there is none, its
-    closeness to the profile or its popularity."""
+    closeness to the profile or its popularity.
+    """
     index = retriever.index
     targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
     weights = retriever.history_weights([history])
