@@ -22,7 +22,8 @@ from rag_rec.dataset.schema import (
     empty,
     match_columns,
 )
-from rag_rec.dataset.tables import plain_file, read_chunks
+from rag_rec.dataset.tables import read_chunks
+from rag_rec.dataset.unpack import plain_file
 from rag_rec.errors import ConfigError, DataError
 
 

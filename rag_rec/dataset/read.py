@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from rag_rec.dataset.chunk import Chunk
 from rag_rec.dataset.rejects import BadRow, Rejects
 from rag_rec.dataset.schema import (
     EXPECTED,
@@ -18,7 +19,7 @@ from rag_rec.dataset.schema import (
     normalise,
     read_value,
 )
-from rag_rec.dataset.tables import Chunk, read_chunks
+from rag_rec.dataset.tables import read_chunks
 from rag_rec.errors import DataError
 
 

@@ -21,9 +21,7 @@ _SENTENCES: Mapping[str, str] = {
 def strongest_links(
     retriever: FusedRetriever, history: UserHistory, item_ids: Sequence[str]
 ) -> dict[str, Evidence]:
-    """The strongest single link from the history to each item; where there is none, its
-    closeness to the profile or its popularity.
-    """
+    """The strongest single link from the history to each item, or what else speaks for it."""
     index = retriever.index
     targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
     weights = retriever.history_weights([history])
