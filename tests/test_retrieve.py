@@ -14,7 +14,7 @@ from scipy import sparse
 from rag_rec import Constraints, FusedRetriever, ItemIndex, UserHistory
 from rag_rec.dataset.bundled import SAMPLE_FOLDER
 from rag_rec.retrieve import review_quotes, strongest_links
-from rag_rec.retrieve.base import cosine_neighbours, keep_strongest
+from rag_rec.retrieve.matrices import cosine_neighbours, keep_strongest
 from rag_rec.testing import check_retriever
 
 PLANTED = json.loads((SAMPLE_FOLDER / "planted.json").read_text())
@@ -89,14 +89,15 @@ def test_ranks_are_those_of_each_source_alone(retriever: FusedRetriever) -> None
     blocked = ~index.in_stock
     blocked[[index.find(i) for i in history.item_ids]] = True
     candidates = retriever.retrieve([history], 20)[0]
-    for name, matrix in retriever.matrices.items():
+    for name in retriever.evidence.names:
+        matrix = retriever.evidence.matrix(name)
         row = (weights @ matrix).toarray()[0]
         row[blocked] = 0
         for candidate in candidates:
             value = row[index.find(candidate.item_id)]
             expected = 1 + int((row > value).sum()) if value > 0 else None
             assert candidate.sources.get(name) == expected
-    total = sum((weights @ m).toarray()[0] for m in retriever.matrices.values())
+    total = (weights @ retriever.evidence.fused).toarray()[0]
     total[blocked] = 0
     best = np.sort(total)[::-1][:20]
     assert [candidate.score for candidate in candidates] == pytest.approx(best, rel=1e-5)
