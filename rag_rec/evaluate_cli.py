@@ -16,7 +16,13 @@ from rich.table import Table
 from rag_rec.console import note
 from rag_rec.dataset import Dataset
 from rag_rec.errors import ConfigError
-from rag_rec.evaluate import PROTOCOLS, Options, evaluate_retrieval, shuffle_ties
+from rag_rec.evaluate import (
+    PROTOCOLS,
+    Options,
+    evaluate_retrieval,
+    read_candidates,
+    shuffle_ties,
+)
 from rag_rec.retrieve import RetrievalConfig
 
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure, on data of your own.")
@@ -50,6 +56,13 @@ def retrieval(
         bool, typer.Option(help="Whether items of the history may not be listed.")
     ] = True,
     k: Annotated[str, typer.Option(metavar="K,K", help="List lengths.")] = "5,10,20,50",
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Lines 'user item item ...': these users only, and their candidates ranked too.",
+        ),
+    ] = None,
     shuffle: Annotated[
         str | None,
         typer.Option(
@@ -79,8 +92,9 @@ def retrieval(
         mask_history=mask_history,
         ks=_numbers(k, "--k"),
         n_target=1 if target is Targets.test else 2,
-        retrieval=RetrievalConfig.within(memory_gib, ranker=ranker),
+        retrieval=RetrievalConfig.within(memory_gib, ranker=ranker, given=candidates is not None),
         index=keep,
+        candidates=read_candidates(candidates) if candidates else None,
     )
     if shuffle is None:
         report = evaluate_retrieval(data, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import resource
 import tempfile
 import time
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from rag_rec.builder import build_index
 from rag_rec.dataset import Dataset
+from rag_rec.errors import DataError
 from rag_rec.evaluate.metrics import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluate.split import PROTOCOLS, Split, leave_last_out
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.retrieve import FusedRetriever, RetrievalConfig
-from rag_rec.retrieve.evidence import best, row_of
+from rag_rec.retrieve.evidence import best
+from rag_rec.retrieve.matrices import row_of
 from rag_rec.types import Constraints, Interaction, UserHistory
 
 Rankings = NDArray[np.int32]
@@ -29,6 +32,8 @@ _BATCH = 1024
 _CEILINGS = (20, 50, 100)
 _SHORT, _LONG = 5, 20
 _HEAD_SHARE = 0.2
+GIVEN = 20
+"""Given candidates that are ranked, as in arXiv 2305.08845."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,7 @@ class Options:
         retrieval: How retrieval is fitted.
         index: Where the index is kept; a folder that is deleted afterwards if None.
         embedder: Makes the vectors; the default one if None.
+        candidates: Given candidates by user; only these users are asked for.
     """
 
     protocol: str = "leave-last-out"
@@ -52,6 +58,7 @@ class Options:
     retrieval: RetrievalConfig | None = None
     index: Path | None = None
     embedder: Embedder | None = None
+    candidates: Mapping[str, Sequence[str]] | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +91,8 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
     options = options or Options()
     hidden = PROTOCOLS[options.protocol] + options.n_target - 1
     split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
+    if options.candidates is not None:
+        split = split.only(options.candidates)
     fit, retrieval = Clock(), Clock()
     with tempfile.TemporaryDirectory() as scratch:
         retriever = fit.run(lambda: open_fitted(split.fit, options, Path(scratch)))
@@ -95,17 +104,33 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
         ranks = {"fusion": ranks_of(fused, targets)}
         for name, ranking in single_rankings(retriever, asked, depth, options):
             ranks[name] = ranks_of(ranking, targets)
+        given = {} if options.candidates is None else given_ranks(retriever, split, options)
         index.close()
     rows = [_row(name, found, options.ks) for name, found in ranks.items()]
     for depth in _CEILINGS:
         found = np.where(ranks["fusion"] <= depth, 1, ranks["fusion"])
         rows.append(_row(f"ceiling of the top {depth}", found, options.ks))
+    rows += [_row(f"given candidates: {name}", found, options.ks) for name, found in given.items()]
     return {
         **_what(dataset, split, options, retriever),
         "rows": rows,
         "strata": _strata(split, ranks["fusion"], options.ks),
         "cost": {"fit": fit.as_row(), "retrieval": retrieval.as_row()},
     }
+
+
+def read_candidates(path: Path) -> dict[str, list[str]]:
+    """Lines ``user item item ...``, plain or gzip.
+
+    Raises:
+        DataError: If the file cannot be read.
+    """
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+            parts = [line.split() for line in lines]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read ({error})", path=path) from error
+    return {line[0]: line[1:] for line in parts if line}
 
 
 def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetriever:
@@ -178,6 +203,43 @@ def single_rankings(
     if not options.mask_history:
         found.append(("history replayed", _replayed(users, depth)))
     return found
+
+
+def given_ranks(
+    retriever: FusedRetriever, split: Split, options: Options
+) -> dict[str, NDArray[np.int64]]:
+    """Rank of the target among each user's first given candidates; ties count against it.
+
+    A target that is not among them takes the place of the last one.
+    """
+    find, n = retriever.index.find, GIVEN
+    lists = []
+    for user, target in zip(split.users, split.targets, strict=True):
+        some = list((options.candidates or {})[user])[:n]
+        lists.append(some if target in some else [*some[: n - 1], target])
+    candidates = np.array([[find(item_id) for item_id in some] for some in lists], np.int32)
+    at = np.array([some.index(t) for some, t in zip(lists, split.targets, strict=True)])
+    asked = histories_of(split, mask_history=options.mask_history)
+    popular = np.empty(retriever.index.n_items)
+    popular[retriever.by_popularity] = -np.arange(len(popular))
+    found = {"fusion": retriever.score(asked, candidates), "popularity": popular[candidates]}
+    weights = retriever.history_weights(asked)
+    for name in retriever.evidence.names:
+        matrix = retriever.evidence.matrix(name)
+        found[name] = np.concatenate(
+            [
+                np.take_along_axis(
+                    (weights[start : start + _BATCH] @ matrix).toarray(),
+                    candidates[start : start + _BATCH],
+                    1,
+                )
+                for start in range(0, len(asked), _BATCH)
+            ]
+        )
+    return {
+        name: (scores >= np.take_along_axis(scores, at[:, None], 1)).sum(axis=1)
+        for name, scores in found.items()
+    }
 
 
 def _replayed(users: Any, depth: int) -> Rankings:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -36,9 +36,19 @@ class Split:
     inputs: list[list[str]]
     targets: list[str]
 
+    def only(self, users: Container[str]) -> Split:
+        """The same fit, some of the users."""
+        kept = [at for at, user in enumerate(self.users) if user in users]
+        return Split(
+            self.fit,
+            [self.users[at] for at in kept],
+            [self.inputs[at] for at in kept],
+            [self.targets[at] for at in kept],
+        )
+
 
 def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> Split:
-    """Every user's ``n_target``-th event from the end is the target, the events before it the input.
+    """Each user's ``n_target``-th event from the end is the target, those before it the input.
 
     Args:
         dataset: The whole data; its log is in time order within each user.

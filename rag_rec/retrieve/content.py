@@ -15,6 +15,7 @@ from rag_rec.retrieve.base import FitData
 from rag_rec.retrieve.matrices import cosine_neighbours, keep_strongest, row_normalised
 
 Views: TypeAlias = dict[str, sparse.csr_array]
+VIEWS = ("title", "words", "vectors")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Content:
 
 
 def tf_idf(texts: Sequence[str]) -> sparse.csr_array:
-    """Unit rows ``float32 [n, words]`` of ``(1 + ln tf) ln(n / df)``; words of one text excepted."""
+    """Unit rows ``float32 [n, words]`` of ``(1 + ln tf) ln(n / df)``; words of one text are out."""
     bags = [Counter(re.findall(r"\w+", text.lower())) for text in texts]
     known = Counter(word for bag in bags for word in bag)
     place = {word: at for at, word in enumerate(w for w, count in known.items() if count > 1)}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieve.matrices import deviation
+from rag_rec.retrieve.matrices import deviation, n_rows
 
 
 class Evidence:
@@ -26,7 +26,7 @@ class Evidence:
         self, matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
     ) -> None:
         self.names = tuple(name for name, matrix in matrices.items() if matrix.nnz)
-        self.n_items: int = next(iter(matrices.values())).shape[0]
+        self.n_items: int = n_rows(next(iter(matrices.values())))
         self.factors = {name: weights[name] / deviation(matrices[name]) for name in self.names}
         empty = sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
         parts = [matrices[name] * np.float32(self.factors[name]) for name in self.names] or [empty]
@@ -40,12 +40,6 @@ class Evidence:
         """One source's weighted matrix ``float32 [n, n]``."""
         start = self.names.index(name) * self.n_items
         return sparse.csr_array(self.stacked[:, start : start + self.n_items])
-
-
-def row_of(matrix: sparse.csr_array, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Columns and values of one row."""
-    span = slice(matrix.indptr[row], matrix.indptr[row + 1])
-    return matrix.indices[span], matrix.data[span]
 
 
 def best(

@@ -12,6 +12,7 @@ from rag_rec.index import Vectors
 from rag_rec.retrieve.content import Views
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.matrices import dense
 from rag_rec.retrieve.stats import Floats, ItemStats
 
 _SIMILAR = 20
@@ -48,7 +49,7 @@ class Features:
 
         Args:
             users: ``b`` histories, each with a known item.
-            candidates: ``[b, c]``, best first by the fused score, -1 where there are fewer.
+            candidates: ``[b, c]``, -1 at the end where there are fewer.
             scores: ``[b, c]``, the fused scores.
         """
         weights = {
@@ -68,14 +69,14 @@ class Features:
         found: dict[str, Floats] = {}
         n, names = self.evidence.n_items, self.evidence.names
         for weighting, rows in weights.items():
-            dense = (rows @ self.evidence.stacked).toarray()
+            scores = dense(rows @ self.evidence.stacked)
             for name, wanted in _SOURCES.items():
                 if weighting not in wanted:
                     continue
                 part = _zeros(candidates)
                 if name in names:
                     columns = np.maximum(candidates, 0) + names.index(name) * n
-                    part = np.take_along_axis(dense, columns, 1) / np.float32(
+                    part = np.take_along_axis(scores, columns, 1) / np.float32(
                         self.evidence.factors[name]
                     )
                 found[f"{name}_{weighting}"] = part
@@ -120,7 +121,8 @@ class Features:
         found = {name: _at(decayed @ view, candidates) for name, view in self.views.items()}
         found["attributes_decayed"] = _at((decayed @ rows) @ turned, candidates)
         found["attributes_last"] = _at((weights["last"] @ rows) @ turned, candidates)
-        found["attributes_share"] = _at((weights["all"] @ rows) @ turned, candidates) / length
+        shared = _at((weights["all"] @ rows) @ turned, candidates)
+        found["attributes_share"] = (shared / length).astype(np.float32)
         found["attributes_popularity"] = np.log1p(rows @ (turned @ stats.popularity))[candidates]
         return found | self._by_user(users, candidates)
 
@@ -150,14 +152,14 @@ class Features:
 def _fused(scores: Floats) -> dict[str, Floats]:
     return {
         "fused": scores,
-        "fused_share": scores / (scores[:, :1] + np.float32(1e-9)),
-        "fused_rank": _wide(np.arange(scores.shape[1])[None, :], scores),
+        "fused_share": scores / (scores.max(axis=1, keepdims=True) + np.float32(1e-9)),
+        "fused_rank": _ranks(scores),
     }
 
 
 def _at(product: sparse.csr_array, candidates: NDArray[np.int32]) -> Floats:
     """The candidates' columns of each row; -1 reads the last column and means nothing."""
-    return np.take_along_axis(product.toarray(), candidates, 1)
+    return np.take_along_axis(dense(product), candidates, 1)
 
 
 def _ranks(values: Floats) -> Floats:

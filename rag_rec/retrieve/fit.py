@@ -14,11 +14,21 @@ from scipy import sparse
 from rag_rec.errors import IndexNotFound
 from rag_rec.index import ItemIndex, item_texts
 from rag_rec.retrieve.base import FitData
-from rag_rec.retrieve.content import Content, Views
+from rag_rec.retrieve.content import VIEWS, Content, Views
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.features import Features
 from rag_rec.retrieve.popular import Popular
-from rag_rec.retrieve.ranker import Lessons, Ranker, RankerConfig, fit_ranker, lessons
+from rag_rec.retrieve.ranker import (
+    Lessons,
+    Propose,
+    Ranker,
+    RankerConfig,
+    fit_ranker,
+    joined,
+    lessons,
+    propose_best,
+    propose_random,
+)
 from rag_rec.retrieve.reviews import Reviews
 from rag_rec.retrieve.sequence import Sequential
 from rag_rec.retrieve.smoothed import Smoothed
@@ -44,6 +54,7 @@ class RetrievalConfig:
         reviews: What is written about alike.
         popular: What is taken most.
         ranker: The learned order of the best candidates.
+        given: A second ranker, for candidates that are given and not retrieved; none by default.
         weights: Weight of each source in the sum, each scaled to unit standard deviation.
         history_decay: An event counts for 1/e less for every so many events after it.
     """
@@ -55,16 +66,20 @@ class RetrievalConfig:
     reviews: Reviews = field(default_factory=Reviews)
     popular: Popular = field(default_factory=Popular)
     ranker: RankerConfig = field(default_factory=RankerConfig)
+    given: RankerConfig | None = None
     weights: Mapping[str, float] = field(default_factory=lambda: dict(_WEIGHTS))
     history_decay: float = 2.0
 
     @classmethod
-    def within(cls, memory_gib: float, *, ranker: bool = True) -> RetrievalConfig:
-        """The defaults with another memory budget for the dense solves, or without a ranker."""
+    def within(
+        cls, memory_gib: float, *, ranker: bool = True, given: bool = False
+    ) -> RetrievalConfig:
+        """The defaults with another memory budget for the dense solves, or other rankers."""
         return cls(
             sequential=Sequential(memory_gib=memory_gib),
             symmetric=Symmetric(memory_gib=memory_gib),
             ranker=RankerConfig(enabled=ranker),
+            given=RankerConfig(depth=20, rounds=300, truncation=20) if given else None,
         )
 
 
@@ -125,10 +140,15 @@ def _fit_fusion(
         return {"fusion": "fixed weights", "fusion_why": "the ranker is switched off"}
     if n_users < wanted.min_users:
         return {"fusion": "fixed weights", "fusion_why": why}
-    parts = _lessons(data, texts, views, config)
-    if not parts:
+    features = _features(data.without_last(2), texts, views, config)
+    learned = _learn(data, features, wanted, propose_best)
+    if learned is None:
         return {"fusion": "fixed weights", "fusion_why": "no candidate ever came next"}
-    (folder / "ranker.txt").write_text(fit_ranker(parts, wanted), encoding="utf-8")
+    (folder / "ranker.txt").write_text(fit_ranker(learned, wanted), encoding="utf-8")
+    if config.given is not None:
+        learned = _learn(data, features, config.given, propose_random)
+        if learned is not None:
+            (folder / "given.txt").write_text(fit_ranker(learned, config.given), encoding="utf-8")
     (folder / "stats").mkdir()
     ItemStats.fit(data).save(folder / "stats")
     for name, view in views.items():
@@ -136,24 +156,25 @@ def _fit_fusion(
     return {"fusion": "ranker", "fusion_why": why}
 
 
-def _lessons(
-    data: FitData, texts: Matrices, views: Views, config: RetrievalConfig
-) -> list[Lessons]:
+def _features(data: FitData, texts: Matrices, views: Views, config: RetrievalConfig) -> Features:
+    evidence = Evidence(fit_matrices(data, texts, config), config.weights)
+    stats, vectors = ItemStats.fit(data), np.asarray(data.item_vectors)
+    return Features(evidence, stats, views, vectors, config.history_decay)
+
+
+def _learn(
+    data: FitData, features: Features, config: RankerConfig, propose: Propose
+) -> Lessons | None:
     """The last two events of every user, predicted by sources that have seen neither."""
-    known = data.without_last(2)
-    evidence = Evidence(fit_matrices(known, texts, config), config.weights)
-    stats = ItemStats.fit(known)
-    vectors = np.asarray(data.item_vectors)
-    features = Features(evidence, stats, views, vectors, config.history_decay)
     found: list[Lessons] = []
     for n_hidden in (1, 2):
         long = np.flatnonzero(data.log.lengths > n_hidden)
         past = data.log.without_last(n_hidden).take(long)
         came_next = data.log.items[data.log.starts[1:][long] - n_hidden]
-        part = lessons(features, past, came_next, config.ranker)
+        part = lessons(features, past, came_next, config=config, propose=propose)
         if part is not None:
             found.append(part)
-    return found
+    return joined(found) if found else None
 
 
 def _describe_solve(data: FitData, config: RetrievalConfig) -> dict[str, str]:
@@ -171,11 +192,13 @@ class Fitted:
         evidence: The sources.
         popular: Popularity, ``float32 [n]``.
         ranker: The ranker, if one was fitted.
+        given: The ranker of given candidates, if one was fitted.
     """
 
     evidence: Evidence
     popular: NDArray[np.float32]
     ranker: Ranker | None
+    given: Ranker | None
 
 
 def load_sources(index: ItemIndex, decay: float) -> Fitted:
@@ -190,21 +213,24 @@ def load_sources(index: ItemIndex, decay: float) -> Fitted:
         matrices = {name: _load(folder / f"{name}.npz") for name in weights}
         popular = np.load(folder / "popular.npy", allow_pickle=False)
         evidence = Evidence(matrices, weights)
-        return Fitted(evidence, popular, _load_ranker(index, evidence, decay))
+        return Fitted(evidence, popular, *_load_rankers(index, evidence, decay))
     except FileNotFoundError as error:
         raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error
 
 
-def _load_ranker(index: ItemIndex, evidence: Evidence, decay: float) -> Ranker | None:
+def _load_rankers(
+    index: ItemIndex, evidence: Evidence, decay: float
+) -> tuple[Ranker | None, Ranker | None]:
     retrieval, folder = index.manifest.retrieval, index.folder / _FOLDER
     if retrieval["fusion"] != "ranker":
-        return None
-    views = {
-        name: _load(folder / "stats" / f"view_{name}.npz") for name in ("title", "words", "vectors")
-    }
+        return None, None
+    views = {name: _load(folder / "stats" / f"view_{name}.npz") for name in VIEWS}
     stats = ItemStats.load(folder / "stats")
     features = Features(evidence, stats, views, np.asarray(index.item_vectors), decay)
-    return Ranker(folder / "ranker.txt", features, retrieval["config"]["ranker"]["depth"])
+    ranker = Ranker(folder / "ranker.txt", features, retrieval["config"]["ranker"]["depth"])
+    if retrieval["config"]["given"] is None:
+        return ranker, None
+    return ranker, Ranker(folder / "given.txt", features, retrieval["config"]["given"]["depth"])
 
 
 def _load(path: Path) -> sparse.csr_array:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.index import ItemIndex
-from rag_rec.retrieve.evidence import best, row_of
+from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.fit import load_sources
 from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.matrices import dense, n_rows, row_of
 from rag_rec.types import Candidate, UserHistory
 
 _BATCH = 256
@@ -56,14 +57,14 @@ class FusedRetriever:
         self.index = index
         self._decay = decay
         fitted = load_sources(index, decay)
-        self.evidence, self.ranker = fitted.evidence, fitted.ranker
+        self.evidence, self.ranker, self._given = fitted.evidence, fitted.ranker, fitted.given
         self.by_popularity = np.lexsort((np.arange(index.n_items), -fitted.popular))
         place = np.empty(index.n_items, np.int64)
         place[self.by_popularity] = np.arange(index.n_items)
         self._popularity_rank = place + 1
         # scratch space, all -1 between users
         self._place = np.full(index.n_items, -1, np.int64)
-        columns = max(self.evidence.stacked.shape[1], 1)
+        columns = max(n_rows(self.evidence.stacked.T), 1)
         self._batch_size = max(1, min(_BATCH, _BATCH_ENTRIES // columns))
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
@@ -87,6 +88,26 @@ class FusedRetriever:
             batch = self._prepare(histories[start : start + self._batch_size])
             results += self._choose(batch, k)
         return results
+
+    def score(
+        self, histories: Sequence[UserHistory], candidates: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """Scores of given candidates ``[u, c]``, by the ranker of given candidates if there is one.
+
+        Args:
+            histories: ``u`` users.
+            candidates: ``item_ix [u, c]``.
+        """
+        scores = np.zeros(candidates.shape)
+        for start in range(0, len(histories), self._batch_size):
+            span = slice(start, start + self._batch_size)
+            users = self.histories(histories[span])
+            if self._given is not None:
+                scores[span] = self._given.given(users, candidates[span])
+            else:
+                fused = dense(users.weights(self._decay) @ self.evidence.fused)
+                scores[span] = np.take_along_axis(fused, candidates[span], 1)
+        return scores
 
     def histories(self, histories: Sequence[UserHistory]) -> Histories:
         """Events as row numbers, -1 for items that are not in the catalog."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,27 @@ from scipy import sparse
 from rag_rec.index import Vectors
 
 _BLOCK_ENTRIES = 2**23
+
+
+def dense(matrix: Any) -> NDArray[np.float32]:
+    """A sparse matrix as an array."""
+    return matrix.toarray()
+
+
+def n_rows(matrix: Any) -> int:
+    """Number of rows."""
+    return int(matrix.shape[0])
+
+
+def row_lengths(matrix: Any) -> NDArray[np.int64]:
+    """Number of stored entries of each row."""
+    return np.diff(matrix.indptr)
+
+
+def row_of(matrix: Any, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Columns and values of one row."""
+    span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+    return matrix.indices[span], matrix.data[span]
 
 
 def by_blocks(
@@ -47,9 +69,8 @@ def keep_strongest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
     matrix = sparse.csr_array(matrix, dtype=np.float32)
     rows: list[NDArray[np.int32]] = []
     values: list[NDArray[np.float32]] = []
-    for row in range(matrix.shape[0]):
-        span = slice(matrix.indptr[row], matrix.indptr[row + 1])
-        columns, data = matrix.indices[span], matrix.data[span]
+    for row in range(n_rows(matrix)):
+        columns, data = row_of(matrix, row)
         good = (data > 0) & (columns != row)
         columns, data = columns[good], data[good]
         if len(data) > n:
@@ -58,7 +79,7 @@ def keep_strongest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
         order = np.argsort(columns)
         rows.append(columns[order].astype(np.int32))
         values.append(data[order])
-    return from_rows(rows, values, matrix.shape[1])
+    return from_rows(rows, values, n_rows(matrix.T))
 
 
 def from_rows(
@@ -75,26 +96,26 @@ def cosine_neighbours(vectors: Vectors | sparse.csr_array, n: int) -> sparse.csr
     """The ``n`` nearest other rows of each unit row by cosine; zero rows have none."""
     if not isinstance(vectors, np.ndarray):
         turned = vectors.T.tocsr()
-        return by_blocks(lambda rows: (vectors[rows] @ turned).toarray(), vectors.shape[0], n)
+        return by_blocks(lambda rows: dense(vectors[rows] @ turned), n_rows(vectors), n)
     return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
 
 
 def product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
     """The ``n`` strongest entries of each row of ``left @ right``, both square."""
-    return by_blocks(lambda rows: (left[rows] @ right).toarray(), left.shape[0], n)
+    return by_blocks(lambda rows: dense(left[rows] @ right), n_rows(left), n)
 
 
 def row_normalised(matrix: sparse.csr_array) -> sparse.csr_array:
     """Each row divided by its sum; rows of zeros stay."""
     sums = matrix.sum(axis=1)
     scaled = matrix.copy()
-    scaled.data /= np.repeat(np.where(sums > 0, sums, 1), np.diff(matrix.indptr)).astype(np.float32)
+    scaled.data /= np.repeat(np.where(sums > 0, sums, 1), row_lengths(matrix)).astype(np.float32)
     return scaled
 
 
 def deviation(matrix: sparse.csr_array) -> float:
     """Standard deviation over all entries, the zeros among them; 1 where there is none."""
-    entries = float(matrix.shape[0]) * matrix.shape[1]
+    entries = float(n_rows(matrix)) * n_rows(matrix.T)
     data = matrix.data.astype(np.float64)
     variance = np.square(data).sum() / entries - (data.sum() / entries) ** 2
     return float(np.sqrt(variance)) if variance > 0 else 1.0

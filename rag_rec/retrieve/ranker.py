@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.retrieve.evidence import best, row_of
+from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.features import Features
 from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.matrices import dense, row_of
 from rag_rec.retrieve.stats import Floats
 
 if TYPE_CHECKING:
@@ -88,8 +90,19 @@ class Lessons:
     names: tuple[str, ...]
 
 
+Propose = Callable[
+    [Features, Histories, NDArray[np.int32], RankerConfig], tuple[NDArray[np.int32], Floats]
+]
+"""Candidates ``[b, c]`` for users, whose next events are given, and their fused scores."""
+
+
 def lessons(
-    features: Features, past: Histories, came_next: NDArray[np.int32], config: RankerConfig
+    features: Features,
+    past: Histories,
+    came_next: NDArray[np.int32],
+    *,
+    config: RankerConfig,
+    propose: Propose,
 ) -> Lessons | None:
     """What there is to learn from users' next events; None if no candidate ever came next.
 
@@ -98,32 +111,69 @@ def lessons(
         past: Events before them, one row a user.
         came_next: The event that followed, one a user.
         config: How many users and candidates.
+        propose: Where the candidates come from.
     """
     users = np.flatnonzero(past.lengths > 0)
     if len(users) > config.max_users:
         rng = np.random.default_rng(config.seed)
         users = np.sort(rng.choice(users, config.max_users, replace=False))
-    parts: list[Floats] = []
-    labels: list[NDArray[np.int8]] = []
-    groups: list[int] = []
-    names: tuple[str, ...] = ()
+    parts: list[Lessons] = []
     for start in range(0, len(users), _BATCH):
         some = users[start : start + _BATCH]
         batch, target = past.take(some), came_next[some]
-        candidates, scores = top_fused(features, batch, config.depth)
+        candidates, scores = propose(features, batch, target, config)
         taught = np.flatnonzero((candidates == target[:, None]).any(axis=1))
-        if not len(taught):
-            continue
-        candidates = candidates[taught]
-        found = features(batch.take(taught), candidates, scores[taught])
-        names = tuple(found)
-        real = candidates >= 0
-        parts.append(np.stack(list(found.values()), axis=2)[real])
-        labels.append((candidates == target[taught, None])[real].astype(np.int8))
-        groups += real.sum(axis=1).tolist()
-    if not parts:
-        return None
-    return Lessons(np.concatenate(parts), np.concatenate(labels), np.array(groups), names)
+        if len(taught):
+            part = features(batch.take(taught), candidates[taught], scores[taught])
+            parts.append(_lesson(part, candidates[taught], target[taught]))
+    return joined(parts) if parts else None
+
+
+def _lesson(
+    found: dict[str, Floats], candidates: NDArray[np.int32], target: NDArray[np.int32]
+) -> Lessons:
+    real = candidates >= 0
+    return Lessons(
+        rows=np.stack(list(found.values()), axis=2)[real],
+        labels=(candidates == target[:, None])[real].astype(np.int8),
+        groups=real.sum(axis=1),
+        names=tuple(found),
+    )
+
+
+def joined(parts: Sequence[Lessons]) -> Lessons:
+    """Several lessons as one."""
+    return Lessons(
+        np.concatenate([part.rows for part in parts]),
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate([part.groups for part in parts]),
+        parts[0].names,
+    )
+
+
+def propose_best(
+    features: Features, users: Histories, _: NDArray[np.int32], config: RankerConfig
+) -> tuple[NDArray[np.int32], Floats]:
+    """The best of the fused sources."""
+    return top_fused(features, users, config.depth)
+
+
+def propose_random(
+    features: Features, users: Histories, came_next: NDArray[np.int32], config: RankerConfig
+) -> tuple[NDArray[np.int32], Floats]:
+    """Items at random, the one that came next in a random place among them."""
+    rng = np.random.default_rng([config.seed, *users.starts[-1:], *came_next[:8]])
+    candidates = rng.integers(0, features.evidence.n_items, (len(users), config.depth))
+    place = rng.integers(0, config.depth, len(users))
+    candidates[np.arange(len(users)), place] = came_next
+    candidates = candidates.astype(np.int32)
+    return candidates, fused_at(features, users, candidates)
+
+
+def fused_at(features: Features, users: Histories, candidates: NDArray[np.int32]) -> Floats:
+    """Fused scores of given candidates, ``[b, c]``."""
+    scores = dense(users.weights(features.decay) @ features.evidence.fused)
+    return np.take_along_axis(scores, candidates, 1)
 
 
 def top_fused(features: Features, users: Histories, n: int) -> tuple[NDArray[np.int32], Floats]:
@@ -142,15 +192,15 @@ def top_fused(features: Features, users: Histories, n: int) -> tuple[NDArray[np.
     return candidates, scores
 
 
-def fit_ranker(parts: list[Lessons], config: RankerConfig) -> str:
+def fit_ranker(learned: Lessons, config: RankerConfig) -> str:
     """The fitted model as LightGBM's text."""
     import lightgbm  # takes a second
 
     data = lightgbm.Dataset(
-        np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        group=np.concatenate([part.groups for part in parts]),
-        feature_name=list(parts[0].names),
+        learned.rows,
+        learned.labels,
+        group=learned.groups,
+        feature_name=list(learned.names),
         params={"verbose": -1},
     )
     booster = lightgbm.train(config.parameters(), data, config.rounds)
@@ -176,6 +226,10 @@ class Ranker:
         import lightgbm  # takes a second
 
         return lightgbm.Booster(model_str=self._path.read_text(encoding="utf-8"))
+
+    def given(self, users: Histories, candidates: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Score of each given candidate, ``[b, c]``."""
+        return self.scores(users, candidates, fused_at(self._features, users, candidates))
 
     def scores(
         self, users: Histories, candidates: NDArray[np.int32], fused: Floats

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import lapack
+from scipy.linalg import get_lapack_funcs
 
 from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.matrices import n_rows
 
 
 def dense_head(data: FitData, memory_gib: float) -> NDArray[np.int64]:
@@ -29,12 +30,13 @@ def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:
     Raises:
         numpy.linalg.LinAlgError: If the matrix is not positive definite.
     """
+    factorise, invert = get_lapack_funcs(("potrf", "potri"), dtype=np.float32)
     dense = gram.astype(np.float32).toarray(order="F")
     dense[np.diag_indices_from(dense)] += ridge
-    factor, failed = lapack.spotrf(dense, lower=1, overwrite_a=1, clean=0)
+    factor, failed = factorise(dense, lower=1, overwrite_a=1, clean=0)
     if failed:
         raise np.linalg.LinAlgError(f"the gram matrix is not positive definite ({failed})")
-    inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
+    inverse, _ = invert(factor, lower=1, overwrite_c=1)
     _mirror(inverse)
     return inverse
 
@@ -63,7 +65,7 @@ def with_tail(
 
     Co-occurrence is scaled so that on the head it sums to what the closed form does.
     """
-    inside = np.zeros(closed.shape[0], np.bool_)
+    inside = np.zeros(n_rows(closed), np.bool_)
     inside[head] = True
     entries = counted.tocoo()
     both = inside[entries.row] & inside[entries.col]

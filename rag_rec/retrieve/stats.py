@@ -14,7 +14,7 @@ from scipy.sparse import linalg
 
 from rag_rec.retrieve.base import FitData
 from rag_rec.retrieve.histories import Histories
-from rag_rec.retrieve.matrices import keep_strongest
+from rag_rec.retrieve.matrices import keep_strongest, n_rows
 
 Floats = NDArray[np.float32]
 
@@ -99,7 +99,7 @@ def _latent_time(following: sparse.csr_array) -> Floats:
     """Solves ``(L + 0.3 I) t = in - out`` with ``L`` the Laplacian of all adjacent pairs."""
     both = following + following.T
     into, out = following.sum(axis=0), following.sum(axis=1)
-    n = following.shape[0]
+    n = n_rows(following)
     system = sparse.diags_array(both.sum(axis=1) + 0.3, shape=(n, n)) - both
     solution, _ = linalg.cg(sparse.csr_array(system), into - out, rtol=1e-4, maxiter=300)
     return solution.astype(np.float32)

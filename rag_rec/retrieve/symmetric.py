@@ -36,7 +36,7 @@ class Symmetric:
         head = dense_head(data, self.memory_gib)
         users = data.log.weights(None)[:, head]
         inverse = ridge_inverse(sparse.csr_array(users.T @ users), self.ridge)
-        scale = -1 / np.diag(inverse)
+        scale = (-1 / np.diag(inverse)).astype(np.float32)
         # the inverse is symmetric and in column order: its columns are its rows
         matrix = by_blocks(lambda rows: inverse[:, rows].T * scale, len(head), self.n_neighbours)
         return spread(matrix, head, data.n_items)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from rag_rec.retrieve.evidence import row_of
 from rag_rec.retrieve.fuse import FusedRetriever
+from rag_rec.retrieve.matrices import row_of
 from rag_rec.text import plain_text
 from rag_rec.types import Evidence, UserHistory
 
