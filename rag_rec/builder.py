@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from rag_rec.dataset import Dataset
 from rag_rec.index import Embedder, Manifest, OnStep, SentenceTransformerEmbedder, write_index
-from rag_rec.retrieve import fit_sources
+from rag_rec.retrieve import RetrievalConfig, fit_sources
 
 
 def build_index(
@@ -14,6 +15,7 @@ def build_index(
     folder: str | Path,
     *,
     embedder: Embedder | None = None,
+    retrieval: RetrievalConfig | None = None,
     rebuild: bool = False,
     on_step: OnStep | None = None,
 ) -> tuple[Manifest, int]:
@@ -26,6 +28,7 @@ def build_index(
         dataset: What to index.
         folder: The index; made when it is not there.
         embedder: Makes the vectors; all-MiniLM-L6-v2 by default.
+        retrieval: How retrieval is fitted; the defaults suit most data.
         rebuild: Embed everything again.
         on_step: Told of progress.
 
@@ -39,7 +42,7 @@ def build_index(
         dataset,
         Path(folder),
         embedder or SentenceTransformerEmbedder(),
-        finish=fit_sources,
+        finish=partial(fit_sources, config=retrieval),
         reuse=not rebuild,
         on_step=on_step,
     )

@@ -24,6 +24,7 @@ from rag_rec.config import Settings
 from rag_rec.console import build_progress, note, table_of
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
+from rag_rec.evaluate_cli import evaluate_app
 from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedder
 from rag_rec.llm import SPECS
 from rag_rec.prompt import variant_names
@@ -40,6 +41,7 @@ app = typer.Typer(
     "Start with [bold]rag-rec demo[/bold]. Then: [bold]rag-rec index[/bold] your files, "
     "[bold]rag-rec recommend[/bold] for a user, [bold]rag-rec show[/bold] what the model was sent.",
 )
+app.add_typer(evaluate_app, name="evaluate")
 _out = Console()
 
 Formats = StrEnum("Formats", ["auto", "amazon", "movielens", "recbole", "sequences"])

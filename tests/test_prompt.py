@@ -58,8 +58,8 @@ HISTORY = UserHistory(
     profile="likes <i>slow</i> mornings",
 )
 CANDIDATES = [
-    Candidate("a", 3.0, {"content": 2, "transitions": 1}),
-    Candidate("c", 2.0, {"lexical": 4}),
+    Candidate("a", 3.0, {"content": 2, "sequence": 1}),
+    Candidate("c", 2.0, {"smoothed": 4}),
     Candidate("d", 1.0, {"popular": 9}),
 ]
 EVIDENCE = {

@@ -1,4 +1,4 @@
-"""The text of an item as the embedder and the lexical source read it."""
+"""The text of an item as the embedder and the content source read it."""
 
 from __future__ import annotations
 

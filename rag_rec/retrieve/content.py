@@ -1,29 +1,83 @@
-"""Content: items whose text means something similar."""
+"""Content: items that are described alike, in the same words or in the same sense."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+import numpy as np
 from scipy import sparse
 
-from rag_rec.retrieve.base import FitData, cosine_neighbours
+from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.matrices import cosine_neighbours, keep_strongest, row_normalised
+
+Views: TypeAlias = dict[str, sparse.csr_array]
+VIEWS = ("title", "words", "vectors")
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Cosine neighbours of the item vectors.
+    """Mean of three views: words of the title, all words, and the item vectors.
+
+    A view holds cosines of nearest items raised to a power, each row divided by its sum. Words
+    tell brands and series apart, vectors know what words mean; together they beat either.
 
     Attributes:
-        n_neighbours: Neighbours kept an item.
-        power: Cosines are raised to this, so that close neighbours count for more.
+        n_view: Neighbours of a view.
+        n_blend: Neighbours of a view that enter the mean.
+        word_power: Cosines of words are raised to this.
+        vector_power: Cosines of vectors are raised to this; they are all rather large.
     """
 
     name: str = "content"
-    n_neighbours: int = 50
-    power: float = 4.0
+    n_view: int = 100
+    n_blend: int = 50
+    word_power: float = 2.0
+    vector_power: float = 8.0
 
     def fit(self, data: FitData) -> sparse.csr_array:
-        """Sharpened cosines of the nearest items."""
-        matrix = cosine_neighbours(data.item_vectors, self.n_neighbours)
-        matrix.data **= self.power
-        return matrix
+        """Matrix ``float32 [n, n]``."""
+        return self.blend(self.views(data))
+
+    def views(self, data: FitData) -> Views:
+        """The three views ``title``, ``words``, ``vectors``; none depends on the log."""
+        return {
+            "title": self._view(tf_idf(data.titles), self.word_power),
+            "words": self._view(tf_idf(data.texts), self.word_power),
+            "vectors": self._view(np.asarray(data.item_vectors), self.vector_power),
+        }
+
+    def blend(self, views: Views) -> sparse.csr_array:
+        """Mean of the views' nearest items."""
+        parts = [row_normalised(keep_strongest(view, self.n_blend)) for view in views.values()]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return sparse.csr_array(total * np.float32(1 / len(parts)))
+
+    def _view(self, vectors: np.ndarray | sparse.csr_array, power: float) -> sparse.csr_array:
+        matrix = cosine_neighbours(vectors, self.n_view)
+        matrix.data **= power
+        return row_normalised(matrix)
+
+
+def tf_idf(texts: Sequence[str]) -> sparse.csr_array:
+    """Unit rows ``float32 [n, words]`` of ``(1 + ln tf) ln(n / df)``; words of one text are out."""
+    bags = [Counter(re.findall(r"\w+", text.lower())) for text in texts]
+    known = Counter(word for bag in bags for word in bag)
+    place = {word: at for at, word in enumerate(w for w, count in known.items() if count > 1)}
+    rows, columns, values = [], [], []
+    for row, bag in enumerate(bags):
+        for word, count in bag.items():
+            if word in place:
+                rows.append(row)
+                columns.append(place[word])
+                values.append((1 + np.log(count)) * np.log(len(texts) / known[word]))
+    shape = (len(texts), max(1, len(place)))
+    matrix = sparse.csr_array((np.array(values, np.float32), (rows, columns)), shape=shape)
+    norms = np.sqrt(matrix.multiply(matrix).sum(axis=1))
+    matrix.data /= np.repeat(np.where(norms > 0, norms, 1), np.diff(matrix.indptr))
+    return matrix

@@ -10,23 +10,43 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.index import ItemIndex
+from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.fit import load_sources
+from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.matrices import dense, n_rows, row_of
 from rag_rec.types import Candidate, UserHistory
 
 _BATCH = 256
+_BATCH_ENTRIES = 2**26
 _PROFILE_ITEMS = 200
+_REPLAY = 0.3
+
+Scores = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Items with evidence, and the score of each."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """A user's scores: items with evidence, and the score of each."""
+@dataclass(slots=True)
+class _Batch:
+    """Some users on their way to lists.
 
-    items: NDArray[np.int32]
-    values: NDArray[np.float32]
+    Attributes:
+        users: Their histories.
+        weights: ``float32 [b, n]``, weights of the items in each history.
+        blocked: ``bool [b, n]``, items a user may not be shown.
+        extra: For each user, scores that come from elsewhere than the matrices, by source.
+    """
+
+    users: Histories
+    weights: sparse.csr_array
+    blocked: NDArray[np.bool_]
+    extra: list[dict[str, Scores]]
 
 
 class FusedRetriever:
     """Sums what the sources say of each candidate; popularity fills what is left.
+
+    Where the index holds a ranker, it orders the best candidates again. It does so for users with
+    a history and without plain words, whose candidates are all new to them: what it has learned.
 
     Args:
         index: An open index version.
@@ -36,153 +56,252 @@ class FusedRetriever:
     def __init__(self, index: ItemIndex, *, decay: float = 2.0) -> None:
         self.index = index
         self._decay = decay
-        matrices, self._popular = load_sources(index.folder)
-        settings = index.manifest.retrieval["sources"]
-        self.matrices = {
-            name: matrix * np.float32(settings[name]["weight"] / settings[name]["scale"])
-            for name, matrix in matrices.items()
-        }
-        self._by_popularity = np.lexsort((np.arange(index.n_items), -self._popular))
+        fitted = load_sources(index, decay)
+        self.evidence, self.ranker, self._given = fitted.evidence, fitted.ranker, fitted.given
+        self.by_popularity = np.lexsort((np.arange(index.n_items), -fitted.popular))
         place = np.empty(index.n_items, np.int64)
-        place[self._by_popularity] = np.arange(index.n_items)
+        place[self.by_popularity] = np.arange(index.n_items)
         self._popularity_rank = place + 1
-        # scratch space, all zeros and all -1 between users
-        self._total = np.zeros(index.n_items, np.float32)
-        self._place = np.full(index.n_items, -1, np.int64)
+        columns = max(n_rows(self.evidence.stacked.T), 1)
+        self._batch_size = max(1, min(_BATCH, _BATCH_ENTRIES // columns))
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
         results: list[list[Candidate]] = []
-        for start in range(0, len(histories), _BATCH):
-            results += self._batch(histories[start : start + _BATCH], k)
+        place = np.full(self.index.n_items, -1, np.int64)  # of this call: callers may be threads
+        for start in range(0, len(histories), self._batch_size):
+            batch = self._prepare(histories[start : start + self._batch_size])
+            chosen = self._choose(batch, k)
+            product = batch.weights @ self.evidence.stacked
+            for row, (items, scores) in enumerate(chosen):
+                place[items] = np.arange(len(items))
+                origins = self._origins(row_of(product, row), batch, row, place)
+                place[items] = -1
+                results.append(self._candidates(items, scores, origins))
         return results
+
+    def rank(
+        self, histories: Sequence[UserHistory], k: int
+    ) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+        """The same order as `retrieve`, as ``item_ix`` and scores, without the origins."""
+        results: list[tuple[NDArray[np.int32], NDArray[np.float64]]] = []
+        for start in range(0, len(histories), self._batch_size):
+            batch = self._prepare(histories[start : start + self._batch_size])
+            results += self._choose(batch, k)
+        return results
+
+    def score(
+        self, histories: Sequence[UserHistory], candidates: NDArray[np.int32]
+    ) -> NDArray[np.float64]:
+        """Scores of given candidates ``[u, c]``, by the ranker of given candidates if there is one.
+
+        Args:
+            histories: ``u`` users.
+            candidates: ``item_ix [u, c]``.
+        """
+        scores = np.zeros(candidates.shape)
+        for start in range(0, len(histories), self._batch_size):
+            span = slice(start, start + self._batch_size)
+            users = self.histories(histories[span])
+            if self._given is not None:
+                scores[span] = self._given.given(users, candidates[span])
+            else:
+                fused = dense(users.weights(self._decay) @ self.evidence.fused)
+                scores[span] = np.take_along_axis(fused, candidates[span], 1)
+        return scores
+
+    def histories(self, histories: Sequence[UserHistory]) -> Histories:
+        """Events as row numbers, -1 for items that are not in the catalog."""
+        find = self.index.find
+        rows = [
+            [-1 if (item_ix := find(item_id)) is None else item_ix for item_id in history.item_ids]
+            for history in histories
+        ]
+        return Histories.of(rows, self.index.n_items)
 
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
-        pointers = [0]
-        columns: list[int] = []
-        ages: list[int] = []
-        find = self.index.find
-        for history in histories:
-            latest: dict[int, int] = {}
-            for age, item_id in enumerate(reversed(history.item_ids)):
-                item_ix = find(item_id)
-                if item_ix is not None:
-                    latest.setdefault(item_ix, age)
-            columns += latest
-            ages += latest.values()
-            pointers.append(len(columns))
-        values = np.exp(-np.array(ages, np.float32) / np.float32(self._decay))
-        shape = (len(histories), self.index.n_items)
-        return sparse.csr_array((values, columns, pointers), shape=shape)
+        return self.histories(histories).weights(self._decay)
 
-    def _batch(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
-        weights = self.history_weights(histories)
-        evidence = {name: weights @ matrix for name, matrix in self.matrices.items()}
-        profiles = self._profile_scores(histories)
-        blocked = np.zeros(self.index.n_items, np.bool_)
-        results: list[list[Candidate]] = []
+    # --- one batch --------------------------------------------------------------------------
+
+    def _prepare(self, histories: Sequence[UserHistory]) -> _Batch:
+        users = self.histories(histories)
+        blocked = np.repeat(~self.index.in_stock[None, :], len(users), axis=0)
+        extra: list[dict[str, Scores]] = [{} for _ in histories]
+        weights = users.weights(self._decay)
         for row, history in enumerate(histories):
-            sources = {name: _row(matrix, row) for name, matrix in evidence.items()}
-            if row in profiles:
-                sources["profile"] = profiles[row]
-            self._block(history, blocked)
-            results.append(self._one(sources, blocked, k))
-        return results
+            constraints = history.constraints
+            if constraints.allow_out_of_stock:
+                blocked[row] = False
+            if constraints.allow_seen:
+                extra[row]["history"] = self._replay(weights, row)
+            else:
+                blocked[row, users.row(row)] = True
+            if constraints.exclude:
+                rows = [self.index.find(item_id) for item_id in constraints.exclude]
+                blocked[row, [item_ix for item_ix in rows if item_ix is not None]] = True
+        self._add_profiles(histories, extra)
+        return _Batch(users, weights, blocked, extra)
 
-    def _block(self, history: UserHistory, blocked: NDArray[np.bool_]) -> None:
-        """Marks the items this user may not be shown."""
-        constraints = history.constraints
-        if constraints.allow_out_of_stock:
-            blocked.fill(False)
-        else:
-            np.logical_not(self.index.in_stock, out=blocked)
-        seen = () if constraints.allow_seen else history.item_ids
-        for item_id in (*seen, *constraints.exclude):
-            item_ix = self.index.find(item_id)
-            if item_ix is not None:
-                blocked[item_ix] = True
-
-    def _one(
-        self, sources: dict[str, Scores], blocked: NDArray[np.bool_], k: int
-    ) -> list[Candidate]:
-        allowed = {name: _without(scores, blocked) for name, scores in sources.items()}
-        chosen, scores = self._best(list(allowed.values()), k)
-        if len(chosen) < k:
-            spare = self._fill(chosen, blocked, k - len(chosen))
-            chosen = np.concatenate([chosen, spare])
-            scores = np.concatenate([scores, np.zeros(len(spare), np.float32)])
-        origins: list[dict[str, int]] = [{} for _ in chosen]
-        self._place[chosen] = np.arange(len(chosen))
-        for name, part in allowed.items():
-            for place, rank in _ranks(part, self._place):
-                origins[place][name] = rank
-        self._place[chosen] = -1
-        ids = self.index.item_ids
+    def _choose(self, batch: _Batch, k: int) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+        """Items and scores of each user, best first, ``min(k, eligible items)`` of them."""
+        product = batch.weights @ self.evidence.fused
+        n = k if self.ranker is None else max(k, self.ranker.depth)
+        fused = [
+            _best_allowed(row_of(product, row), batch.extra[row], batch.blocked[row], n)
+            for row in range(len(batch.users))
+        ]
+        ranked = self._rank_again(batch, fused)
         return [
-            Candidate(ids[ix], score, origin or {"popular": int(self._popularity_rank[ix])})
-            for ix, score, origin in zip(chosen.tolist(), scores.tolist(), origins, strict=True)
+            self._filled(items[:k], scores[:k], batch.blocked[row], k)
+            for row, (items, scores) in enumerate(ranked)
         ]
 
-    def _best(self, parts: list[Scores], k: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-        """The ``k`` items with the largest positive sums, largest first, ties by item."""
-        total = self._total
-        for part in parts:
-            total[part.items] += part.values
-        touched = np.concatenate([part.items for part in parts])
-        values = total[touched]
-        # an item is touched once by each source, so k distinct ones are among len(parts) * k
-        n = len(parts) * k
-        if len(values) > n:
-            near = np.argpartition(-values, n - 1)[:n]
-            cut = values[near].min()
-            items = np.unique(touched[values >= cut])
-        else:
-            items = np.unique(touched)
-        values = total[items]
-        total[touched] = 0
-        order = np.lexsort((items, -values))[:k]
-        order = order[values[order] > 0]
-        return items[order], values[order]
+    def _rank_again(
+        self, batch: _Batch, fused: list[Scores]
+    ) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+        """The best candidates in the ranker's order, the others after them.
 
-    def _fill(
-        self, chosen: NDArray[np.int32], blocked: NDArray[np.bool_], n: int
-    ) -> NDArray[np.int32]:
-        """The ``n`` most popular allowed items that are not chosen yet."""
+        A ranked candidate's score is its odds against the best one, above all that are not ranked.
+        """
+        results = [(items, scores.astype(np.float64)) for items, scores in fused]
+        rows = [row for row in range(len(fused)) if self._is_ranked(batch, fused, row)]
+        if self.ranker is None or not rows:
+            return results
+        depth = self.ranker.depth
+        candidates = np.full((len(rows), depth), -1, np.int32)
+        values = np.zeros((len(rows), depth), np.float32)
+        for at, row in enumerate(rows):
+            items, scores = fused[row]
+            n = min(depth, len(items))
+            candidates[at, :n], values[at, :n] = items[:n], scores[:n]
+        found = self.ranker.scores(batch.users.take(np.array(rows)), candidates, values)
+        for at, row in enumerate(rows):
+            items, scores = results[row]
+            n = min(depth, len(items))
+            order = np.argsort(-found[at, :n], kind="stable")
+            below = scores[n] if len(scores) > n else 0.0
+            odds = below + np.exp(found[at, order] - found[at, order[0]])
+            results[row] = (
+                np.concatenate([items[order], items[n:]]),
+                np.concatenate([odds, scores[n:]]),
+            )
+        return results
+
+    def _is_ranked(self, batch: _Batch, fused: list[Scores], row: int) -> bool:
+        return bool(len(fused[row][0]) and len(batch.users.row(row)) and not batch.extra[row])
+
+    def _filled(
+        self,
+        items: NDArray[np.int32],
+        scores: NDArray[np.float64],
+        blocked: NDArray[np.bool_],
+        k: int,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """Filled up with the most popular allowed items that are not chosen yet, scored 0."""
+        if len(items) >= k:
+            return items, scores
         taken = blocked.copy()
-        taken[chosen] = True
-        free = self._by_popularity[~taken[self._by_popularity]]
-        return free[:n].astype(np.int32)
+        taken[items] = True
+        free = self.by_popularity[~taken[self.by_popularity]][: k - len(items)]
+        return (
+            np.concatenate([items, free.astype(np.int32)]),
+            np.concatenate([scores, np.zeros(len(free))]),
+        )
 
-    def _profile_scores(self, histories: Sequence[UserHistory]) -> dict[int, Scores]:
+    # --- origins ----------------------------------------------------------------------------
+
+    def _origins(
+        self, stacked: Scores, batch: _Batch, row: int, place: NDArray[np.int64]
+    ) -> dict[int, dict[str, int]]:
+        """By place in the list, the sources that propose the item and the rank each gives it.
+
+        Args:
+            stacked: The user's scores from all sources side by side.
+            batch: The user's batch.
+            row: The user's row in it.
+            place: ``int64 [n]``, place of each item in the list, -1 for those that are not in it.
+        """
+        columns, values = stacked
+        which, items = np.divmod(columns, self.index.n_items)
+        free = ~batch.blocked[row][items]
+        which, items, values = which[free].astype(np.int64), items[free], values[free]
+        origins: dict[int, dict[str, int]] = {}
+        for at, source, rank in _ranks(which, items, values, place):
+            origins.setdefault(at, {})[self.evidence.names[source]] = rank
+        for name, (found, strength) in batch.extra[row].items():
+            free = ~batch.blocked[row][found]
+            zeros = np.zeros(int(free.sum()), np.int64)
+            for at, _, rank in _ranks(zeros, found[free], strength[free], place):
+                origins.setdefault(at, {})[name] = rank
+        return origins
+
+    def _candidates(
+        self,
+        items: NDArray[np.int32],
+        scores: NDArray[np.float64],
+        origins: dict[int, dict[str, int]],
+    ) -> list[Candidate]:
+        ids = self.index.item_ids
+        return [
+            Candidate(
+                ids[ix], score, origins.get(at) or {"popular": int(self._popularity_rank[ix])}
+            )
+            for at, (ix, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True))
+        ]
+
+    # --- evidence from elsewhere ------------------------------------------------------------
+
+    def _replay(self, weights: sparse.csr_array, row: int) -> Scores:
+        """The history itself, where its items may be listed again.
+
+        As strong as an identity matrix scaled to unit deviation like the other sources.
+        """
+        items, values = row_of(weights, row)
+        return items, values * np.float32(_REPLAY * np.sqrt(self.index.n_items))
+
+    def _add_profiles(
+        self, histories: Sequence[UserHistory], extra: list[dict[str, Scores]]
+    ) -> None:
         """Scores from the plain words about a user, through Chroma."""
         rows = [row for row, history in enumerate(histories) if history.profile]
         if not rows:
-            return {}
+            return
         vectors = self.index.embedder.embed([histories[row].profile or "" for row in rows])
         found = self.index.store.query("items", vectors, _PROFILE_ITEMS)
-        return {
-            row: Scores(ix.astype(np.int32), np.maximum(cosines, 0) ** 2)
-            for row, (ix, cosines) in zip(rows, found, strict=True)
-        }
+        for row, (items, cosines) in zip(rows, found, strict=True):
+            extra[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)
 
 
-def _row(matrix: sparse.csr_array, row: int) -> Scores:
-    span = slice(matrix.indptr[row], matrix.indptr[row + 1])
-    return Scores(matrix.indices[span], matrix.data[span])
+def _best_allowed(
+    fused: Scores, extra: dict[str, Scores], blocked: NDArray[np.bool_], n: int
+) -> Scores:
+    items, values = fused
+    if extra:
+        items = np.concatenate([items, *(found for found, _ in extra.values())])
+        values = np.concatenate([values, *(strength for _, strength in extra.values())])
+        items, place = np.unique(items, return_inverse=True)
+        values = np.bincount(place, values, len(items)).astype(np.float32)
+    free = ~blocked[items]
+    return best(items[free], values[free], n)
 
 
-def _without(scores: Scores, blocked: NDArray[np.bool_]) -> Scores:
-    keep = ~blocked[scores.items]
-    return Scores(scores.items[keep], scores.values[keep])
+def _ranks(
+    which: NDArray[np.int64],
+    items: NDArray[np.int32],
+    values: NDArray[np.float32],
+    place: NDArray[np.int64],
+) -> list[tuple[int, int, int]]:
+    """Place, source and rank from 1 within the source, of the items that ``place`` marks.
 
-
-def _ranks(scores: Scores, place: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Place and rank from 1, within one source, of the items that ``place`` marks."""
-    where = place[scores.items]
-    hit = (where >= 0) & (scores.values > 0)
-    if not hit.any():
-        return []
-    ascending = np.sort(scores.values)
-    ranks = len(ascending) - np.searchsorted(ascending, scores.values[hit], side="right") + 1
-    return list(zip(where[hit].tolist(), ranks.tolist(), strict=True))
+    Positive floats order like their bits, so one sort of source and value together ranks the
+    entries of all sources.
+    """
+    keys = (which << 32) | values.view(np.int32)
+    at = place[items]
+    hit = (at >= 0) & (values > 0)
+    ordered = np.sort(keys)
+    ends = np.searchsorted(ordered, (which[hit] + 1) << 32)
+    ranks = ends - np.searchsorted(ordered, keys[hit], side="right") + 1
+    return list(zip(at[hit].tolist(), which[hit].tolist(), ranks.tolist(), strict=True))

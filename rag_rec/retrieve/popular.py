@@ -24,9 +24,9 @@ class Popular:
     def fit(self, data: FitData) -> NDArray[np.float32]:
         """Scores ``float32 [n]``."""
         known = np.isfinite(data.times)
-        weights = np.ones(len(data.events))
+        weights = np.ones(len(data.log.items))
         if known.any():
             age_days = (data.times[known].max() - data.times[known]) / 86_400
             weights[known] = 0.5 ** (age_days / self.half_life_days)
-        counts = np.bincount(data.events, weights=weights, minlength=data.n_items)
+        counts = np.bincount(data.log.items, weights=weights, minlength=data.n_items)
         return counts.astype(np.float32)

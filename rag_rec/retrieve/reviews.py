@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from rag_rec.retrieve.base import FitData, cosine_neighbours
+from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.matrices import cosine_neighbours
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,37 +7,42 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rag_rec.retrieve.fuse import FusedRetriever
+from rag_rec.retrieve.matrices import row_of
 from rag_rec.text import plain_text
 from rag_rec.types import Evidence, UserHistory
 
 _SENTENCES: Mapping[str, str] = {
-    "transitions": "Often taken after “{}”.",
+    "sequence": "Often taken after “{}”.",
+    "symmetric": "Often taken together with “{}”.",
     "content": "Similar to “{}”.",
+    "smoothed": "Like what is taken after “{}”.",
     "reviews": "Its reviews read like those of “{}”.",
-    "lexical": "Described in the same words as “{}”.",
 }
 
 
 def strongest_links(
     retriever: FusedRetriever, history: UserHistory, item_ids: Sequence[str]
 ) -> dict[str, Evidence]:
-    """The strongest single link from the history to each item, or what else speaks for it."""
-    index = retriever.index
+    """The strongest single link from the history to each item.
+
+    Where there is none, its closeness to the profile or its popularity.
+    """
+    index, evidence = retriever.index, retriever.evidence
     targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
     weights = retriever.history_weights([history])
     strength = np.zeros(len(targets), np.float32)
     link: list[tuple[str, int] | None] = [None] * len(targets)
     place = np.full(index.n_items, -1, np.int64)
     place[targets] = np.arange(len(targets))
-    for name, matrix in retriever.matrices.items():
-        for past, weight in zip(weights.indices.tolist(), weights.data.tolist(), strict=True):
-            span = slice(matrix.indptr[past], matrix.indptr[past + 1])
-            where = place[matrix.indices[span]]
-            for at in np.flatnonzero(where >= 0):
-                value = weight * matrix.data[span][at]
-                if value > strength[where[at]]:
-                    strength[where[at]] = value
-                    link[where[at]] = (name, past)
+    for past, weight in zip(weights.indices.tolist(), weights.data.tolist(), strict=True):
+        columns, values = row_of(evidence.stacked, past)
+        which, items = np.divmod(columns, index.n_items)
+        where = place[items]
+        for at in np.flatnonzero(where >= 0):
+            value = weight * values[at]
+            if value > strength[where[at]]:
+                strength[where[at]] = value
+                link[where[at]] = (evidence.names[which[at]], past)
     fallback = "Close to what was asked for." if history.profile else "Popular with other users."
     return {
         item_id: Evidence(

@@ -1,4 +1,4 @@
-"""Transitions: what users took next after an item."""
+"""Co-occurrence: what users took near an item; stands in where a closed form does not fit."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from rag_rec.retrieve.base import FitData, keep_strongest
+from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.matrices import keep_strongest
 
 
 @dataclass(frozen=True, slots=True)
-class Transitions:
+class Cooccurrence:
     """Co-occurrence within a user, strongest for what came soon after.
 
     An event ``gap`` places after another adds ``exp(-(gap - 1) / decay)`` to that pair, and a
@@ -26,7 +27,6 @@ class Transitions:
         shrink: Added to the denominator, in events.
     """
 
-    name: str = "transitions"
     n_neighbours: int = 200
     window: int = 10
     decay: float = 3.0
@@ -35,13 +35,12 @@ class Transitions:
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Normalised, decayed co-occurrence."""
-        n = data.n_items
-        counts = np.bincount(data.events, minlength=n).astype(np.float32)
-        owner = np.repeat(np.arange(len(data.starts) - 1), np.diff(data.starts))
+        n, events = data.n_items, data.log.items
+        counts, owners = data.log.counts(), data.log.owners
         pairs = sparse.csr_array((n, n), dtype=np.float32)
         for gap in range(1, self.window + 1):
-            same = owner[gap:] == owner[:-gap]
-            before, after = data.events[:-gap][same], data.events[gap:][same]
+            same = owners[gap:] == owners[:-gap]
+            before, after = events[:-gap][same], events[gap:][same]
             weight = np.full(len(before), np.exp(-(gap - 1) / self.decay), np.float32)
             pairs = pairs + sparse.csr_array((weight, (before, after)), shape=(n, n))
         pairs = sparse.coo_array(pairs + self.backward * pairs.T)

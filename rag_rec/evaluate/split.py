@@ -1,0 +1,104 @@
+"""Splits: which events a model is fitted on, which it is asked with, which it is to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+
+from rag_rec.dataset import Dataset
+from rag_rec.errors import DataError
+
+PROTOCOLS: Mapping[str, int] = {"leave-last-out": 2, "leave-last-out-fit-validation": 1}
+"""Events of each user, from the end, that the fit does not see.
+
+``leave-last-out``: fitted without the last two events, asked with all but the last, which is the
+target; the event between them is for choosing settings. ``leave-last-out-fit-validation``: that
+event enters the fit.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One task.
+
+    Attributes:
+        fit: The data set a model is fitted on.
+        users: ``user_id`` of those who are asked for.
+        inputs: What is known of each when asked, oldest first.
+        targets: The item each took next.
+    """
+
+    fit: Dataset
+    users: list[str]
+    inputs: list[list[str]]
+    targets: list[str]
+
+    def only(self, users: Container[str]) -> Split:
+        """The same fit, some of the users."""
+        kept = [at for at, user in enumerate(self.users) if user in users]
+        return Split(
+            self.fit,
+            [self.users[at] for at in kept],
+            [self.inputs[at] for at in kept],
+            [self.targets[at] for at in kept],
+        )
+
+
+def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> Split:
+    """Each user's ``n_target``-th event from the end is the target, those before it the input.
+
+    Args:
+        dataset: The whole data; its log is in time order within each user.
+        hidden: Events of each user, from the end, that the fit does not see.
+        n_target: 1 for the test; 2, with ``hidden=3``, to choose settings on validation.
+
+    Raises:
+        DataError: If no user has an event to be asked with.
+    """
+    if hidden < n_target:
+        raise DataError("the target must not be in what is fitted")
+    log = dataset.interactions.with_columns(
+        age=pl.len().over("user_id") - 1 - pl.int_range(pl.len()).over("user_id")
+    )
+    fit = log.filter(pl.col("age") >= hidden).drop("age")
+    known = log.filter(pl.col("age") >= n_target)
+    inputs = known.group_by("user_id", maintain_order=True).agg(pl.col("item_id").alias("input"))
+    targets = log.filter(pl.col("age") == n_target - 1).select("user_id", "item_id")
+    asked = inputs.join(targets, on="user_id", how="inner", maintain_order="left")
+    if not asked.height:
+        raise DataError(f"no user has the {n_target + 1} events that this protocol needs")
+    return Split(
+        replace(dataset, interactions=fit),
+        asked["user_id"].to_list(),
+        asked["input"].to_list(),
+        asked["item_id"].to_list(),
+    )
+
+
+def shuffle_ties(dataset: Dataset, seed: int) -> Dataset:
+    """The data with events of one user at one time in random order.
+
+    Where a log gives no times at all, ties cannot be known: each pair of neighbours (first and
+    second, third and fourth, or second and third and so on) is swapped with probability one half.
+    """
+    rng = np.random.default_rng(seed)
+    log = dataset.interactions
+    place = log.select(place=pl.int_range(pl.len()).over("user_id"))["place"].to_numpy()
+    if log["timestamp"].null_count() < log.height:
+        key = pl.Series(rng.random(log.height))
+        tied = pl.when(pl.col("timestamp").is_null()).then(pl.lit(place)).otherwise(key)
+        order = log.with_columns(_key=tied).sort(
+            "user_id", "timestamp", "_key", maintain_order=True
+        )
+        return replace(dataset, interactions=order.drop("_key"))
+    owner = log["user_id"].rle_id().to_numpy()
+    phase = rng.integers(0, 2, log.height)[owner]
+    pair = (place + phase) // 2
+    _, number = np.unique(owner.astype(np.int64) * (pair.max() + 1) + pair, return_inverse=True)
+    swapped = rng.integers(0, 2, len(log))[number]
+    key = pair * 2 + (place + phase + swapped) % 2
+    order = np.lexsort((key, owner))
+    return replace(dataset, interactions=log[order])

@@ -1,0 +1,88 @@
+"""`Histories`: many users' events as two arrays, and the weights given to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Events of ``u`` users, oldest first.
+
+    Attributes:
+        n_items: Number of items ``n``.
+        starts: ``int64 [u + 1]``; events of user i are ``starts[i]:starts[i + 1]``.
+        items: ``int32 [e]``, ``item_ix``, or -1 for an item that is not in the catalog.
+    """
+
+    n_items: int
+    starts: NDArray[np.int64]
+    items: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int] | NDArray[np.int32]], n_items: int) -> Histories:
+        """From one list of ``item_ix`` a user."""
+        starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+        parts = [np.asarray(row, np.int32) for row in rows]
+        return cls(n_items, starts, np.concatenate([np.empty(0, np.int32), *parts]))
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def row(self, user: int) -> NDArray[np.int32]:
+        """Known items of one user."""
+        items = self.items[self.starts[user] : self.starts[user + 1]]
+        return items[items >= 0] if len(items) and items.min() < 0 else items
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Number of events of each user."""
+        return np.diff(self.starts)
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """User of each event."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @property
+    def ages(self) -> NDArray[np.int64]:
+        """Number of events of the same user after each event."""
+        return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
+
+    def take(self, users: NDArray[np.int64]) -> Histories:
+        """Some of the users, in the order given."""
+        return Histories.of([self.row(int(user)) for user in users], self.n_items)
+
+    def without_last(self, n: int) -> Histories:
+        """The same users without their ``n`` last events."""
+        lengths = np.maximum(self.lengths - n, 0)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return Histories(self.n_items, starts, self.items[self.ages >= n])
+
+    def counts(self) -> NDArray[np.float32]:
+        """Number of events of each item, ``[n]``."""
+        known = self.items[self.items >= 0]
+        return np.bincount(known, minlength=self.n_items).astype(np.float32)
+
+    def weights(self, decay: float | None) -> sparse.csr_array:
+        """``float32 [u, n]``: ``exp(-age / decay)`` at each item's latest event; 1 if None."""
+        ages, owners = self.ages[::-1], self.owners[::-1]
+        keys = owners * self.n_items + self.items[::-1]
+        known = self.items[::-1] >= 0
+        kept, first = np.unique(keys[known], return_index=True)
+        ages = ages[known][first]
+        values = np.ones(len(kept)) if decay is None else np.exp(-ages / decay)
+        rows, columns = np.divmod(kept, self.n_items)
+        pointers = np.searchsorted(rows, np.arange(len(self) + 1))
+        data = (values.astype(np.float32), columns.astype(np.int32), pointers)
+        return sparse.csr_array(data, shape=(len(self), self.n_items))
+
+    def last(self) -> sparse.csr_array:
+        """``float32 [u, n]``: 1 at each user's latest known item."""
+        rows = [self.row(user)[-1:] for user in range(len(self))]
+        return Histories.of(rows, self.n_items).weights(None)

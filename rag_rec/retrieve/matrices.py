@@ -1,0 +1,121 @@
+"""Sparse item-item matrices: the strongest entries of each row, cosines, scales, products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.index import Vectors
+
+_BLOCK_ENTRIES = 2**23
+
+
+def dense(matrix: Any) -> NDArray[np.float32]:
+    """A sparse matrix as an array."""
+    return matrix.toarray()
+
+
+def n_rows(matrix: Any) -> int:
+    """Number of rows."""
+    return int(matrix.shape[0])
+
+
+def row_lengths(matrix: Any) -> NDArray[np.int64]:
+    """Number of stored entries of each row."""
+    return np.diff(matrix.indptr)
+
+
+def row_of(matrix: Any, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Columns and values of one row."""
+    span = slice(matrix.indptr[row], matrix.indptr[row + 1])
+    return matrix.indices[span], matrix.data[span]
+
+
+def by_blocks(
+    block_of: Callable[[slice], NDArray[np.float32]], n: int, n_kept: int
+) -> sparse.csr_array:
+    """The ``n_kept`` largest positive off-diagonal entries of each row of an ``[n, n]`` matrix.
+
+    Args:
+        block_of: Makes some of the rows, dense ``float32 [rows, n]``; the block is written to.
+        n: Number of items.
+        n_kept: Entries kept a row at most.
+    """
+    step = max(1, min(1024, _BLOCK_ENTRIES // max(n, 1)))
+    width = min(n_kept, n)
+    counts, columns, values = [np.zeros(1, np.int64)], [], []
+    for start in range(0, n, step):
+        block = block_of(slice(start, min(n, start + step)))
+        block[np.arange(len(block)), np.arange(start, start + len(block))] = 0
+        best = np.argpartition(block, n - width, axis=1)[:, n - width :]
+        best.sort(axis=1)
+        picked = np.take_along_axis(block, best, axis=1)
+        good = picked > 0
+        counts.append(good.sum(axis=1))
+        columns.append(best[good].astype(np.int32))
+        values.append(picked[good].astype(np.float32))
+    pointers = np.cumsum(np.concatenate(counts))
+    data = np.concatenate([np.empty(0, np.float32), *values])
+    indices = np.concatenate([np.empty(0, np.int32), *columns])
+    return sparse.csr_array((data, indices, pointers), shape=(n, n))
+
+
+def keep_strongest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
+    """The ``n`` largest positive entries of each row, diagonal removed, columns sorted."""
+    matrix = sparse.csr_array(matrix, dtype=np.float32)
+    rows: list[NDArray[np.int32]] = []
+    values: list[NDArray[np.float32]] = []
+    for row in range(n_rows(matrix)):
+        columns, data = row_of(matrix, row)
+        good = (data > 0) & (columns != row)
+        columns, data = columns[good], data[good]
+        if len(data) > n:
+            best = np.argpartition(-data, n - 1)[:n]
+            columns, data = columns[best], data[best]
+        order = np.argsort(columns)
+        rows.append(columns[order].astype(np.int32))
+        values.append(data[order])
+    return from_rows(rows, values, n_rows(matrix.T))
+
+
+def from_rows(
+    rows: Sequence[NDArray[np.int32]], values: Sequence[NDArray[np.float32]], n_columns: int
+) -> sparse.csr_array:
+    """A sparse matrix from each row's columns and values."""
+    pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
+    columns = np.concatenate([np.empty(0, np.int32), *rows])
+    data = np.concatenate([np.empty(0, np.float32), *values])
+    return sparse.csr_array((data, columns, pointers), shape=(len(rows), n_columns))
+
+
+def cosine_neighbours(vectors: Vectors | sparse.csr_array, n: int) -> sparse.csr_array:
+    """The ``n`` nearest other rows of each unit row by cosine; zero rows have none."""
+    if not isinstance(vectors, np.ndarray):
+        turned = vectors.T.tocsr()
+        return by_blocks(lambda rows: dense(vectors[rows] @ turned), n_rows(vectors), n)
+    return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
+
+
+def product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
+    """The ``n`` strongest entries of each row of ``left @ right``, both square."""
+    return by_blocks(lambda rows: dense(left[rows] @ right), n_rows(left), n)
+
+
+def row_normalised(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Each row divided by its sum; rows of zeros stay."""
+    sums = matrix.sum(axis=1)
+    scaled = matrix.copy()
+    scaled.data /= np.repeat(np.where(sums > 0, sums, 1), row_lengths(matrix)).astype(np.float32)
+    return scaled
+
+
+def deviation(matrix: sparse.csr_array) -> float:
+    """Standard deviation over all entries, the zeros among them; 1 where there is none."""
+    entries = float(n_rows(matrix)) * n_rows(matrix.T)
+    data = matrix.data.astype(np.float64)
+    variance = np.square(data).sum() / entries - (data.sum() / entries) ** 2
+    return float(np.sqrt(variance)) if variance > 0 else 1.0
