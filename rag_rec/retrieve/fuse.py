@@ -11,18 +11,16 @@ from scipy import sparse
 
 from rag_rec.index import ItemIndex
 from rag_rec.retrieve.evidence import best
-from rag_rec.retrieve.fit import load_sources
 from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.load import load_sources
 from rag_rec.retrieve.matrices import dense, n_rows, row_of
+from rag_rec.retrieve.origins import Origins, Scores
 from rag_rec.types import Candidate, UserHistory
 
 _BATCH = 256
 _BATCH_ENTRIES = 2**26
 _PROFILE_ITEMS = 200
 _REPLAY = 0.3
-
-Scores = tuple[NDArray[np.int32], NDArray[np.float32]]
-"""Items with evidence, and the score of each."""
 
 
 @dataclass(slots=True)
@@ -62,8 +60,7 @@ class FusedRetriever:
         place = np.empty(index.n_items, np.int64)
         place[self.by_popularity] = np.arange(index.n_items)
         self._popularity_rank = place + 1
-        # scratch space, all -1 between users
-        self._place = np.full(index.n_items, -1, np.int64)
+        self._origins = Origins(self.evidence.names, index.n_items)
         columns = max(n_rows(self.evidence.stacked.T), 1)
         self._batch_size = max(1, min(_BATCH, _BATCH_ENTRIES // columns))
 
@@ -75,7 +72,9 @@ class FusedRetriever:
             chosen = self._choose(batch, k)
             product = batch.weights @ self.evidence.stacked
             for row, (items, scores) in enumerate(chosen):
-                origins = self._origins(product, batch, row, items)
+                origins = self._origins.of(
+                    row_of(product, row), batch.extra[row], batch.blocked[row], items
+                )
                 results.append(self._candidates(items, scores, origins))
         return results
 
@@ -209,28 +208,6 @@ class FusedRetriever:
             np.concatenate([scores, np.zeros(len(free))]),
         )
 
-    # --- origins ----------------------------------------------------------------------------
-
-    def _origins(
-        self, product: sparse.csr_array, batch: _Batch, row: int, chosen: NDArray[np.int32]
-    ) -> list[dict[str, int]]:
-        """For each chosen item, the sources that propose it and the rank each gives it."""
-        origins: list[dict[str, int]] = [{} for _ in range(len(chosen))]
-        columns, values = row_of(product, row)
-        which, items = np.divmod(columns, self.index.n_items)
-        free = ~batch.blocked[row][items]
-        which, items, values = which[free].astype(np.int64), items[free], values[free]
-        self._place[chosen] = np.arange(len(chosen))
-        for at, source, rank in _ranks(which, items, values, self._place):
-            origins[at][self.evidence.names[source]] = rank
-        for name, (found, strength) in batch.extra[row].items():
-            free = ~batch.blocked[row][found]
-            zeros = np.zeros(int(free.sum()), np.int64)
-            for at, _, rank in _ranks(zeros, found[free], strength[free], self._place):
-                origins[at][name] = rank
-        self._place[chosen] = -1
-        return origins
-
     def _candidates(
         self,
         items: NDArray[np.int32],
@@ -277,23 +254,3 @@ def _best_allowed(
         values = np.bincount(place, values, len(items)).astype(np.float32)
     free = ~blocked[items]
     return best(items[free], values[free], n)
-
-
-def _ranks(
-    which: NDArray[np.int64],
-    items: NDArray[np.int32],
-    values: NDArray[np.float32],
-    place: NDArray[np.int64],
-) -> list[tuple[int, int, int]]:
-    """Place, source and rank from 1 within the source, of the items that ``place`` marks.
-
-    Positive floats order like their bits, so one sort of source and value together ranks the
-    entries of all sources.
-    """
-    keys = (which << 32) | values.view(np.int32)
-    at = place[items]
-    hit = (at >= 0) & (values > 0)
-    ordered = np.sort(keys)
-    ends = np.searchsorted(ordered, (which[hit] + 1) << 32)
-    ranks = ends - np.searchsorted(ordered, keys[hit], side="right") + 1
-    return list(zip(at[hit].tolist(), which[hit].tolist(), ranks.tolist(), strict=True))
