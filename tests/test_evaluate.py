@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from rag_rec.evaluate import (
     leave_last_out,
     ndcg,
     ranks_of,
+    read_candidates,
     recall,
     shuffle_ties,
     standard_error,
 )
 from rag_rec.evaluate.metrics import MISSED
-from rag_rec.retrieve import RetrievalConfig
+from rag_rec.retrieve import RankerConfig, RetrievalConfig
 from rag_rec.testing import HashEmbedder
 
 
@@ -113,20 +115,40 @@ def test_without_the_mask_histories_come_back(tmp_path: Path) -> None:
     assert rows["fusion"]["recall@10"] > 0.5
 
 
-def test_given_candidates_are_ranked_without_leaking_their_order(tmp_path: Path) -> None:
+def ranker(depth: int) -> RankerConfig:
+    return RankerConfig(min_users=50, min_events=3, rounds=10, min_leaf=5, depth=depth)
+
+
+@pytest.mark.parametrize(
+    "retrieval",
+    [RetrievalConfig.within(6, ranker=False), RetrievalConfig(ranker=ranker(20), given=ranker(10))],
+    ids=["fixed weights", "ranker"],
+)
+def test_given_candidates_are_ranked(tmp_path: Path, retrieval: RetrievalConfig) -> None:
     text = "\n".join(
-        f"u{n} " + " ".join(f"r{(n + step) % 30}" for step in range(6)) for n in range(70)
+        f"u{n} " + " ".join(f"r{(n + step) % 30}" for step in range(6)) for n in range(90)
     )
     data = log_of(tmp_path, text)
     ids = data.items["item_id"].to_list()
     options = Options(
-        ks=(5,), embedder=HashEmbedder(), candidates={f"u{n}": ids[:25] for n in range(0, 70, 2)},
-        retrieval=RetrievalConfig.within(6, ranker=False),
-    )  # fmt: skip
+        ks=(5,),
+        embedder=HashEmbedder(),
+        candidates={f"u{n}": ids[:25] for n in range(0, 90, 2)},
+        retrieval=retrieval,
+    )
     report = evaluate_retrieval(data, options)
     rows = {row["name"]: row for row in report["rows"]}
-    assert report["users"] == 35
+    assert report["users"] == rows["fusion"]["users"] == 45
     assert rows["given candidates: fusion"]["recall@5"] > 0.8
+
+
+def test_candidate_files_are_read_plain_or_packed(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "a.txt", tmp_path / "a.gz"
+    plain.write_text("u\t1 2 3\n\nv 4\n")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_candidates(plain) == read_candidates(packed) == {"u": ["1", "2", "3"], "v": ["4"]}
+    with pytest.raises(DataError):
+        read_candidates(tmp_path / "nothing")
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import resource
 import tempfile
 import time
@@ -16,24 +15,22 @@ from numpy.typing import NDArray
 
 from rag_rec.builder import build_index
 from rag_rec.dataset import Dataset
-from rag_rec.errors import DataError
 from rag_rec.evaluate.metrics import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluate.rankings import (
+    fused_rankings,
+    given_ranks,
+    histories_of,
+    single_rankings,
+)
 from rag_rec.evaluate.split import PROTOCOLS, Split, leave_last_out
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.retrieve import FusedRetriever, RetrievalConfig
-from rag_rec.retrieve.evidence import best
-from rag_rec.retrieve.matrices import row_of
-from rag_rec.types import Constraints, Interaction, UserHistory
 
-Rankings = NDArray[np.int32]
 Row = dict[str, Any]
 
-_BATCH = 1024
 _CEILINGS = (20, 50, 100)
 _SHORT, _LONG = 5, 20
 _HEAD_SHARE = 0.2
-GIVEN = 20
-"""Given candidates that are ranked, as in arXiv 2305.08845."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +99,10 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
         depth = min(max(*options.ks, *_CEILINGS), index.n_items)
         fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
         ranks = {"fusion": ranks_of(fused, targets)}
-        for name, ranking in single_rankings(retriever, asked, depth, options):
-            ranks[name] = ranks_of(ranking, targets)
-        given = {} if options.candidates is None else given_ranks(retriever, split, options)
+        singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
+        ranks |= {name: ranks_of(ranking, targets) for name, ranking in singles.items()}
+        lists = options.candidates
+        given = {} if lists is None else given_ranks(retriever, split, asked, lists)
         index.close()
     rows = [_row(name, found, options.ks) for name, found in ranks.items()]
     for depth in _CEILINGS:
@@ -119,136 +117,11 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
     }
 
 
-def read_candidates(path: Path) -> dict[str, list[str]]:
-    """Lines ``user item item ...``, plain or gzip.
-
-    Raises:
-        DataError: If the file cannot be read.
-    """
-    try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
-            parts = [line.split() for line in lines]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read ({error})", path=path) from error
-    return {line[0]: line[1:] for line in parts if line}
-
-
 def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetriever:
     """Indexes a data set, with whatever ``rag-rec index`` does, and opens it."""
     folder = options.index or scratch / "index"
     build_index(dataset, folder, embedder=options.embedder, retrieval=options.retrieval)
     return FusedRetriever(ItemIndex.open(folder, options.embedder))
-
-
-def histories_of(split: Split, *, mask_history: bool) -> list[UserHistory]:
-    """What is known of each user when asked."""
-    constraints = Constraints(allow_seen=not mask_history, allow_out_of_stock=True)
-    return [
-        UserHistory(
-            user_id=user,
-            events=tuple(Interaction.model_construct(item_id=item_id) for item_id in items),
-            constraints=constraints,
-        )
-        for user, items in zip(split.users, split.inputs, strict=True)
-    ]
-
-
-def fused_rankings(retriever: FusedRetriever, asked: Sequence[UserHistory], depth: int) -> Rankings:
-    """The retriever's own order, ``[u, depth]``, -1 where a list is shorter."""
-    rankings = np.full((len(asked), depth), -1, np.int32)
-    for start in range(0, len(asked), _BATCH):
-        found = retriever.rank(asked[start : start + _BATCH], depth)
-        for row, (items, _) in enumerate(found, start):
-            rankings[row, : len(items)] = items
-    return rankings
-
-
-def single_rankings(
-    retriever: FusedRetriever, asked: Sequence[UserHistory], depth: int, options: Options
-) -> list[tuple[str, Rankings]]:
-    """Each source alone, the sum with fixed weights, popularity, chance; unseen items only."""
-    users = retriever.histories(asked)
-    weights = retriever.history_weights(asked)
-    evidence = retriever.evidence
-    matrices = {"fixed weights": evidence.fused}
-    matrices |= {name: evidence.matrix(name) for name in evidence.names}
-    found: list[tuple[str, Rankings]] = []
-    for name, matrix in matrices.items():
-        if name == "fixed weights" and retriever.ranker is None:
-            continue
-        ranking = np.full((len(asked), depth), -1, np.int32)
-        for start in range(0, len(asked), _BATCH):
-            product = weights[start : start + _BATCH] @ matrix
-            for row in range(product.shape[0]):
-                items, values = row_of(product, row)
-                user = start + row
-                free = ~np.isin(items, users.row(user)) | (not options.mask_history)
-                chosen, _ = best(items[free], values[free], depth)
-                ranking[user, : len(chosen)] = chosen
-        found.append((name, ranking))
-    rng = np.random.default_rng(0)
-    popular = retriever.by_popularity.astype(np.int32)
-    orders = {
-        "popularity": lambda: popular,
-        "random": lambda: rng.choice(len(popular), min(len(popular), 4 * depth), replace=False),
-    }
-    for name, order in orders.items():
-        ranking = np.full((len(asked), depth), -1, np.int32)
-        for user in range(len(asked)):
-            seen = users.row(user) if options.mask_history else []
-            head = order()[: depth + len(users.row(user))]
-            kept = head[~np.isin(head, seen)][:depth]
-            ranking[user, : len(kept)] = kept
-        found.append((name, ranking))
-    if not options.mask_history:
-        found.append(("history replayed", _replayed(users, depth)))
-    return found
-
-
-def given_ranks(
-    retriever: FusedRetriever, split: Split, options: Options
-) -> dict[str, NDArray[np.int64]]:
-    """Rank of the target among each user's first given candidates; ties count against it.
-
-    A target that is not among them takes the place of the last one.
-    """
-    find, n = retriever.index.find, GIVEN
-    lists = []
-    for user, target in zip(split.users, split.targets, strict=True):
-        some = list((options.candidates or {})[user])[:n]
-        lists.append(some if target in some else [*some[: n - 1], target])
-    candidates = np.array([[find(item_id) for item_id in some] for some in lists], np.int32)
-    at = np.array([some.index(t) for some, t in zip(lists, split.targets, strict=True)])
-    asked = histories_of(split, mask_history=options.mask_history)
-    popular = np.empty(retriever.index.n_items)
-    popular[retriever.by_popularity] = -np.arange(len(popular))
-    found = {"fusion": retriever.score(asked, candidates), "popularity": popular[candidates]}
-    weights = retriever.history_weights(asked)
-    for name in retriever.evidence.names:
-        matrix = retriever.evidence.matrix(name)
-        found[name] = np.concatenate(
-            [
-                np.take_along_axis(
-                    (weights[start : start + _BATCH] @ matrix).toarray(),
-                    candidates[start : start + _BATCH],
-                    1,
-                )
-                for start in range(0, len(asked), _BATCH)
-            ]
-        )
-    return {
-        name: (scores >= np.take_along_axis(scores, at[:, None], 1)).sum(axis=1)
-        for name, scores in found.items()
-    }
-
-
-def _replayed(users: Any, depth: int) -> Rankings:
-    """Each user's own items, latest first."""
-    ranking = np.full((len(users), depth), -1, np.int32)
-    for user in range(len(users)):
-        own = list(dict.fromkeys(users.row(user)[::-1].tolist()))[:depth]
-        ranking[user, : len(own)] = own
-    return ranking
 
 
 def _row(name: str, ranks: NDArray[np.int64], ks: Sequence[int]) -> Row:

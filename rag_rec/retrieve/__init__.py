@@ -1,7 +1,8 @@
 """Candidates for a history, each with the rank every source gave it."""
 
 from rag_rec.retrieve.base import FitData, Retriever, Source
-from rag_rec.retrieve.fit import RetrievalConfig, fit_sources
+from rag_rec.retrieve.config import RetrievalConfig
+from rag_rec.retrieve.fit import fit_sources
 from rag_rec.retrieve.fuse import FusedRetriever
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.quotes import review_quotes

@@ -11,18 +11,16 @@ from scipy import sparse
 
 from rag_rec.index import ItemIndex
 from rag_rec.retrieve.evidence import best
-from rag_rec.retrieve.fit import load_sources
 from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.load import load_sources
 from rag_rec.retrieve.matrices import dense, n_rows, row_of
+from rag_rec.retrieve.origins import Origins, Scores
 from rag_rec.types import Candidate, UserHistory
 
 _BATCH = 256
 _BATCH_ENTRIES = 2**26
 _PROFILE_ITEMS = 200
 _REPLAY = 0.3
-
-Scores = tuple[NDArray[np.int32], NDArray[np.float32]]
-"""Items with evidence, and the score of each."""
 
 
 @dataclass(slots=True)
@@ -68,15 +66,14 @@ class FusedRetriever:
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
         results: list[list[Candidate]] = []
-        place = np.full(self.index.n_items, -1, np.int64)  # of this call: callers may be threads
+        origins_of = Origins(self.evidence.names, self.index.n_items).of
         for start in range(0, len(histories), self._batch_size):
             batch = self._prepare(histories[start : start + self._batch_size])
             chosen = self._choose(batch, k)
             product = batch.weights @ self.evidence.stacked
             for row, (items, scores) in enumerate(chosen):
-                place[items] = np.arange(len(items))
-                origins = self._origins(row_of(product, row), batch, row, place)
-                place[items] = -1
+                stacked = row_of(product, row)
+                origins = origins_of(stacked, batch.extra[row], batch.blocked[row], items)
                 results.append(self._candidates(items, scores, origins))
         return results
 
@@ -210,45 +207,16 @@ class FusedRetriever:
             np.concatenate([scores, np.zeros(len(free))]),
         )
 
-    # --- origins ----------------------------------------------------------------------------
-
-    def _origins(
-        self, stacked: Scores, batch: _Batch, row: int, place: NDArray[np.int64]
-    ) -> dict[int, dict[str, int]]:
-        """By place in the list, the sources that propose the item and the rank each gives it.
-
-        Args:
-            stacked: The user's scores from all sources side by side.
-            batch: The user's batch.
-            row: The user's row in it.
-            place: ``int64 [n]``, place of each item in the list, -1 for those that are not in it.
-        """
-        columns, values = stacked
-        which, items = np.divmod(columns, self.index.n_items)
-        free = ~batch.blocked[row][items]
-        which, items, values = which[free].astype(np.int64), items[free], values[free]
-        origins: dict[int, dict[str, int]] = {}
-        for at, source, rank in _ranks(which, items, values, place):
-            origins.setdefault(at, {})[self.evidence.names[source]] = rank
-        for name, (found, strength) in batch.extra[row].items():
-            free = ~batch.blocked[row][found]
-            zeros = np.zeros(int(free.sum()), np.int64)
-            for at, _, rank in _ranks(zeros, found[free], strength[free], place):
-                origins.setdefault(at, {})[name] = rank
-        return origins
-
     def _candidates(
         self,
         items: NDArray[np.int32],
         scores: NDArray[np.float64],
-        origins: dict[int, dict[str, int]],
+        origins: list[dict[str, int]],
     ) -> list[Candidate]:
         ids = self.index.item_ids
         return [
-            Candidate(
-                ids[ix], score, origins.get(at) or {"popular": int(self._popularity_rank[ix])}
-            )
-            for at, (ix, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True))
+            Candidate(ids[ix], score, origin or {"popular": int(self._popularity_rank[ix])})
+            for ix, score, origin in zip(items.tolist(), scores.tolist(), origins, strict=True)
         ]
 
     # --- evidence from elsewhere ------------------------------------------------------------
@@ -285,23 +253,3 @@ def _best_allowed(
         values = np.bincount(place, values, len(items)).astype(np.float32)
     free = ~blocked[items]
     return best(items[free], values[free], n)
-
-
-def _ranks(
-    which: NDArray[np.int64],
-    items: NDArray[np.int32],
-    values: NDArray[np.float32],
-    place: NDArray[np.int64],
-) -> list[tuple[int, int, int]]:
-    """Place, source and rank from 1 within the source, of the items that ``place`` marks.
-
-    Positive floats order like their bits, so one sort of source and value together ranks the
-    entries of all sources.
-    """
-    keys = (which << 32) | values.view(np.int32)
-    at = place[items]
-    hit = (at >= 0) & (values > 0)
-    ordered = np.sort(keys)
-    ends = np.searchsorted(ordered, (which[hit] + 1) << 32)
-    ranks = ends - np.searchsorted(ordered, keys[hit], side="right") + 1
-    return list(zip(at[hit].tolist(), which[hit].tolist(), ranks.tolist(), strict=True))

@@ -1,0 +1,57 @@
+"""`RetrievalConfig`: everything that decides how retrieval is fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rag_rec.retrieve.content import Content
+from rag_rec.retrieve.popular import Popular
+from rag_rec.retrieve.ranker import RankerConfig
+from rag_rec.retrieve.reviews import Reviews
+from rag_rec.retrieve.sequence import Sequential
+from rag_rec.retrieve.smoothed import Smoothed
+from rag_rec.retrieve.symmetric import Symmetric
+
+_WEIGHTS = {"sequence": 1.0, "symmetric": 0.3, "content": 1.0, "smoothed": 0.5, "reviews": 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class RetrievalConfig:
+    """How retrieval is fitted.
+
+    Attributes:
+        sequential: What users took next.
+        symmetric: What users took together.
+        content: What is described alike.
+        smoothed: Sequence evidence lent to what is described alike.
+        reviews: What is written about alike.
+        popular: What is taken most.
+        ranker: The learned order of the best candidates.
+        given: A second ranker, for candidates that are given and not retrieved; none by default.
+        weights: Weight of each source in the sum, each scaled to unit standard deviation.
+        history_decay: An event counts for 1/e less for every so many events after it.
+    """
+
+    sequential: Sequential = field(default_factory=Sequential)
+    symmetric: Symmetric = field(default_factory=Symmetric)
+    content: Content = field(default_factory=Content)
+    smoothed: Smoothed = field(default_factory=Smoothed)
+    reviews: Reviews = field(default_factory=Reviews)
+    popular: Popular = field(default_factory=Popular)
+    ranker: RankerConfig = field(default_factory=RankerConfig)
+    given: RankerConfig | None = None
+    weights: Mapping[str, float] = field(default_factory=lambda: dict(_WEIGHTS))
+    history_decay: float = 2.0
+
+    @classmethod
+    def within(
+        cls, memory_gib: float, *, ranker: bool = True, given: bool = False
+    ) -> RetrievalConfig:
+        """The defaults with another memory budget for the dense solves, or other rankers."""
+        return cls(
+            sequential=Sequential(memory_gib=memory_gib),
+            symmetric=Symmetric(memory_gib=memory_gib),
+            ranker=RankerConfig(enabled=ranker),
+            given=RankerConfig(depth=20, rounds=300, truncation=20) if given else None,
+        )

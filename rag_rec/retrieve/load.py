@@ -1,0 +1,72 @@
+"""Opening what was fitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.errors import IndexNotFound
+from rag_rec.index import ItemIndex
+from rag_rec.retrieve.content import VIEWS
+from rag_rec.retrieve.evidence import Evidence
+from rag_rec.retrieve.features import Features
+from rag_rec.retrieve.fit import FOLDER
+from rag_rec.retrieve.ranker import Ranker
+from rag_rec.retrieve.stats import ItemStats
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """What an index version holds of retrieval.
+
+    Attributes:
+        evidence: The sources.
+        popular: Popularity, ``float32 [n]``.
+        ranker: The ranker, if one was fitted.
+        given: The ranker of given candidates, if one was fitted.
+    """
+
+    evidence: Evidence
+    popular: NDArray[np.float32]
+    ranker: Ranker | None
+    given: Ranker | None
+
+
+def load_sources(index: ItemIndex, decay: float) -> Fitted:
+    """What `fit_sources` wrote.
+
+    Raises:
+        IndexNotFound: If the version does not hold it.
+    """
+    folder = index.folder / FOLDER
+    weights = {name: s["weight"] for name, s in index.manifest.retrieval["sources"].items()}
+    try:
+        matrices = {name: _load(folder / f"{name}.npz") for name in weights}
+        popular = np.load(folder / "popular.npy", allow_pickle=False)
+        evidence = Evidence(matrices, weights)
+        return Fitted(evidence, popular, *_load_rankers(index, evidence, decay))
+    except FileNotFoundError as error:
+        raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error
+
+
+def _load_rankers(
+    index: ItemIndex, evidence: Evidence, decay: float
+) -> tuple[Ranker | None, Ranker | None]:
+    retrieval, folder = index.manifest.retrieval, index.folder / FOLDER
+    if retrieval["fusion"] != "ranker":
+        return None, None
+    views = {name: _load(folder / "stats" / f"view_{name}.npz") for name in VIEWS}
+    stats = ItemStats.load(folder / "stats")
+    features = Features(evidence, stats, views, np.asarray(index.item_vectors), decay)
+    ranker = Ranker(folder / "ranker.txt", features, retrieval["config"]["ranker"]["depth"])
+    if retrieval["config"]["given"] is None:
+        return ranker, None
+    return ranker, Ranker(folder / "given.txt", features, retrieval["config"]["given"]["depth"])
+
+
+def _load(path: Path) -> sparse.csr_array:
+    return sparse.csr_array(sparse.load_npz(path))
