@@ -58,7 +58,7 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
     table.add_column("chosen by")
     for slot in result.items:
         why = escape(slot.reason) + (
-            " [dim](from the log)[/]" if slot.reason_status == "evidence" else ""
+            " [dim](from the data)[/]" if slot.reason_status == "evidence" else ""
         )
         title = f"{escape(slot.item.title or slot.item_id)}\n[dim]{escape(slot.item_id)}[/]"
         table.add_row(str(slot.rank), title, why, slot.origin)

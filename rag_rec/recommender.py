@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -44,6 +45,7 @@ OnDone = Callable[[int], None]
 
 _ENTRY_TOKENS = 24
 _REASK_TOKENS = 250
+_PREPARED_AT_ONCE = 128
 
 
 @dataclass(slots=True)
@@ -146,9 +148,8 @@ class Recommender:
             BudgetTooSmall: If k candidates do not fit the model's context.
         """
         k = k or self.settings.k
-        jobs = self._retrieve([self.history_of(user) for user in users], k)
-        self._render(jobs, k)
-        self._generate(jobs, k, on_done)
+        histories = [self.history_of(user) for user in users]
+        jobs = self._generate(self._prepare(histories, k), k, on_done)
         return [self._ground(job, k) for job in jobs]
 
     def history_of(self, user: User) -> UserHistory:
@@ -191,6 +192,13 @@ class Recommender:
 
     # --- the five steps ---------------------------------------------------------------------
 
+    def _prepare(self, histories: list[UserHistory], k: int) -> Iterator[_Job]:
+        """Jobs ready to be sent, some users at a time: the first are answered meanwhile."""
+        for start in range(0, len(histories), _PREPARED_AT_ONCE):
+            jobs = self._retrieve(histories[start : start + _PREPARED_AT_ONCE], k)
+            self._render(jobs, k)
+            yield from jobs
+
     def _retrieve(self, histories: list[UserHistory], k: int) -> list[_Job]:
         n = max(k, self.variant.settings.max_candidates)
         found = self.retriever.retrieve(histories, n)
@@ -217,23 +225,35 @@ class Recommender:
             )
             job.request = self._request(job.prompt, k)
 
-    def _generate(self, jobs: list[_Job], k: int, on_done: OnDone | None) -> None:
+    def _generate(self, prepared: Iterator[_Job], k: int, on_done: OnDone | None) -> list[_Job]:
+        jobs: list[_Job] = []
+
+        def requests() -> Iterator[Request]:
+            for job in prepared:
+                jobs.append(job)
+                if job.request is not None:
+                    yield job.request
+                elif on_done:
+                    on_done(1)
+
+        completions: list[Completion] = []
+        if self.model is None:
+            deque(requests(), maxlen=0)  # nothing to send: only prepares the jobs
+        else:
+            completions = self.model.generate(requests(), on_done)
         asked = [job for job in jobs if job.request is not None]
-        if on_done and len(asked) < len(jobs):
-            on_done(len(jobs) - len(asked))
-        if self.model is None or not asked:
-            return
-        requests = [job.request for job in asked if job.request]
-        for job, completion in zip(asked, self.model.generate(requests, on_done), strict=True):
+        for job, completion in zip(asked, completions, strict=True):
             job.reading = _read(job, completion, k)
-        again = [job for job in asked if self._should_reask(job, k)]
-        if again:
-            second = [_second_request(job, k) for job in again]
-            for job, completion in zip(again, self.model.generate(second), strict=True):
-                first = job.reading
-                job.reading = (
-                    merge_readings(first, _read(job, completion, k), k=k) if first else None
-                )
+        self._ask_again([job for job in asked if self._should_reask(job, k)], k)
+        return jobs
+
+    def _ask_again(self, jobs: list[_Job], k: int) -> None:
+        if self.model is None or not jobs:
+            return
+        completions = self.model.generate([_second_request(job, k) for job in jobs])
+        for job, completion in zip(jobs, completions, strict=True):
+            if job.reading is not None:
+                job.reading = merge_readings(job.reading, _read(job, completion, k), k=k)
 
     def _ground(self, job: _Job, k: int) -> RecommendationList:
         return build_list(

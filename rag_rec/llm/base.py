@@ -6,7 +6,7 @@ fails is a completion with an error, so that it cannot take its neighbours with 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -98,9 +98,12 @@ class ChatModel(Protocol):
     def tokens(self) -> TokenCounter: ...  # noqa: D102
 
     def generate(
-        self, requests: Sequence[Request], on_done: OnDone | None = None
+        self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
-        """Answers in the order of ``requests``, same length; never raises for one request."""
+        """Answers in the order of ``requests``, one each; never raises for one request.
+
+        Requests may be made while they are taken, so that the first are answered meanwhile.
+        """
         ...
 
     def close(self) -> None:

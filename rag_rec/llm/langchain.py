@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from rag_rec.errors import ConfigError, Refused, Truncated
@@ -47,7 +47,7 @@ class LangChainChatModel:
             self._model = model
 
     def generate(
-        self, requests: Sequence[Request], on_done: OnDone | None = None
+        self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
         return map_requests(

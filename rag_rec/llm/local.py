@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,7 +93,7 @@ class LocalChatModel:
         self._grammars: dict[str, Any] = {}
 
     def generate(
-        self, requests: Sequence[Request], on_done: OnDone | None = None
+        self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
         completions: list[Completion] = []

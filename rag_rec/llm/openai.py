@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -114,7 +114,7 @@ class OpenAIChatModel:
             return _SERVER_CONTEXT
 
     def generate(
-        self, requests: Sequence[Request], on_done: OnDone | None = None
+        self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
         return map_requests(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from rag_rec.llm.base import Completion, OnDone, Request
@@ -10,12 +10,15 @@ from rag_rec.llm.base import Completion, OnDone, Request
 
 def map_requests(
     answer: Callable[[Request], Completion],
-    requests: Sequence[Request],
+    requests: Iterable[Request],
     *,
     concurrency: int,
     on_done: OnDone | None,
 ) -> list[Completion]:
-    """``answer`` of every request, at most ``concurrency`` at a time, in the given order."""
+    """``answer`` of every request, at most ``concurrency`` at a time, in the given order.
+
+    Requests are taken as fast as they come, while those before them are being answered.
+    """
 
     def one(request: Request) -> Completion:
         completion = answer(request)
@@ -23,7 +26,8 @@ def map_requests(
             on_done(1)
         return completion
 
-    if len(requests) <= 1 or concurrency == 1:
+    alone = isinstance(requests, Sequence) and len(requests) <= 1
+    if alone or concurrency == 1:
         return [one(request) for request in requests]
-    with ThreadPoolExecutor(min(concurrency, len(requests))) as pool:
+    with ThreadPoolExecutor(concurrency) as pool:
         return list(pool.map(one, requests))

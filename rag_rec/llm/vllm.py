@@ -12,7 +12,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -100,9 +100,10 @@ class VllmChatModel:
         self._lock = threading.Lock()
 
     def generate(
-        self, requests: Sequence[Request], on_done: OnDone | None = None
+        self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
+        requests = list(requests)
         errors = [self._too_long(request) for request in requests]
         fitting = [request for request, error in zip(requests, errors, strict=True) if not error]
         if on_done and len(fitting) < len(requests):

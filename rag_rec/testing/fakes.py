@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class ScriptedModel:
         self.requests: list[Request] = []
 
     def generate(
-        self, requests: Sequence[Request], on_done: OnDone | None = None
+        self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `rag_rec.llm.ChatModel.generate`."""
         completions: list[Completion] = []
