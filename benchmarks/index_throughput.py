@@ -18,7 +18,7 @@ from rag_rec import SentenceTransformerEmbedder, build_index, load_sample
 from rag_rec.index import item_texts
 from rag_rec.text import plain_text
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 def main() -> None:

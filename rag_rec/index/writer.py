@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,7 @@ Finish = Callable[[Path], dict[str, Any]]
 OnStep = Callable[[str, int, int], None]
 """Progress: what is being done, how much is done, how much there is."""
 
-_SLICE = 2_048
+_SLICE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class _Table:
             end = self._done + len(part)
             self._vectors[self._done : end] = vectors
             self._hashes[self._done : end] = hashes
-            self._writer.store.add(
+            self._writer.store_later(
                 self._name, self._done, vectors, part, metadata[low : low + _SLICE]
             )
             self._done = end
@@ -105,6 +106,8 @@ class _Writer:
         self.n_embedded = 0
         self._on_step = on_step
         self._steps: dict[str, int] = {}
+        self._pool = ThreadPoolExecutor(1)
+        self._stored: Future[None] | None = None
 
     def vectors(
         self,
@@ -127,6 +130,22 @@ class _Writer:
         self.n_embedded += len(fresh)
         step(len(texts))
         return result
+
+    def store_later(self, name: str, start: int, *rows: Any) -> None:
+        """Stores rows while the next are embedded; at most one slice waits."""
+        self.wait()
+        self._stored = self._pool.submit(self.store.add, name, start, *rows)
+
+    def wait(self) -> None:
+        """Returns when all rows are stored; raises what storing raised."""
+        if self._stored is not None:
+            self._stored.result()
+            self._stored = None
+
+    def close(self) -> None:
+        """Ends the thread and closes the store."""
+        self._pool.shutdown()
+        self.store.close()
 
     def step(self, name: str, n: int, total: int) -> None:
         """Reports ``n`` more rows of a table as done."""
@@ -168,8 +187,9 @@ def write_index(
         try:
             _write_items(dataset, version, writer)
             _write_reviews(dataset, version, writer)
+            writer.wait()
         finally:
-            store.close()
+            writer.close()
         dataset.interactions.write_parquet(version / "interactions.parquet")
         if on_step:
             on_step("fitting retrieval", 0, 1)
