@@ -63,14 +63,14 @@ class _Table:
         self._name = name
         self._n = n
         self._done = 0
-        shape = (n, writer.embedder.dimension)
-        path = folder / f"{name}_vectors.npy"
-        if n:
-            self._vectors = np.lib.format.open_memmap(path, "w+", np.float32, shape)
-        else:
-            np.save(path, np.empty(shape, np.float32))
+        self._vectors_path = folder / f"{name}_vectors.npy"
+        self._hashes_path = folder / f"{name}_hashes.npy"
         self._hashes = np.empty(n, np.uint64)
-        self._path = folder / f"{name}_hashes.npy"
+        shape = (n, writer.embedder.dimension)
+        if n:
+            np.lib.format.open_memmap(self._vectors_path, "w+", np.float32, shape)
+        else:
+            np.save(self._vectors_path, np.empty(shape, np.float32))
 
     def add(self, texts: Sequence[str], metadata: Sequence[Metadata]) -> None:
         """Embeds and stores the next rows."""
@@ -79,7 +79,10 @@ class _Table:
             hashes = np.array([_hash(text) for text in part], np.uint64)
             vectors = self._writer.vectors(self._name, part, hashes, self._step)
             end = self._done + len(part)
-            self._vectors[self._done : end] = vectors
+            # mapped anew each time: pages of a mapping that stays open stay in memory
+            mapped = np.lib.format.open_memmap(self._vectors_path, "r+")
+            mapped[self._done : end] = vectors
+            del mapped
             self._hashes[self._done : end] = hashes
             self._writer.store_later(
                 self._name, self._done, vectors, part, metadata[low : low + _SLICE]
@@ -87,10 +90,8 @@ class _Table:
             self._done = end
 
     def finish(self) -> None:
-        """Flushes the arrays."""
-        np.save(self._path, self._hashes)
-        if self._n:
-            self._vectors.flush()
+        """Writes the hashes; the vectors are already there."""
+        np.save(self._hashes_path, self._hashes)
 
     def _step(self, n: int) -> None:
         self._writer.step(self._name, n, self._n)
