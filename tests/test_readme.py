@@ -54,7 +54,7 @@ def test_every_command_it_names_is_there() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_the_repository_names_no_place_of_its_making() -> None:
-    """Nothing that is committed names an absolute home or workplace path."""
+def test_no_path_of_a_machine_is_committed() -> None:
+    """Nothing that is committed names an absolute path of a machine."""
     for path in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *ROOT.glob("rag_rec/**/*.py")]:
         assert not re.search(r"/(root|home|work)/", path.read_text(encoding="utf-8")), path
