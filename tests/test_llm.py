@@ -196,6 +196,19 @@ def test_what_is_sent(server: ChatServer) -> None:
     assert "maxLength" not in json.dumps(sent)
 
 
+def test_a_context_length_that_is_a_guess_says_so(
+    server: ChatServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = OpenAIChatModel("unlisted", server.url)
+    assert model.context_tokens == 8_192
+    assert "the server does not say; set context_tokens" in caplog.text
+    model.close()
+    model = OpenAIChatModel("x", "http://127.0.0.1:9/v1")
+    assert model.context_tokens == 8_192
+    assert "could not be asked" in caplog.text
+    model.close()
+
+
 def test_the_key_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
     reply, _ = ask(Answer(error_body("sk-very"), 401))

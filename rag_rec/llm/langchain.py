@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from rag_rec.types import Usage
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
+
+_log = logging.getLogger(__name__)
 
 _CONTEXT = 8_192
 
@@ -39,6 +42,7 @@ class LangChainChatModel:
         self._options = options or OpenAIOptions()
         self.context_tokens = self._options.context_tokens or _CONTEXT
         self.tokens: TokenCounter = ByteEstimate()
+        self._announced = False
         if isinstance(model, str):
             self.name = f"langchain:{model}"
             self._model = _init(model, self._options)
@@ -90,9 +94,15 @@ class LangChainChatModel:
             try:
                 bound = bound.with_structured_output(schema, include_raw=True)
             except NotImplementedError:
+                self._announce_unconstrained()
                 return bound.invoke(messages)
             return bound.invoke(messages)["raw"]
         return bound.invoke(messages)
+
+    def _announce_unconstrained(self) -> None:
+        if not self._announced:
+            self._announced = True
+            _log.warning("%s cannot be held to a schema; its replies may need repair", self.name)
 
     def _bounded(self, max_tokens: int) -> BaseChatModel:
         """The model with a bound on its reply, where it has such a field."""

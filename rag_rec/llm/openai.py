@@ -7,6 +7,7 @@ here, because a 200 may carry HTML, an error object, or a completion without cho
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -31,6 +32,8 @@ from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCou
 from rag_rec.llm.pool import map_requests
 from rag_rec.llm.retry import RetryPolicy, complete
 from rag_rec.types import Usage
+
+_log = logging.getLogger(__name__)
 
 _HOSTED_CONTEXT = 128_000
 _SERVER_CONTEXT = 8_192
@@ -109,9 +112,18 @@ class OpenAIChatModel:
             reply = self._client.models.with_raw_response.list()
             models = json.loads(reply.content)["data"]
             sizes = [m.get("max_model_len") for m in models if m.get("id") == self._model]
-            return int(sizes[0]) if sizes and sizes[0] else _SERVER_CONTEXT
-        except (openai.OpenAIError, ValueError, KeyError, TypeError, AttributeError):
-            return _SERVER_CONTEXT
+            if sizes and sizes[0]:
+                return int(sizes[0])
+            why = "the server does not say"
+        except (openai.OpenAIError, ValueError, KeyError, TypeError, AttributeError) as error:
+            why = f"the server could not be asked ({type(error).__name__})"
+        _log.warning(
+            "%s: context length taken as %d tokens, because %s; set context_tokens",
+            self.name,
+            _SERVER_CONTEXT,
+            why,
+        )
+        return _SERVER_CONTEXT
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
