@@ -21,7 +21,7 @@ from rich.console import Console
 from rag_rec import __version__
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
-from rag_rec.console import build_progress, note, table_of
+from rag_rec.console import note, progress_bars, steps_shown, table_of
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
 from rag_rec.evaluate_cli import evaluate_app
@@ -152,7 +152,7 @@ def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK =
         ]
         words = "I have just started baking with sourdough and I like a quiet cup of tea"
         users.append(("a new customer who says: " + words, UserHistory(profile=words)))
-        with build_progress() as progress:
+        with progress_bars() as progress:
             task = progress.add_task("recommending", total=len(users))
             lists = recommender.recommend_many(
                 [history for _, history in users], k, on_done=lambda n: progress.advance(task, n)
@@ -281,14 +281,7 @@ def main() -> None:
 
 
 def _build(data: Dataset, out: Path, embedder: str, *, rebuild: bool) -> dict[str, Any]:
-    with build_progress() as progress:
-        tasks: dict[str, Any] = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
+    with steps_shown() as step:
         manifest, embedded = build_index(
             data, out, embedder=SentenceTransformerEmbedder(embedder), rebuild=rebuild, on_step=step
         )

@@ -22,8 +22,8 @@ from rag_rec.evaluate.rankings import (
     histories_of,
     single_rankings,
 )
-from rag_rec.evaluate.split import PROTOCOLS, Split, leave_last_out
-from rag_rec.index import Embedder, ItemIndex
+from rag_rec.evaluate.split import PROTOCOLS, Split, hide_items, leave_last_out
+from rag_rec.index import Embedder, ItemIndex, OnStep, one_step
 from rag_rec.retrieve import FusedRetriever, RetrievalConfig
 
 Row = dict[str, Any]
@@ -46,6 +46,8 @@ class Options:
         index: Where the index is kept; a folder that is deleted afterwards if None.
         embedder: Makes the vectors; the default one if None.
         candidates: Given candidates by user; only these users are asked for.
+        hidden_items: Share of the items that the fit does not see; their takers are asked for.
+        on_step: Told of progress.
     """
 
     protocol: str = "leave-last-out"
@@ -56,6 +58,8 @@ class Options:
     index: Path | None = None
     embedder: Embedder | None = None
     candidates: Mapping[str, Sequence[str]] | None = None
+    hidden_items: float = 0.0
+    on_step: OnStep | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +92,8 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
     options = options or Options()
     hidden = PROTOCOLS[options.protocol] + options.n_target - 1
     split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
+    if options.hidden_items:
+        split = hide_items(split, options.hidden_items)
     if options.candidates is not None:
         split = split.only(options.candidates)
     fit, retrieval = Clock(), Clock()
@@ -97,9 +103,11 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = histories_of(split, mask_history=options.mask_history)
         depth = min(max(*options.ks, *_CEILINGS), index.n_items)
-        fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
+        with one_step(options.on_step, "retrieving"):
+            fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
         ranks = {"fusion": ranks_of(fused, targets)}
-        singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
+        with one_step(options.on_step, "measuring each source"):
+            singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
         ranks |= {name: ranks_of(ranking, targets) for name, ranking in singles.items()}
         lists = options.candidates
         given = {} if lists is None else given_ranks(retriever, split, asked, lists)
@@ -120,7 +128,13 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
 def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetriever:
     """Indexes a data set, with whatever ``rag-rec index`` does, and opens it."""
     folder = options.index or scratch / "index"
-    build_index(dataset, folder, embedder=options.embedder, retrieval=options.retrieval)
+    build_index(
+        dataset,
+        folder,
+        embedder=options.embedder,
+        retrieval=options.retrieval,
+        on_step=options.on_step,
+    )
     return FusedRetriever(ItemIndex.open(folder, options.embedder))
 
 
@@ -157,6 +171,7 @@ def _what(dataset: Dataset, split: Split, options: Options, retriever: FusedRetr
         "protocol": options.protocol,
         "target": "test" if options.n_target == 1 else "validation",
         "mask_history": options.mask_history,
+        "hidden_items": options.hidden_items,
         "items": dataset.items.height,
         "users": len(split.users),
         "interactions": dataset.interactions.height,
