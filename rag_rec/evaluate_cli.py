@@ -86,7 +86,8 @@ def retrieval(
     memory_gib: Annotated[float, typer.Option(help="Memory that fitting may use.")] = 6.0,
     ranker: Annotated[bool, typer.Option(help="Whether a ranker may be fitted.")] = True,
     keep: Annotated[
-        Path | None, typer.Option("--index", metavar="DIR", help="Keep the index here.")
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Keep the index here, and use it again."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:

@@ -306,7 +306,7 @@ def test_the_ranker_learns_what_was_planted_and_does_so_again(tmp_path: Path) ->
     assert first["fusion"] == "ranker"
     assert first["rows"] == second["rows"]
     rows = {row["name"]: row["ndcg@10"] for row in first["rows"]}
-    assert rows["fusion"] > 1.2 * rows["fixed weights"]
+    assert rows["fusion"] > 1.2 * rows["weighted sum"]
 
 
 def test_with_the_ranker_the_contract_holds(tmp_path: Path) -> None:

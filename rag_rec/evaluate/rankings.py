@@ -67,7 +67,7 @@ def single_rankings(
     """Each source alone, the sum with fixed weights, popularity and chance."""
     users, weights = retriever.histories(asked), retriever.history_weights(asked)
     evidence = retriever.evidence
-    matrices = {} if retriever.ranker is None else {"fixed weights": evidence.fused}
+    matrices = {} if retriever.ranker is None else {"weighted sum": evidence.fused}
     matrices |= {name: evidence.matrix(name) for name in evidence.names}
     found = {
         name: _table(_of_matrix(users, weights, matrix, depth, mask=mask), len(users), depth)

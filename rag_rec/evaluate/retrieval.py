@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from rag_rec.builder import build_index
 from rag_rec.dataset import Dataset
+from rag_rec.errors import IndexNotFound, StaleIndex
 from rag_rec.evaluate.metrics import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluate.rankings import (
     fused_rankings,
@@ -126,8 +128,14 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
 
 
 def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetriever:
-    """Indexes a data set, with whatever ``rag-rec index`` does, and opens it."""
+    """Indexes a data set, with whatever ``rag-rec index`` does, and opens it.
+
+    An index that was kept is opened again when it was fitted on the same data, with the same
+    settings, by the same version.
+    """
     folder = options.index or scratch / "index"
+    if options.index and _is_fitted(folder, dataset, options):
+        return FusedRetriever(ItemIndex.open(folder, options.embedder))
     build_index(
         dataset,
         folder,
@@ -136,6 +144,16 @@ def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetri
         on_step=options.on_step,
     )
     return FusedRetriever(ItemIndex.open(folder, options.embedder))
+
+
+def _is_fitted(folder: Path, dataset: Dataset, options: Options) -> bool:
+    try:
+        manifest = ItemIndex.open(folder, options.embedder).manifest
+    except (IndexNotFound, StaleIndex):
+        return False
+    config = asdict(options.retrieval or RetrievalConfig())
+    wanted = json.loads(json.dumps(config))
+    return (manifest.dataset_digest, manifest.retrieval["config"]) == (dataset.digest, wanted)
 
 
 def _row(name: str, ranks: NDArray[np.int64], ks: Sequence[int]) -> Row:

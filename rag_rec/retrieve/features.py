@@ -80,14 +80,15 @@ class Features:
         found: dict[str, Floats] = {}
         n, names = self.evidence.n_items, self.evidence.names
         for weighting, rows in weights.items():
+            wanted = [name for name, asked in _SOURCES.items() if weighting in asked]
+            there = [name for name in wanted if name in names]
+            columns = [np.maximum(candidates, 0) + names.index(name) * n for name in there]
             product = rows @ self.evidence.stacked
-            for name, wanted in _SOURCES.items():
-                if weighting not in wanted:
-                    continue
-                part = np.zeros(candidates.shape, np.float32)
-                if name in names:
-                    columns = np.maximum(candidates, 0) + names.index(name) * n
-                    part = columns_of(product, columns) / np.float32(self.evidence.factors[name])
+            said = columns_of(product, np.concatenate([candidates[:, :0], *columns], axis=1))
+            parts = dict(zip(there, np.split(said, max(len(there), 1), axis=1), strict=False))
+            for name in wanted:
+                part = parts.get(name, np.zeros(candidates.shape, np.float32))
+                part = part / np.float32(self.evidence.factors.get(name, 1))
                 found[f"{name}_{weighting}"] = part
                 if weighting == "decayed":
                     found[f"{name}_rank"] = _ranks(np.where(candidates < 0, -1, part))
@@ -97,7 +98,8 @@ class Features:
         self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
         stats, rarity = self._stats, self._rarity
-        rare = sparse.csr_array(weights["decayed"] * rarity[None, :])
+        rare = weights["decayed"].copy()
+        rare.data *= rarity[rare.indices]
         return {
             "next_last": columns_of(weights["last"] @ stats.next, candidates),
             "next_back": columns_of(weights["decayed"] @ self._before, candidates),
