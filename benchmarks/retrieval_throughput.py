@@ -39,9 +39,7 @@ def main() -> None:
         whole, summed = FusedRetriever(index), FusedRetriever(index)
         summed.ranker = None
         users = [index.history(user) for user in sorted(index.user_ids)[:N_USERS]]
-        weights = [
-            whole.history_weights(users[at : at + BATCH]) for at in range(0, N_USERS, BATCH)
-        ]
+        weights = [whole.history_weights(users[at : at + BATCH]) for at in range(0, N_USERS, BATCH)]
         ways: dict[str, Callable[[], Any]] = {
             "bare product": lambda: [some @ whole.evidence.fused for some in weights],
             "weighted sum, 100 best": lambda: summed.rank(users, 100),
