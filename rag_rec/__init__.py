@@ -24,6 +24,7 @@ from rag_rec.errors import (
     RateLimited,
     Refused,
     StaleIndex,
+    StorageError,
     TransportError,
     Truncated,
 )
@@ -81,6 +82,7 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "Settings",
     "StaleIndex",
+    "StorageError",
     "TransportError",
     "Truncated",
     "Usage",

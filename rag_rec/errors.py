@@ -5,6 +5,7 @@
     RagRecError
     ├── ConfigError               a setting that cannot be used
     ├── DataError                 a row, file or id that cannot be used (path, row, field)
+    ├── StorageError              a file of ours cannot be written or read back (path)
     ├── IndexNotFound             no built index at that path
     ├── StaleIndex                the index was built from something else (expected, found)
     ├── IndexLocked               another process is writing this index
@@ -60,6 +61,18 @@ class DataError(RagRecError):
         where = ":".join(str(part) for part in (path, row) if part is not None)
         prefix = ": ".join(part for part in (where, f"field '{field}'" if field else "") if part)
         super().__init__(f"{prefix}: {message}" if prefix else message)
+
+
+class StorageError(RagRecError):
+    """A file that this library writes, and now cannot write or read back.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, message: str, *, path: str | Path) -> None:
+        self.path = Path(path)
+        super().__init__(f"{path}: {message}")
 
 
 class IndexNotFound(RagRecError):

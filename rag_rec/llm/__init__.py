@@ -9,6 +9,7 @@ from rag_rec.llm.base import (
     Request,
     TokenCounter,
 )
+from rag_rec.llm.cache import CachedModel, ReplyCache
 from rag_rec.llm.open import SPECS, open_model
 from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
 from rag_rec.llm.retry import RetryPolicy
@@ -16,12 +17,14 @@ from rag_rec.llm.retry import RetryPolicy
 __all__ = [
     "SPECS",
     "ByteEstimate",
+    "CachedModel",
     "ChatModel",
     "Completion",
     "Message",
     "OnDone",
     "OpenAIChatModel",
     "OpenAIOptions",
+    "ReplyCache",
     "Request",
     "RetryPolicy",
     "TokenCounter",
