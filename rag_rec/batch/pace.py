@@ -27,7 +27,8 @@ class Pace:
         with self._lock:
             now = time.monotonic()
             begin = max(now, self._next_request, self._next_token, self._paused_until)
-            self._next_request = begin + self._per_request
+            if self._per_request:
+                self._next_request = begin + self._per_request
             self._next_token = max(now, self._next_token) + tokens * self._per_token
             return begin - now
 

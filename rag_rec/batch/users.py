@@ -132,7 +132,7 @@ def _match(keys: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
 
 def _user(row: Row, names: Mapping[str, str]) -> BatchUser | BadUser:
     def value(ours: str, read: Callable[[Any], _T]) -> _T | None:
-        given = row.fields.get(names.get(ours, ""))
+        given = row.fields.get(names[ours]) if ours in names else None
         if given is None or (isinstance(given, str) and not given.strip()):
             return None
         try:
