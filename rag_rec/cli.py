@@ -19,6 +19,7 @@ import typer
 from rich.console import Console
 
 from rag_rec import __version__
+from rag_rec.batch_cli import batch_app
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
 from rag_rec.console import note, progress_bars, steps_shown, table_of
@@ -43,6 +44,7 @@ app = typer.Typer(
     "[bold]rag-rec recommend[/bold] for a user, [bold]rag-rec show[/bold] what the model was sent.",
 )
 app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(batch_app, name="batch")
 _out = Console()
 
 Formats = StrEnum("Formats", ["auto", "amazon", "movielens", "recbole", "sequences"])

@@ -5,6 +5,7 @@
     RagRecError
     ├── ConfigError               a setting that cannot be used
     ├── DataError                 a row, file or id that cannot be used (path, row, field)
+    ├── StorageError              a file of ours cannot be written or read back (path)
     ├── IndexNotFound             no built index at that path
     ├── StaleIndex                the index was built from something else (expected, found)
     ├── IndexLocked               another process is writing this index
@@ -17,6 +18,7 @@
     │   ├── ModelTimeout
     │   ├── TransportError        connection, status or body that is not a completion
     │   ├── Refused               the model or its filter declined
+    │   ├── RunStopped            not sent: the run it belongs to is ending
     │   └── Truncated             the reply stopped at max_tokens
     └── OutputError               a reply that is not the agreed JSON (raw, problems)
 
@@ -60,6 +62,18 @@ class DataError(RagRecError):
         where = ":".join(str(part) for part in (path, row) if part is not None)
         prefix = ": ".join(part for part in (where, f"field '{field}'" if field else "") if part)
         super().__init__(f"{prefix}: {message}" if prefix else message)
+
+
+class StorageError(RagRecError):
+    """A file that this library writes, and now cannot write or read back.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, message: str, *, path: str | Path) -> None:
+        self.path = Path(path)
+        super().__init__(f"{path}: {message}")
 
 
 class IndexNotFound(RagRecError):
@@ -135,6 +149,10 @@ class TransportError(ModelError):
 
 class Refused(ModelError):
     """The model, or a content filter before or behind it, declined to answer."""
+
+
+class RunStopped(ModelError):
+    """The request was not sent, because the run is ending: interrupted, or at a limit."""
 
 
 class Truncated(ModelError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rag_rec.config import Settings
-from rag_rec.errors import ConfigError
+from rag_rec.errors import ConfigError, ModelError
 from rag_rec.ground import (
     Reading,
     answer_schema,
@@ -23,6 +23,7 @@ from rag_rec.index import Embedder, ItemIndex
 from rag_rec.llm import (
     ChatModel,
     Completion,
+    Gate,
     Message,
     OpenAIOptions,
     Request,
@@ -49,8 +50,19 @@ _PREPARED_AT_ONCE = 128
 
 
 @dataclass(slots=True)
-class _Job:
-    """One user on the way through the pipeline."""
+class Job:
+    """One user on the way through the pipeline.
+
+    Attributes:
+        history: What is known of the user.
+        candidates: What retrieval proposes, best first.
+        prompt: What the model is shown; None where there is nothing to ask.
+        request: The same as a request.
+        reading: What could be read from the replies.
+        usage: What the user has cost so far.
+        failure: Why the last call gave no complete reply, or None.
+        error: Its words, where the user is left without any reply.
+    """
 
     history: UserHistory
     candidates: list[Candidate]
@@ -58,6 +70,7 @@ class _Job:
     request: Request | None = None
     reading: Reading | None = None
     usage: Usage = field(default_factory=Usage)
+    failure: ModelError | None = None
     error: str | None = None
 
 
@@ -152,6 +165,25 @@ class Recommender:
         jobs = self._generate(self._prepare(histories, k), k, on_done)
         return [self._ground(job, k) for job in jobs]
 
+    def prepare(self, histories: Sequence[UserHistory], k: int) -> list[Job]:
+        """The first two steps: candidates and prompts, for callers that send requests themselves.
+
+        Raises:
+            BudgetTooSmall: If k candidates do not fit the model's context.
+        """
+        jobs = self._retrieve(list(histories), k)
+        self._render(jobs, k)
+        return jobs
+
+    def finish(self, jobs: Sequence[Job], k: int) -> list[RecommendationList]:
+        """The last steps, from prepared jobs to lists; several threads may call it."""
+        return [self._ground(job, k) for job in self._generate(iter(jobs), k, None)]
+
+    def finish_with(self, job: Job, completion: Completion, k: int) -> RecommendationList:
+        """The list of a prepared job whose reply came by another way; nothing is asked again."""
+        job.reading = _read(job, completion, k)
+        return self._ground(job, k)
+
     def history_of(self, user: User) -> UserHistory:
         """The history a user stands for.
 
@@ -192,19 +224,19 @@ class Recommender:
 
     # --- the five steps ---------------------------------------------------------------------
 
-    def _prepare(self, histories: list[UserHistory], k: int) -> Iterator[_Job]:
+    def _prepare(self, histories: list[UserHistory], k: int) -> Iterator[Job]:
         """Jobs ready to be sent, some users at a time: the first are answered meanwhile."""
         for start in range(0, len(histories), _PREPARED_AT_ONCE):
             jobs = self._retrieve(histories[start : start + _PREPARED_AT_ONCE], k)
             self._render(jobs, k)
             yield from jobs
 
-    def _retrieve(self, histories: list[UserHistory], k: int) -> list[_Job]:
+    def _retrieve(self, histories: list[UserHistory], k: int) -> list[Job]:
         n = max(k, self.variant.settings.max_candidates)
         found = self.retriever.retrieve(histories, n)
-        return [_Job(h, candidates) for h, candidates in zip(histories, found, strict=True)]
+        return [Job(h, candidates) for h, candidates in zip(histories, found, strict=True)]
 
-    def _render(self, jobs: list[_Job], k: int) -> None:
+    def _render(self, jobs: list[Job], k: int) -> None:
         if self.model is None or self._renderer is None:
             return
         asked = [job for job in jobs if job.candidates]
@@ -225,8 +257,8 @@ class Recommender:
             )
             job.request = self._request(job.prompt, k)
 
-    def _generate(self, prepared: Iterator[_Job], k: int, on_done: OnDone | None) -> list[_Job]:
-        jobs: list[_Job] = []
+    def _generate(self, prepared: Iterator[Job], k: int, on_done: OnDone | None) -> list[Job]:
+        jobs: list[Job] = []
 
         def requests() -> Iterator[Request]:
             for job in prepared:
@@ -247,7 +279,7 @@ class Recommender:
         self._ask_again([job for job in asked if self._should_reask(job, k)], k)
         return jobs
 
-    def _ask_again(self, jobs: list[_Job], k: int) -> None:
+    def _ask_again(self, jobs: list[Job], k: int) -> None:
         if self.model is None or not jobs:
             return
         completions = self.model.generate([_second_request(job, k) for job in jobs])
@@ -255,7 +287,7 @@ class Recommender:
             if job.reading is not None:
                 job.reading = merge_readings(job.reading, _read(job, completion, k), k=k)
 
-    def _ground(self, job: _Job, k: int) -> RecommendationList:
+    def _ground(self, job: Job, k: int) -> RecommendationList:
         return build_list(
             job.reading,
             user_id=job.history.user_id,
@@ -285,7 +317,7 @@ class Recommender:
             seed=self.settings.seed,
         )
 
-    def _should_reask(self, job: _Job, k: int) -> bool:
+    def _should_reask(self, job: Job, k: int) -> bool:
         if not self.settings.reask or job.reading is None or job.error is not None:
             return False
         n_labels = len(job.prompt.labels) if job.prompt else 0
@@ -317,22 +349,24 @@ class Recommender:
         return recommend_tool(self)
 
 
-def open_from(settings: Settings) -> ChatModel | None:
-    """The model that settings name."""
+def open_from(settings: Settings, gate: Gate | None = None) -> ChatModel | None:
+    """The model that settings name, behind a gate if there is one."""
     request = settings.request
     options = OpenAIOptions(
         concurrency=request.concurrency,
         timeout_s=request.timeout_s,
-        retry=RetryPolicy(attempts=request.attempts),
+        retry=RetryPolicy(request.attempts, request.backoff_s, request.max_wait_s),
         context_tokens=settings.context_tokens,
         parameters=settings.parameters,
+        gate=gate,
     )
     return open_model(settings.llm, options, tokenizer=settings.tokenizer or None)
 
 
-def _read(job: _Job, completion: Completion, k: int) -> Reading:
+def _read(job: Job, completion: Completion, k: int) -> Reading:
     """Reads a completion into its job; a failed call reads as an empty reply."""
     job.usage += completion.usage
+    job.failure = completion.error
     n_labels = len(job.prompt.labels) if job.prompt else 0
     if completion.error is not None and not completion.text:
         job.error = str(completion.error)
@@ -341,7 +375,7 @@ def _read(job: _Job, completion: Completion, k: int) -> Reading:
     return read_answer(completion.text, n_labels=n_labels, k=k, truncated=truncated)
 
 
-def _second_request(job: _Job, k: int) -> Request:
+def _second_request(job: Job, k: int) -> Request:
     """The first request, the reply it got, and what is wrong with that reply."""
     request, reading, prompt = job.request, job.reading, job.prompt
     if request is None or reading is None or prompt is None:
@@ -354,4 +388,5 @@ def _second_request(job: _Job, k: int) -> Request:
         max_tokens=request.max_tokens,
         temperature=request.temperature,
         seed=request.seed + 1,
+        deadline=request.deadline,
     )

@@ -154,12 +154,14 @@ class Usage(Model):
         prompt_tokens: Tokens read, as the backend counts them.
         completion_tokens: Tokens written, as the backend counts them.
         wall_s: Seconds from asking to answer, summed over calls.
+        cached: Answers that came from a reply cache; they are no calls and cost nothing.
     """
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     wall_s: float = 0.0
+    cached: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Sum of two usages, field by field."""
@@ -168,6 +170,7 @@ class Usage(Model):
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             wall_s=self.wall_s + other.wall_s,
+            cached=self.cached + other.cached,
         )
 
 

@@ -4,11 +4,14 @@ from rag_rec.llm.base import (
     ByteEstimate,
     ChatModel,
     Completion,
+    Deadline,
     Message,
     OnDone,
     Request,
     TokenCounter,
 )
+from rag_rec.llm.cache import CachedModel, ReplyCache
+from rag_rec.llm.gate import Gate, GatedModel
 from rag_rec.llm.open import SPECS, open_model
 from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
 from rag_rec.llm.retry import RetryPolicy
@@ -16,12 +19,17 @@ from rag_rec.llm.retry import RetryPolicy
 __all__ = [
     "SPECS",
     "ByteEstimate",
+    "CachedModel",
     "ChatModel",
     "Completion",
+    "Deadline",
+    "Gate",
+    "GatedModel",
     "Message",
     "OnDone",
     "OpenAIChatModel",
     "OpenAIOptions",
+    "ReplyCache",
     "Request",
     "RetryPolicy",
     "TokenCounter",
