@@ -49,7 +49,19 @@ class Grounds:
     checker: ReasonChecker | None = None
 
     def choose(self, preferred: Sequence[str], k: int) -> list[Choice]:
-        """The chosen items, the preferred ones first; see `rag_rec.constraints.choose`."""
+        """The chosen items, the preferred ones first; see `rag_rec.constraints.choose`.
+
+        A preferred item that makes the list shorter than it could be is given up.
+        """
+        chosen = self._choose(preferred, k)
+        if len(chosen) < k and preferred:
+            n_possible = len(self._choose((), k))
+            while len(chosen) < n_possible:
+                preferred = preferred[:-1]
+                chosen = self._choose(preferred, k)
+        return chosen
+
+    def _choose(self, preferred: Sequence[str], k: int) -> list[Choice]:
         constraints: Constraints = self.history.constraints
         seen: Collection[str] = () if constraints.allow_seen else self.history.item_ids
         pool = [candidate.item_id for candidate in self.candidates]

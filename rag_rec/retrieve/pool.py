@@ -17,54 +17,47 @@ def pools(
 ) -> list[list[Candidate]]:
     """For each user, ``n`` candidates or more, so that the list of ``k`` is as long as can be.
 
-    Users whose constraints count brands or categories get as many candidates as it takes. Where
-    fewer than ``k`` qualify and constraints may be relaxed, those that qualify are followed by
-    those that do with the first of them given up, and so on.
+    Users whose constraints count brands or categories get as many candidates as it takes, those
+    that fill the list first. Where fewer than ``k`` qualify and constraints may be relaxed, those
+    that qualify are followed by those that do with the first of them given up, and so on.
     """
     found = retriever.retrieve(histories, n)
     for at, history in enumerate(histories):
-        if limits_lists(history.constraints):
-            found[at] = _widened(retriever, index, history, found[at], k)
-        for n_given_up in range(1, len(history.constraints.relax) + 1):
-            if len(_chosen(index, history, found[at], k, n_given_up - 1)) >= k:
-                break
-            weaker = without(history.constraints, history.constraints.relax[:n_given_up])
-            asked = history.model_copy(update={"constraints": weaker})
-            more = retriever.retrieve([asked], n + len(found[at]))[0]
-            if limits_lists(weaker):
-                more = _widened(retriever, index, asked, more, k)
-            known = {candidate.item_id for candidate in found[at]}
-            found[at] += [candidate for candidate in more if candidate.item_id not in known]
+        if limits_lists(history.constraints) or history.constraints.relax:
+            found[at] = _filling(retriever, index, history, found[at], k)
     return found
 
 
-def _widened(
+def _filling(
     retriever: Retriever,
     index: ItemIndex,
     history: UserHistory,
     candidates: list[Candidate],
     k: int,
 ) -> list[Candidate]:
-    """More candidates until the list can be filled or there are no more."""
-    n = max(len(candidates), k)
-    while len(chosen := _chosen(index, history, candidates, k)) < k and len(candidates) >= n:
-        n *= _WIDER
-        candidates = retriever.retrieve([history], n)[0]
-    first = set(chosen)
-    return [
-        *(candidate for candidate in candidates if candidate.item_id in first),
-        *(candidate for candidate in candidates if candidate.item_id not in first),
-    ]
+    pool = {candidate.item_id: candidate for candidate in candidates}
+    chosen: list[str] = []
+    for n_given_up in range(len(history.constraints.relax) + 1):
+        given_up = history.constraints.relax[:n_given_up]
+        weaker = without(history.constraints, given_up)
+        asked = history.model_copy(update={"constraints": weaker})
+        n = max(len(candidates), k)
+        exhausted = n_given_up == 0 and len(candidates) < n
+        while len(chosen := _chosen(index, history, pool, k, n_given_up)) < k and not exhausted:
+            more = retriever.retrieve([asked], n)[0]
+            pool |= {c.item_id: c for c in more if c.item_id not in pool}
+            exhausted, n = len(more) < n, n * _WIDER
+        if len(chosen) == k:
+            break
+    first = dict.fromkeys((*chosen, *pool))
+    return [pool[item_id] for item_id in first]
 
 
 def _chosen(
-    index: ItemIndex,
-    history: UserHistory,
-    candidates: Sequence[Candidate],
-    k: int,
-    n_given_up: int = 0,
+    index: ItemIndex, history: UserHistory, pool: dict[str, Candidate], k: int, n_given_up: int
 ) -> list[str]:
-    ids = [candidate.item_id for candidate in candidates]
+    seen = () if history.constraints.allow_seen else history.item_ids
     given_up = history.constraints.relax[:n_given_up]
-    strict = history.constraints.model_copy(update={"relax": given_up})
-    return [c.item_id for c in choose((), ids, k, item_of=index.item_by_id, constraints=strict)]
+    asked = history.constraints.model_copy(update={"relax": given_up})
+    found = choose((), list(pool), k, item_of=index.item_by_id, constraints=asked, blocked=seen)
+    return [choice.item_id for choice in found]
