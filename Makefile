@@ -5,7 +5,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help demo test check format test-vllm sample bench clean
+.PHONY: help demo test check format test-constraints test-vllm sample bench clean
 
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ bench: $(VENV)/.ready ## The measurements of the README: index building and requ
 	@$(BIN)/python benchmarks/index_throughput.py
 	@$(BIN)/python benchmarks/index_memory.py
 	@$(BIN)/python benchmarks/request_overhead.py
+
+test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies.
+	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py -k hostile $(ARGS)
 
 test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM2 (minutes).
 	@scripts/vllm_env.sh

@@ -7,6 +7,7 @@
 
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
+from rag_rec.constraints import describe, where
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import (
     BudgetTooSmall,
@@ -91,6 +92,8 @@ __all__ = [
     "UserHistory",
     "__version__",
     "build_index",
+    "describe",
     "load_sample",
     "open_model",
+    "where",
 ]

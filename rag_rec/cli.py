@@ -23,6 +23,7 @@ from rag_rec.batch_cli import batch_app
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
 from rag_rec.console import note, progress_bars, steps_shown, table_of
+from rag_rec.constraints import RELAXABLE
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
 from rag_rec.evaluate_cli import evaluate_app
@@ -81,6 +82,24 @@ K = Annotated[
 ]
 Exclude = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
+]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="TEXT",
+        help='What every item must be: "price<=20 and category=tea and not brand=Acme". Fields: '
+        "price, category, brand, released, in_stock, and for the list as a whole max_per_brand, "
+        "max_per_category, min_categories.",
+    ),
+]
+Relax = Annotated[
+    str | None,
+    typer.Option(
+        "--relax",
+        metavar="NAMES",
+        help="Give these up, in this order, when too few items qualify: " + ", ".join(RELAXABLE),
+    ),
 ]
 
 # a user
@@ -229,6 +248,8 @@ def recommend(
     llm: Llm = None,
     prompt: Prompt = None,
     exclude: Exclude = None,
+    where: Where = None,
+    relax: Relax = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -236,7 +257,7 @@ def recommend(
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
     with Recommender.open(index, settings=settings) as recommender:
         who = _who(recommender, user, history, profile)
-        constraints = Constraints(exclude=frozenset(exclude or ()))
+        constraints = _constraints(recommender, where, relax, exclude)
         if settings.llm == "none":
             note("no model asked (--llm none): this is the retrieval order")
         result = recommender.recommend(who, settings.k, constraints=constraints)
@@ -334,6 +355,16 @@ def _columns(pairs: Iterable[str]) -> dict[str, dict[str, str]]:
             )
         mapping.setdefault(table, {})[name] = theirs
     return mapping
+
+
+def _constraints(
+    recommender: Recommender, where: str | None, relax: str | None, exclude: list[str] | None
+) -> Constraints:
+    names = [name.strip() for name in (relax or "").split(",") if name.strip()]
+    if names and where is None:
+        raise typer.BadParameter("--relax gives up what --where asks for: give --where, too")
+    asked = Constraints() if where is None else recommender.where(where, relax=names)
+    return asked.model_copy(update={"exclude": frozenset(exclude or ())})
 
 
 def _who(

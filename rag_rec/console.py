@@ -29,6 +29,14 @@ _OUTCOMES = {
     "failed": "the model gave nothing usable: retrieval order",
 }
 
+_STATUS = {
+    "verified": "[green](checked)[/]",
+    "unverified": "",
+    "replaced": "[dim](from the data; the model's reason did not hold)[/]",
+    "removed": "[dim](the model's reason did not hold)[/]",
+    "evidence": "[dim](from the data)[/]",
+}
+
 
 def note(text: str) -> None:
     """A line for the person, on stderr."""
@@ -68,8 +76,8 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
             f" · {usage.calls} calls, {usage.prompt_tokens} + {usage.completion_tokens} tokens, "
             f"{usage.wall_s:.1f} s"
         )
-    if result.error:
-        caption += f"\n{result.error}"
+    for line in (result.error, result.shortfall):
+        caption += f"\n{line}" if line else ""
     title = f"{name}\nlately: {'; '.join(past)}" if past else name
     table = Table(
         title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left"
@@ -79,9 +87,9 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
     table.add_column("why", ratio=4)
     table.add_column("chosen by")
     for slot in result.items:
-        why = escape(slot.reason) + (
-            " [dim](from the data)[/]" if slot.reason_status == "evidence" else ""
-        )
+        why = " ".join(filter(None, (escape(slot.reason), _STATUS[slot.reason_status])))
+        if slot.relaxed:
+            why += f"\n[yellow]does not keep to: {', '.join(slot.relaxed)}[/]"
         title = f"{escape(slot.item.title or slot.item_id)}\n[dim]{escape(slot.item_id)}[/]"
         table.add_row(str(slot.rank), title, why, slot.origin)
     return table

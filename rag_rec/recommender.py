@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rag_rec.config import Settings
+from rag_rec.constraints import fold, where
 from rag_rec.errors import ConfigError, ModelError
 from rag_rec.ground import (
+    Grounds,
     Reading,
+    ReasonChecker,
     answer_schema,
     build_list,
     merge_readings,
@@ -31,7 +34,13 @@ from rag_rec.llm import (
     open_model,
 )
 from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
-from rag_rec.retrieve import FusedRetriever, review_quotes, strongest_links
+from rag_rec.retrieve import (
+    FusedRetriever,
+    pools,
+    review_quotes,
+    review_sentences,
+    strongest_links,
+)
 from rag_rec.types import Candidate, Constraints, RecommendationList, Usage, UserHistory
 
 if TYPE_CHECKING:
@@ -151,6 +160,20 @@ class Recommender:
             history = history.model_copy(update={"constraints": constraints})
         return self.recommend_many([history], k)[0]
 
+    def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
+        """Reads constraints, and checks that the catalog knows the names they ask for.
+
+        Args:
+            text: Such as ``price<=20 and category=tea``; see `rag_rec.where`.
+            relax: Constraints that may be given up, in this order, when too few items qualify.
+
+        Raises:
+            ConfigError: If the text cannot be read, or no item has a wanted brand or category.
+        """
+        constraints = where(text, relax=relax)
+        self.retriever.limits.check_names(constraints)
+        return constraints
+
     def recommend_many(
         self, users: Iterable[User], k: int | None = None, *, on_done: OnDone | None = None
     ) -> list[RecommendationList]:
@@ -233,7 +256,7 @@ class Recommender:
 
     def _retrieve(self, histories: list[UserHistory], k: int) -> list[Job]:
         n = max(k, self.variant.settings.max_candidates)
-        found = self.retriever.retrieve(histories, n)
+        found = pools(self.retriever, self.index, histories, n, k)
         return [Job(h, candidates) for h, candidates in zip(histories, found, strict=True)]
 
     def _render(self, jobs: list[Job], k: int) -> None:
@@ -242,7 +265,8 @@ class Recommender:
         asked = [job for job in jobs if job.candidates]
         shown = [job.candidates[: max(k, self.variant.settings.max_candidates)] for job in asked]
         n_quotes = self.variant.settings.evidence
-        evidence = review_quotes(self.index, [job.history for job in asked], shown, n_quotes)
+        quotes_of = review_sentences if self.variant.settings.citations else review_quotes
+        evidence = quotes_of(self.index, [job.history for job in asked], shown, n_quotes)
         max_tokens = self._max_tokens(k)
         reserve = max_tokens + (max_tokens + _REASK_TOKENS if self.settings.reask else 0)
         budget = self.model.context_tokens - reserve
@@ -289,16 +313,23 @@ class Recommender:
 
     def _ground(self, job: Job, k: int) -> RecommendationList:
         return build_list(
-            job.reading,
-            user_id=job.history.user_id,
+            job.reading, self._grounds(job), k, usage=job.usage, run_id=self.run_id, error=job.error
+        )
+
+    def _grounds(self, job: Job) -> Grounds:
+        checker = None
+        if job.prompt is not None and job.prompt.evidence:
+            checker = ReasonChecker(job.prompt.evidence, self.index.item_by_id, self._is_brand)
+        return Grounds(
+            history=job.history,
             candidates=job.candidates,
-            k=k,
             item_of=self.index.item_by_id,
             reasons_of=lambda ids: strongest_links(self.retriever, job.history, ids),
-            usage=job.usage,
-            run_id=self.run_id,
-            error=job.error,
+            checker=checker,
         )
+
+    def _is_brand(self, name: str) -> bool:
+        return fold(name) in self.retriever.limits.brands
 
     # --- requests ---------------------------------------------------------------------------
 
@@ -310,12 +341,19 @@ class Recommender:
         return Request(
             messages=tuple(Message(role, text) for role, text in prompt.messages),
             schema=answer_schema(
-                n_labels=n_labels, k=k, reason_chars=self.variant.settings.reason_chars
+                n_labels=n_labels,
+                k=k,
+                reason_chars=self.variant.settings.reason_chars,
+                n_evidence=self._n_evidence(n_labels),
             ),
             max_tokens=self._max_tokens(min(k, n_labels)),
             temperature=self.settings.temperature,
             seed=self.settings.seed,
         )
+
+    def _n_evidence(self, n_labels: int) -> int:
+        settings = self.variant.settings
+        return settings.candidate_number(n_labels + 1) - 1 if settings.citations else 0
 
     def _should_reask(self, job: Job, k: int) -> bool:
         if not self.settings.reask or job.reading is None or job.error is not None:

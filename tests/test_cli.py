@@ -47,7 +47,16 @@ def test_json_is_one_document_that_keeps_the_published_schema(real_index_folder:
         "--json",
     )
     document = json.loads(done.stdout)
-    assert list(document) == ["user_id", "outcome", "items", "repairs", "usage", "run_id", "error"]
+    assert list(document) == [
+        "user_id",
+        "outcome",
+        "items",
+        "repairs",
+        "usage",
+        "run_id",
+        "error",
+        "shortfall",
+    ]
     assert {"rank", "item_id", "title", "score", "reason", "origin", "sources"} <= set(
         document["items"][0]
     )
