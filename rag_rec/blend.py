@@ -116,7 +116,7 @@ class Blend(_Table):
 def blended(
     items: Sequence[str], chosen: Sequence[bool], retrieved: Sequence[str], weight: float
 ) -> list[str]:
-    """A list in the order of both: the model's places and retrieval's, each as ``1 / (10 + place)``.
+    """A list in the order of both places, the model's and retrieval's, each ``1 / (10 + place)``.
 
     The items stay the same, so that whatever the list obeys it still obeys.
 

@@ -24,7 +24,7 @@ from rag_rec.config import Settings
 from rag_rec.console import build_progress, note, table_of
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
-from rag_rec.evaluate_cli import evaluate_app
+from rag_rec.experiment_cli import evaluate_app
 from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedder
 from rag_rec.llm import SPECS
 from rag_rec.prompt import variant_names

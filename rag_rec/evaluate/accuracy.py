@@ -20,7 +20,8 @@ Values = NDArray[np.float64]
 
 def recall(found: Relevance, k: int) -> Values:
     """Share of a user's targets that are among the first ``k``."""
-    return found.hits[:, :k].sum(axis=1) / found.n_relevant
+    counts = found.hits[:, :k].sum(axis=1).astype(np.float64)
+    return np.divide(counts, found.n_relevant)
 
 
 def hit(found: Relevance, k: int) -> Values:

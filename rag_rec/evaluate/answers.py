@@ -130,9 +130,9 @@ def read_answers(path: Path) -> list[Answer]:
     """
     try:
         rows = read_lines(path)[1]
-        return [
-            Answer(**row | {"messages": [tuple(turn) for turn in row["messages"]]}) for row in rows
-        ]
+        for row in rows:
+            row["messages"] = [tuple(turn) for turn in row["messages"]]
+        return [Answer(**row) for row in rows]
     except (TypeError, KeyError) as error:
         raise DataError(f"holds a row that is no answer ({error})", path=path) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -66,7 +67,7 @@ def leaks(
     lent = dict(zip(lenders, lists, strict=True))
     owed = int(scorer.relevance(lent, lenders, depth).hits.sum())
     n = len(users)
-    p = float(stats.fisher_exact([[own, n - own], [owed, n - owed]], "greater").pvalue)
+    p = _fisher([[own, n - own], [owed, n - owed]], "greater")
     if p >= _LEVEL:
         return None
     return (
@@ -75,7 +76,7 @@ def leaks(
     )
 
 
-def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool], k: int) -> str | None:
+def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | None:
     """Looks for repeated questions that the re-ask rule does not explain.
 
     A reply may be asked for once more when it does not fill the list. Anything beyond that is
@@ -85,7 +86,6 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool], k: int) ->
     Args:
         answers: A variant's answers.
         lists_hit: By user, whether the target is in the list.
-        k: List length.
     """
     asked = [answer for answer in answers if answer.messages]
     for answer in asked:
@@ -102,7 +102,7 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool], k: int) ->
         counts[int(lists_hit[answer.user]), int(extra)] += 1
     if not counts[:, 1].any():
         return None
-    p = float(stats.fisher_exact(counts).pvalue)
+    p = _fisher(counts, "two-sided")
     if p >= _LEVEL:
         return None
     return (
@@ -118,7 +118,7 @@ def lists_hit(
     lists = {user: answers[user].items for user in users}
     depth = max((len(items) for items in lists.values()), default=0)
     found = scorer.relevance(lists, users, depth).hits.any(axis=1)
-    return dict(zip(users, found.tolist(), strict=True))
+    return {user: bool(there) for user, there in zip(users, found, strict=True)}
 
 
 def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> str | None:
@@ -131,3 +131,9 @@ def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> 
         if seen:
             return f"user {answer.user}'s list names '{seen.pop()}' from the history"
     return None
+
+
+def _fisher(counts: Any, alternative: str) -> float:
+    """p of Fisher's exact test of a two by two table."""
+    result: Any = stats.fisher_exact(counts, alternative)
+    return float(result.pvalue)

@@ -16,6 +16,7 @@ from scipy import sparse
 from rag_rec.errors import ConfigError
 from rag_rec.evaluate.retrievers import Ranking
 from rag_rec.index import ItemIndex
+from rag_rec.retrieve.matrices import dense
 from rag_rec.types import UserHistory
 
 Scores = NDArray[np.float32]
@@ -116,7 +117,7 @@ def _item_knn(index: ItemIndex) -> Callable[[list[NDArray[np.int64]]], NDArray[A
         asked = sparse.csr_array(
             (np.ones(len(columns)), (owners, columns)), shape=(len(rows), index.n_items)
         )
-        return (asked @ similar).toarray()
+        return dense(asked @ similar)
 
     return score
 
@@ -168,8 +169,8 @@ def _bm25(index: ItemIndex) -> Callable[[list[NDArray[np.int64]]], NDArray[Any]]
         return np.stack([_scores_of(" ".join(titles[ix] for ix in row[-_RECENT:])) for row in rows])
 
     def _scores_of(query: str) -> NDArray[Any]:
-        tokens = bm25s.tokenize([query], show_progress=False, return_ids=False)[0]
-        known = [token for token in tokens if token in retriever.vocab_dict]
+        tokens: Any = bm25s.tokenize([query], show_progress=False, return_ids=False)
+        known = [token for token in tokens[0] if token in retriever.vocab_dict]
         return retriever.get_scores(known) if known else np.zeros(index.n_items)
 
     return score

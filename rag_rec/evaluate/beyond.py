@@ -68,7 +68,9 @@ def gini(lists: Lists, n_items: int) -> float:
     >>> gini([np.array([0]), np.array([1])], 2)
     0.0
     """
-    counts = np.sort(np.bincount(np.concatenate([*lists, np.zeros(0, np.int64)]), minlength=n_items))
+    counts = np.sort(
+        np.bincount(np.concatenate([*lists, np.zeros(0, np.int64)]), minlength=n_items)
+    )
     if not counts.sum():
         return 0.0
     place = np.arange(1, n_items + 1)
@@ -92,7 +94,7 @@ def surprisal(items: NDArray[np.int64], catalog: Catalog) -> float:
 
 
 def serendipity(items: Sequence[str], targets: frozenset[str], expected: frozenset[str]) -> float:
-    """Share of the list that is right and that popularity would not have listed (Ge et al. 2010)."""
+    """Share of the list that is right and not in popularity's list (Ge et al. 2010)."""
     if not items:
         return 0.0
     return sum(item in targets and item not in expected for item in items) / len(items)

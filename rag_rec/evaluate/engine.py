@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from rag_rec.config import Settings
 from rag_rec.errors import ConfigError
@@ -43,7 +43,7 @@ class Arm:
     seed: int
 
 
-class BudgetSpent(Exception):  # noqa: N818 - what happened, not an error: answers so far are kept
+class BudgetSpent(Exception):
     """The experiment's budget does not allow further questions."""
 
 
@@ -157,7 +157,7 @@ class Engine:
     @contextmanager
     def _recommender(
         self, variant: VariantSettings, arm: Arm
-    ) -> Iterator[tuple[Recommender, SwappedRetriever, RecordingModel | None]]:
+    ) -> Generator[tuple[Recommender, SwappedRetriever, RecordingModel | None]]:
         pipeline = self._experiment.pipeline
         prompt = with_settings(variant.prompt, pipeline.prompt_settings(), self._out / "prompts")
         settings = Settings.model_validate({
@@ -200,8 +200,10 @@ class Engine:
 
 def answer_path(out: Path, variant: str, arm: str) -> Path:
     """Where a variant's answers in an arm are kept."""
+
     def plain(text: str) -> str:
         return re.sub(r"[^A-Za-z0-9.-]+", "_", text)
+
     return out / "answers" / f"{plain(variant)}--{plain(arm)}.jsonl"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,18 +23,14 @@ def manners(
     ``history copied``: users in whose list an item of the history stands. ``re-asked``,
     ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
     share of slots the model chose. ``kept order``: users whose list is the order it was given.
-    ``reasons verified``: share of the model's slots whose reason is from the data.
+    ``reasons by model``: share of slots whose reason the model wrote; the others' are from
+    the log. ``reasons verified``: share of the model's reasons that were checked and hold.
     """
     asked = [answer for answer in answers if answer.messages]
     if not asked:
         return {}
     slots = [origin for answer in asked for origin in answer.origins]
-    by_model = [
-        status
-        for answer in asked
-        for origin, status in zip(answer.origins, answer.statuses, strict=True)
-        if origin != "backfill"
-    ]
+    written = [status for answer in asked for status in answer.statuses if status != "evidence"]
     return {
         "asked": len(asked),
         "failed": _share(answer.outcome == "failed" for answer in asked),
@@ -49,7 +45,8 @@ def manners(
         "repaired": _share("repaired" in answer.origins for answer in asked),
         "slots by model": _share(origin != "backfill" for origin in slots),
         "kept order": _share(a.items == a.candidates[: len(a.items)] for a in asked),
-        "reasons verified": _share(status != "unverified" for status in by_model),
+        "reasons by model": len(written) / max(1, len(slots)),
+        "reasons verified": _share(status != "unverified" for status in written),
     } | costs(asked, price)
 
 
@@ -92,6 +89,6 @@ def reply_labels(answer: Answer) -> list[int]:
         return []
 
 
-def _share(values: object) -> float | None:
-    found = [float(bool(value)) for value in values]  # type: ignore[attr-defined]
+def _share(values: Iterable[bool]) -> float | None:
+    found = [float(value) for value in values]
     return float(np.mean(found)) if found else None

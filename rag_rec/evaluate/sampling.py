@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -104,7 +104,9 @@ def _reviews_to_fit(
         for frame in reviews.frames():
             left = frame.join(hidden, on=["user_id", "item_id"], how="anti", maintain_order="left")
             if known_until is not None:
-                left = left.filter(pl.col("timestamp").is_null() | (pl.col("timestamp") < known_until))
+                left = left.filter(
+                    pl.col("timestamp").is_null() | (pl.col("timestamp") < known_until)
+                )
             yield left
 
     return ReviewStore(kept())
@@ -159,10 +161,10 @@ def _stratum(n_events: int, settings: SplitSettings) -> str:
     return "hot" if n_events >= settings.hot_from else "warm"
 
 
-def _draw(strata: Sequence[str], n: int, seed: int) -> list[int]:
+def _draw(strata: list[str], n: int, seed: int) -> list[int]:
     """Rows in random order, as many of each stratum as its share says (largest remainder)."""
     rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(len(strata)).tolist()
+    shuffled = [row for row in rng.permutation(len(strata))]
     if n == 0 or n >= len(strata):
         return shuffled
     shares = {name: n * sum(s == name for s in strata) / len(strata) for name in STRATA}
@@ -172,7 +174,8 @@ def _draw(strata: Sequence[str], n: int, seed: int) -> list[int]:
         quota[name] += 1
     chosen: list[int] = []
     for row in shuffled:
-        if quota[strata[row]]:
-            quota[strata[row]] -= 1
+        name = strata[row]
+        if quota[name]:
+            quota[name] -= 1
             chosen.append(row)
     return chosen

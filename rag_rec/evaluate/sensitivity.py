@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
@@ -65,9 +66,7 @@ def by_model(answer: Answer) -> list[str]:
     ]
 
 
-def _by_position(
-    answers: Sequence[Answer], scorer: Scorer
-) -> list[tuple[int, int, float, float]]:
+def _by_position(answers: Sequence[Answer], scorer: Scorer) -> list[tuple[int, int, float, float]]:
     users = [answer.user for answer in answers]
     depth = max((answer.n_shown for answer in answers), default=0)
     shown = {answer.user: answer.candidates[: answer.n_shown] for answer in answers}
@@ -89,7 +88,8 @@ def _tau(first: Sequence[str], second: Sequence[str]) -> float | None:
     shared = [place[item] for item in first if item in place]
     if len(shared) < 2:
         return None
-    return float(stats.kendalltau(np.arange(len(shared)), shared).statistic)
+    result: Any = stats.kendalltau(np.arange(len(shared)), shared)
+    return float(result.statistic)
 
 
 def _overlap(first: Sequence[str], second: Sequence[str]) -> float:

@@ -65,13 +65,24 @@ def compare_all(
     Raises:
         DataError: If a variant has another number of users, or there are none.
     """
-    for values in variants:
-        if values.shape != baseline.shape or not len(values):
+    return compare_pairs([(baseline, values) for values in variants], alpha=alpha, seed=seed)
+
+
+def compare_pairs(
+    pairs: Sequence[tuple[Values, Values]], *, alpha: float, seed: int
+) -> list[Comparison]:
+    """Compares the second of each pair with the first; corrected for the number of pairs.
+
+    Raises:
+        DataError: If the two of a pair have another number of users, or none.
+    """
+    for first, second in pairs:
+        if first.shape != second.shape or not len(first):
             raise DataError(
-                f"refused: {len(values)} users against {len(baseline)}; a paired test needs the "
+                f"refused: {len(second)} users against {len(first)}; a paired test needs the "
                 "same users for both"
             )
-    differences = [values - baseline for values in variants]
+    differences = [second - first for first, second in pairs]
     raw = [permutation_p(d, seed=seed) for d in differences]
     corrected = holm(raw)
     return [
