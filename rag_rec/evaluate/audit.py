@@ -134,6 +134,6 @@ def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> 
 
 
 def _fisher(counts: Any, alternative: str) -> float:
-    """p of Fisher's exact test of a two by two table."""
+    """The p-value of Fisher's exact test of a two by two table."""
     result: Any = stats.fisher_exact(counts, alternative)
     return float(result.pvalue)

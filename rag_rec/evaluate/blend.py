@@ -90,6 +90,8 @@ def list_with(answer: Answer, weight: float) -> list[str]:
     """One answer's list at a weight; at 0 the model is not asked, so it is retrieval's."""
     if weight == 0:
         return answer.candidates[: len(answer.items)]
+    if answer.outcome == "failed":
+        return []
     chosen = set(by_model(answer))
     return blended(answer.items, [i in chosen for i in answer.items], answer.candidates, weight)
 

@@ -217,7 +217,7 @@ class Experiment(_Table):
         save_every: Users after which answers are saved.
     """
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(min_length=1)
     description: str = ""
     seed: int = 7
     ks: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 10)

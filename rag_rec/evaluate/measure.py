@@ -25,12 +25,13 @@ from rag_rec.evaluate.rows import (
     DEPTH,
     RETRIEVAL,
     Row,
+    counted,
     retrieved,
     standing_rows,
     variant_row,
 )
 from rag_rec.evaluate.sampling import STRATA
-from rag_rec.evaluate.scorer import Task
+from rag_rec.evaluate.scorer import Relevance, Task
 from rag_rec.evaluate.sensitivity import position_bias
 from rag_rec.evaluate.significance import bootstrap_interval, compare_all
 from rag_rec.evaluate.study import Study
@@ -42,6 +43,8 @@ Report = dict[str, Any]
 
 FORMAT = 1
 _FUNNEL = (10, 20, 50, 100)
+_ENOUGH = 20
+"""Validation users below which no blend is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +124,17 @@ def finished(tasks: Sequence[Task], answers: Sequence[Mapping[str, Answer]]) -> 
     Raises:
         ConfigError: If not even the first user has been answered for by all.
     """
+    known = answered(tasks, answers)
+    if not known:
+        raise ConfigError("no user has been answered for by every variant yet; go on with the run")
+    return known
+
+
+def answered(tasks: Sequence[Task], answers: Sequence[Mapping[str, Answer]]) -> list[Task]:
+    """The tasks before the first one that some variant has no answer for."""
     n = 0
     while n < len(tasks) and all(tasks[n].key in found for found in answers):
         n += 1
-    if n == 0:
-        raise ConfigError("no user has been answered for by every variant yet; go on with the run")
     return list(tasks[:n])
 
 
@@ -212,7 +221,7 @@ def _row(study: Study, row: Row, values: np.ndarray, strata: np.ndarray) -> Repo
         if (strata == name).any()
     }
     means_by_group = [group["value"] for group in groups.values()]
-    repeats = [float(measure(found, experiment.metric).mean()) for found in row.relevance]
+    repeats = [_mean(found, experiment.metric) for found in row.relevance]
     return {
         "name": row.name,
         "kind": row.kind,
@@ -223,7 +232,12 @@ def _row(study: Study, row: Row, values: np.ndarray, strata: np.ndarray) -> Repo
         "strata": groups,
         "gap": max(means_by_group) - min(means_by_group),
         "repeats": repeats,
+        "delivered": None if row.delivered is None else _mean(row.delivered, experiment.metric),
     }
+
+
+def _mean(found: Relevance, metric: str) -> float:
+    return float(measure(found, metric).mean())
 
 
 def _group(values: np.ndarray, seed: int) -> Report:  # type: ignore[type-arg]
@@ -307,10 +321,11 @@ def _blends(
     fits: dict[str, Report] = {}
     for variant in experiment.all_variants():
         answers = found.get("validation", {}).get(variant.name, {})
-        if variant.llm == "none" or len(answers) < len(part.tasks) or not part.tasks:
+        known = answered(part.tasks, [answers])
+        if variant.llm == "none" or len(known) < _ENOUGH:
             continue
         fit = fit_blend(
-            answers, part.tasks, part.scorer, metric=experiment.metric, split=experiment.split
+            answers, known, part.scorer, metric=experiment.metric, split=experiment.split
         )
         row = next(row for row in rows if row.name == variant.name)
         lists = blend_answers(row.answers, fit.blend, tasks)
@@ -346,8 +361,8 @@ def _sensitivity(study: Study, found: Gathered) -> dict[str, Report]:
             users = [task.key for task in arm.tasks if task.key in answers and task.key in plain]
             if not users:
                 continue
-            lists = {user: answers[user].items for user in users}
-            before = {user: plain[user].items for user in users}
+            lists = {user: counted(answers[user]) for user in users}
+            before = {user: counted(plain[user]) for user in users}
             entry: Report = {
                 "users": len(users),
                 "planned": len(arm.tasks),

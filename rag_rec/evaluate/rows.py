@@ -30,6 +30,7 @@ class Row:
         relevance: Where the targets were, one for each repeat.
         lists: The lists, by user; none for the ceiling, which is no list.
         answers: What is known of how the lists came about, for variants.
+        delivered: Where the targets were in what users would have got, failures filled in.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Row:
     relevance: list[Relevance]
     lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    delivered: Relevance | None = None
 
     def values(self, metric: Callable[[Relevance], np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
         """A metric a user, averaged over repeats."""
@@ -82,12 +84,23 @@ def perfect(shown: Relevance, k: int) -> Relevance:
 def variant_row(
     name: str, repeats: Sequence[Mapping[str, Answer]], users: Sequence[str], scorer: Scorer, k: int
 ) -> Row:
-    """A variant's row; the lists and answers shown are those of the first time it was asked."""
-    lists = [{user: found[user].items for user in users} for found in repeats]
+    """A variant's row; the lists and answers shown are those of the first time it was asked.
+
+    Where the model gave nothing usable, the pipeline delivers retrieval's order. That is no merit
+    of the variant: it counts as an empty list, and what was delivered is scored beside it.
+    """
+    lists = [{user: counted(found[user]) for user in users} for found in repeats]
+    delivered = {user: repeats[0][user].items for user in users}
     return Row(
         name,
         "variant",
         [scorer.relevance(some, users, k) for some in lists],
         lists[0],
         {user: repeats[0][user] for user in users},
+        scorer.relevance(delivered, users, k),
     )
+
+
+def counted(answer: Answer) -> list[str]:
+    """The list as it is scored: empty where a model was asked and failed."""
+    return [] if answer.outcome == "failed" else answer.items

@@ -164,7 +164,7 @@ def _stratum(n_events: int, settings: SplitSettings) -> str:
 def _draw(strata: list[str], n: int, seed: int) -> list[int]:
     """Rows in random order, as many of each stratum as its share says (largest remainder)."""
     rng = np.random.default_rng(seed)
-    shuffled = [row for row in rng.permutation(len(strata))]
+    shuffled = rng.permutation(len(strata)).tolist()
     if n == 0 or n >= len(strata):
         return shuffled
     shares = {name: n * sum(s == name for s in strata) / len(strata) for name in STRATA}

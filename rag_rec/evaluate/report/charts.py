@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from html import escape
 
@@ -27,8 +28,7 @@ def forest(rows: Sequence[tuple[str, float, float, float, str]], zero: float | N
         parts += [
             _label(name, y),
             f'<line class="bar {kind}" x1="{scale(low)}" x2="{scale(high)}" y1="{y}" y2="{y}"/>',
-            f'<circle class="dot {kind}" cx="{scale(value)}" cy="{y}" r="4.5">'
-            f"<title>{escape(name)}: {value:.4f} [{low:.4f}, {high:.4f}]</title></circle>",
+            _dot(scale(value), y, 4.5, kind, f"{name}: {value:.4f} [{low:.4f}, {high:.4f}]"),
         ]
     return _svg(parts, height, "intervals")
 
@@ -43,10 +43,8 @@ def bars(rows: Sequence[tuple[str, float, str]]) -> str:
         width = max(scale(value) - scale(0), 1)
         parts += [
             _label(name, y + _ROW / 2),
-            f'<rect class="fill {kind}" x="{scale(0)}" y="{y + 4}" width="{width:.1f}" '
-            f'height="{_ROW - 8}"><title>{escape(name)}: {value:.4f}</title></rect>',
-            f'<text class="value" x="{scale(value) + 5:.1f}" y="{y + _ROW / 2 + 4}">'
-            f"{100 * value:.1f} %</text>",
+            _bar(scale(0), y + 4, width, kind, f"{name}: {value:.4f}"),
+            _text("value", scale(value) + 5, y + _ROW / 2 + 4, f"{100 * value:.1f} %"),
         ]
     return _svg(parts, height, "shares")
 
@@ -65,11 +63,10 @@ def scatter(points: Sequence[tuple[str, float, float, str]], x_name: str, y_name
     for value in (min(ys), (min(ys) + max(ys)) / 2, max(ys)):
         parts.append(f'<text class="tick end" x="52" y="{top(value) + 4:.1f}">{value:.3f}</text>')
     for at, (name, x, y, kind) in enumerate(points, 1):
-        parts.append(
-            f'<circle class="dot {kind}" cx="{across(x)}" cy="{top(y):.1f}" r="9"><title>'
-            f"{escape(name)}: {x:g}, {y:.4f}</title></circle>"
-            f'<text class="number" x="{across(x)}" y="{top(y) + 4:.1f}">{at}</text>'
-        )
+        parts += [
+            _dot(across(x), top(y), 9, kind, f"{name}: {x:g}, {y:.4f}"),
+            _text("number", across(x), top(y) + 4, str(at)),
+        ]
     parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="{height}">{escape(x_name)}</text>')
     names = " · ".join(f"{at} {escape(p[0])}" for at, p in enumerate(points, 1))
     return _svg(parts, height + 6, y_name) + f'<p class="legend">{names}</p>'
@@ -96,13 +93,30 @@ def line(points: Sequence[tuple[int, int, float]], x_name: str) -> str:
     most = max(n for _, n, _ in points)
     for x, n, y in points:
         radius = 3 + 6 * (n / most) ** 0.5
-        parts.append(
-            f'<circle class="dot variant" cx="{across(x)}" cy="{top(y):.1f}" r="{radius:.1f}">'
-            f"<title>{x}: {100 * y:.1f} % of {n} users</title></circle>"
-            f'<text class="tick" x="{across(x)}" y="{height - 24}">{x}</text>'
-        )
+        parts += [
+            _dot(across(x), top(y), radius, "variant", f"{x}: {100 * y:.1f} % of {n} users"),
+            _text("tick", across(x), height - 24, str(x)),
+        ]
     parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="{height - 4}">{escape(x_name)}</text>')
     return _svg(parts, height, x_name)
+
+
+def _dot(x: float, y: float, radius: float, kind: str, title: str) -> str:
+    return (
+        f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
+        f"<title>{escape(title)}</title></circle>"
+    )
+
+
+def _bar(x: float, y: float, width: float, kind: str, title: str) -> str:
+    return (
+        f'<rect class="fill {kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
+        f'height="{_ROW - 8}"><title>{escape(title)}</title></rect>'
+    )
+
+
+def _text(kind: str, x: float, y: float, text: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
 
 
 class _Scale:
@@ -117,8 +131,12 @@ class _Scale:
         return round(self._left + share * (_WIDTH - self._left - 60), 1)
 
     def ticks(self) -> list[float]:
-        """Five values over the range."""
-        return [self.low + (self.high - self.low) * at / 4 for at in range(5)]
+        """Three to six round values over the range."""
+        rough = (self.high - self.low) / 5
+        power = 10 ** math.floor(math.log10(rough))
+        step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
+        first = math.ceil(self.low / step)
+        return [at * step for at in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
 def _axis(scale: _Scale, height: float) -> list[str]:

@@ -47,9 +47,16 @@ def _void(report: Report) -> list[str]:
 
 
 def _verdicts(report: Report, baseline: str) -> Iterator[str]:
+    same = [
+        row["name"]
+        for row in report["rows"]
+        if row["comparison"] and row["comparison"]["n_differ"] == 0
+    ]
+    if same:
+        yield f"No difference shown, not one user differs from {baseline}: {', '.join(same)}."
     for row in report["rows"]:
         found = row["comparison"]
-        if found is None:
+        if found is None or row["name"] in same:
             continue
         size = (
             f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], "
@@ -57,8 +64,6 @@ def _verdicts(report: Report, baseline: str) -> Iterator[str]:
         )
         if found["verdict"] != "no difference shown":
             yield f"{row['name']} is {found['verdict']} than {baseline}: {size}."
-        elif found["n_differ"] == 0:
-            yield f"{row['name']}: no difference shown; not one user differs from {baseline}."
         else:
             more = f" ({found['n_needed']:,} users would be needed)" if found["n_needed"] else ""
             yield (
@@ -80,15 +85,15 @@ def _blame(report: Report) -> Iterator[str]:
 
 
 def _blend_lines(report: Report) -> Iterator[str]:
+    useless = [name for name, fit in report["blends"].items() if fit["calls saved"] >= 1]
+    if useless:
+        yield (
+            f"Blends of {', '.join(useless)}: weight 0 for every length of history, that is, do "
+            "not ask the model; all calls are saved."
+        )
     for name, fit in report["blends"].items():
-        if fit["calls saved"] >= 1:
+        if name not in useless:
             yield (
-                f"Blend of {name}: weight 0 for every length of history on "
-                f"{fit['validation users']} validation users, that is, do not ask the model; "
-                "all calls are saved."
-            )
-        else:
-            yield (
-                f"Blend of {name}: weight {fit['weight']} overall; asking only where it paid on "
+                f"Blend of {name}: weight {fit['weight']:g} overall; asking only where it paid on "
                 f"validation saves {percent(fit['calls saved'])} of the calls."
             )
