@@ -20,8 +20,8 @@ Values = NDArray[np.float64]
 
 def recall(found: Relevance, k: int) -> Values:
     """Share of a user's targets that are among the first ``k``."""
-    counts = found.hits[:, :k].sum(axis=1).astype(np.float64)
-    return np.divide(counts, found.n_relevant)
+    counts: NDArray[np.int64] = np.count_nonzero(found.hits[:, :k], axis=1)
+    return counts / found.n_relevant
 
 
 def hit(found: Relevance, k: int) -> Values:

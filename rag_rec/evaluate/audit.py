@@ -117,8 +117,8 @@ def lists_hit(
     """By user, whether the target is in the list."""
     lists = {user: answers[user].items for user in users}
     depth = max((len(items) for items in lists.values()), default=0)
-    found = scorer.relevance(lists, users, depth).hits.any(axis=1)
-    return {user: bool(there) for user, there in zip(users, found, strict=True)}
+    ranks = scorer.relevance(lists, users, depth).first_rank()
+    return {user: rank > 0 for user, rank in zip(users, ranks.tolist(), strict=True)}
 
 
 def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> str | None:

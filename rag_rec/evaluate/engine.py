@@ -162,7 +162,7 @@ class Engine:
         prompt = with_settings(variant.prompt, pipeline.prompt_settings(), self._out / "prompts")
         settings = Settings.model_validate({
             "llm": variant.llm, "prompt": str(prompt), "k": pipeline.k, "seed": arm.seed,
-            "temperature": pipeline.temperature, "reask": pipeline.reask,
+            "temperature": pipeline.temperature, "reask": pipeline.reask, "blend": variant.blend,
             "context_tokens": pipeline.context_tokens,
             "request": {"concurrency": pipeline.concurrency},
         })  # fmt: skip
