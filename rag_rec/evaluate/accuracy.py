@@ -20,8 +20,8 @@ Values = NDArray[np.float64]
 
 def recall(found: Relevance, k: int) -> Values:
     """Share of a user's targets that are among the first ``k``."""
-    counts: NDArray[np.int64] = np.count_nonzero(found.hits[:, :k], axis=1)
-    return counts / found.n_relevant
+    hits = found.hits[:, :k]
+    return hits @ np.ones(hits.shape[1]) / found.n_relevant
 
 
 def hit(found: Relevance, k: int) -> Values:

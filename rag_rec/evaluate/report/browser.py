@@ -13,11 +13,12 @@ from rag_rec.evaluate.answers import Answer
 from rag_rec.evaluate.measure import Details
 from rag_rec.evaluate.rows import Row
 
-PROMPT_CHARS = 3_000_000
+PROMPT_CHARS = 1_500_000
 """Characters of prompts and replies on one page at most."""
 
-_HISTORY = 20
-_CANDIDATES = 20
+_DEPTH = 20
+_MANY = 2_000
+"""Users beyond which histories and candidates are shown to half that depth."""
 
 
 class _Numbers:
@@ -36,15 +37,16 @@ def browser_of(details: Details) -> dict[str, Any]:
     numbers = _Numbers()
     shown = [row for row in details.rows if row.lists]
     with_prompts = _affordable(shown, users)
-    n_lists = max(1, sum(row.kind == "variant" for row in shown))
-    depth = _CANDIDATES if len(users) * n_lists < 20_000 else 10
-    rows = [_row(row, users, details.deep, numbers, with_prompts, depth) for row in shown]
+    depth = _DEPTH if len(users) <= _MANY else _DEPTH // 2
+    deep = {user: details.deep[user][:depth] for user in users}
+    rows = [_row(row, users, deep, numbers, with_prompts) for row in shown]
     asked = [at for at, row in enumerate(shown) if any(a.messages for a in row.answers.values())]
     return {
         "users": list(details.user_ids),
         "strata": [task.stratum for task in details.tasks],
         "targets": [numbers(target) for target in details.targets],
-        "histories": [numbers(task.history.item_ids[-_HISTORY:]) for task in details.tasks],
+        "histories": [numbers(task.history.item_ids[-depth:]) for task in details.tasks],
+        "deep": [numbers(deep[user]) for user in users],
         "lengths": [len(task.history.events) for task in details.tasks],
         "rows": rows,
         "first": asked[0] if asked else 0,
@@ -77,12 +79,17 @@ def _row(
     deep: Mapping[str, Sequence[str]],
     numbers: _Numbers,
     with_prompts: int,
-    depth: int,
 ) -> dict[str, Any]:
+    """A row; what begins like retrieval's own order is written as how much of it."""
+
+    def short(items: Sequence[str], user: str) -> list[int] | int:
+        return len(items) if items == deep[user][: len(items)] else numbers(items)
+
+    depth = max((len(items) for items in deep.values()), default=0)
     found: dict[str, Any] = {
         "name": row.name,
-        "lists": [numbers(row.lists[user]) for user in users],
-        "seen": [numbers(_seen(row, user, deep)[:depth]) for user in users],
+        "lists": [short(row.lists[user], user) for user in users],
+        "seen": [short(_seen(row, user, deep)[:depth], user) for user in users],
     }
     if row.answers:
         answers = [row.answers[user] for user in users]

@@ -4,6 +4,11 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const by = (id) => document.getElementById(id);
 const title = (ix) => data.titles[ix] || data.items[ix];
 const SHOWN = 300;
+for (const row of data.rows) { // what is a number is that much of retrieval's own order
+  for (const name of ["lists", "seen"]) {
+    row[name] = row[name].map((some, user) => typeof some === "number" ? data.deep[user].slice(0, some) : some);
+  }
+}
 let current = -1;
 
 function make(tag, text, attributes) {
