@@ -22,11 +22,11 @@ from rag_rec import __version__
 from rag_rec.batch_cli import batch_app
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
-from rag_rec.console import note, progress_bars, steps_shown, table_of
+from rag_rec.console import build_progress, note, steps_shown, table_of
 from rag_rec.constraints import RELAXABLE
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
-from rag_rec.evaluate_cli import evaluate_app
+from rag_rec.experiment_cli import evaluate_app
 from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedder
 from rag_rec.llm import SPECS
 from rag_rec.prompt import variant_names
@@ -183,7 +183,7 @@ def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK =
         ]
         words = "I have just started baking with sourdough and I like a quiet cup of tea"
         users.append(("a new customer who says: " + words, UserHistory(profile=words)))
-        with progress_bars() as progress:
+        with build_progress() as progress:
             task = progress.add_task("recommending", total=len(users))
             lists = recommender.recommend_many(
                 [history for _, history in users], k, on_done=lambda n: progress.advance(task, n)

@@ -93,6 +93,7 @@ class Settings(_Table):
         llm: The model's spec; see ``rag-rec recommend --help``.
         prompt: A shipped variant's name, or a path to a ``.toml`` file.
         k: List length.
+        blend: A blend file: how much the model's order counts, and whom it pays to ask.
         temperature: Sampling temperature.
         seed: Sampling seed.
         reask: Ask once more, with the error, when a reply does not fill the list.
@@ -109,6 +110,7 @@ class Settings(_Table):
     llm: str = "none"
     prompt: str = "reviews"
     k: int = Field(default=10, ge=1)
+    blend: str = ""
     temperature: float = Field(default=0.0, ge=0)
     seed: int = 0
     reask: bool = True

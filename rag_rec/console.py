@@ -43,7 +43,7 @@ def note(text: str) -> None:
     _err.print(text, markup=False, soft_wrap=True)
 
 
-def progress_bars() -> Progress:
+def build_progress() -> Progress:
     """Progress bars on stderr, where that is a terminal."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(
@@ -54,7 +54,7 @@ def progress_bars() -> Progress:
 @contextmanager
 def steps_shown() -> Generator[Callable[[str, int, int], None]]:
     """Yields what is told of steps; each is a bar on a terminal, a line elsewhere."""
-    with progress_bars() as progress:
+    with build_progress() as progress:
         tasks: dict[str, TaskID] = {}
 
         def step(what: str, done: int, total: int) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from rag_rec.blend import Blend, blend_list
 from rag_rec.config import Settings
 from rag_rec.constraints import fold, where
 from rag_rec.errors import ConfigError, ModelError
@@ -101,6 +102,7 @@ class Recommender:
         self.variant = load_variant(self.settings.prompt)
         self.retriever = FusedRetriever(index, decay=self.settings.history_decay)
         self._renderer = None if model is None else PromptRenderer(self.variant, model.tokens)
+        self._blend = Blend.load(self.settings.blend) if self.settings.blend else None
         self.run_id = self._identity()
 
     @classmethod
@@ -186,7 +188,7 @@ class Recommender:
         k = k or self.settings.k
         histories = [self.history_of(user) for user in users]
         jobs = self._generate(self._prepare(histories, k), k, on_done)
-        return [self._ground(job, k) for job in jobs]
+        return [self._blended(job, self._ground(job, k)) for job in jobs]
 
     def prepare(self, histories: Sequence[UserHistory], k: int) -> list[Job]:
         """The first two steps: candidates and prompts, for callers that send requests themselves.
@@ -262,7 +264,7 @@ class Recommender:
     def _render(self, jobs: list[Job], k: int) -> None:
         if self.model is None or self._renderer is None:
             return
-        asked = [job for job in jobs if job.candidates]
+        asked = [job for job in jobs if job.candidates and self._weight(job) > 0]
         shown = [job.candidates[: max(k, self.variant.settings.max_candidates)] for job in asked]
         n_quotes = self.variant.settings.evidence
         quotes_of = review_sentences if self.variant.settings.citations else review_quotes
@@ -331,6 +333,16 @@ class Recommender:
     def _is_brand(self, name: str) -> bool:
         return fold(name) in self.retriever.limits.brands
 
+    def _weight(self, job: Job) -> float:
+        """How much the model's order counts for this user; at 0 it is not asked."""
+        return 1.0 if self._blend is None else self._blend.weight_for(len(job.history.events))
+
+    def _blended(self, job: Job, made: RecommendationList) -> RecommendationList:
+        if self._blend is None or job.reading is None:
+            return made
+        retrieved = [candidate.item_id for candidate in job.candidates]
+        return blend_list(made, retrieved, self._weight(job))
+
     # --- requests ---------------------------------------------------------------------------
 
     def _max_tokens(self, k: int) -> int:
@@ -363,7 +375,14 @@ class Recommender:
 
     def _identity(self) -> str:
         model = self.model.name if self.model else "none"
-        parts = (self.settings.digest(), self.variant.digest, self.index.manifest.digest(), model)
+        blend = self._blend.digest() if self._blend else ""
+        parts = (
+            self.settings.digest(),
+            self.variant.digest,
+            self.index.manifest.digest(),
+            model,
+            blend,
+        )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     # --- LangChain --------------------------------------------------------------------------

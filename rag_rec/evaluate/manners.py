@@ -1,0 +1,94 @@
+"""How a model behaves: valid replies, repairs, echoes, reasons, tokens, seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from rag_rec.evaluate.answers import Answer
+from rag_rec.evaluate.engine import price_of
+from rag_rec.ground import parse_json
+
+
+def manners(
+    answers: Sequence[Answer],
+    histories: Mapping[str, Sequence[str]],
+    price: tuple[float, float] | None = None,
+) -> dict[str, float | None]:
+    """Rates over the users a model was asked for; empty where none was.
+
+    ``valid``: the first reply filled the list by itself. ``unparseable``: it was not the agreed
+    JSON. ``out of candidates`` and ``duplicate``: users in whose replies that occurred.
+    ``history copied``: users in whose list an item of the history stands. ``re-asked``,
+    ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
+    share of slots the model chose. ``kept order``: users whose list is the order it was given.
+    ``reasons by model``: share of slots whose reason the model wrote; the others' are from
+    the log. ``reasons verified``: share of the model's reasons that were checked and hold.
+    """
+    asked = [answer for answer in answers if answer.messages]
+    if not asked:
+        return {}
+    slots = [origin for answer in asked for origin in answer.origins]
+    written = [status for answer in asked for status in answer.statuses if status != "evidence"]
+    return {
+        "asked": len(asked),
+        "failed": _share(answer.outcome == "failed" for answer in asked),
+        "refused or error": _share(answer.error is not None for answer in asked),
+        "valid": _share(_first_valid(answer) for answer in asked),
+        "unparseable": _share(answer.repairs.get("unparseable", 0) > 0 for answer in asked),
+        "truncated": _share(answer.repairs.get("truncated", 0) > 0 for answer in asked),
+        "out of candidates": _share(answer.repairs.get("unknown_label", 0) > 0 for answer in asked),
+        "duplicate": _share(answer.repairs.get("duplicate", 0) > 0 for answer in asked),
+        "history copied": _share(bool(set(a.items) & set(histories[a.user])) for a in asked),
+        "re-asked": _share(answer.repairs.get("reasked", 0) > 0 for answer in asked),
+        "repaired": _share("repaired" in answer.origins for answer in asked),
+        "slots by model": _share(origin != "backfill" for origin in slots),
+        "kept order": _share(a.items == a.candidates[: len(a.items)] for a in asked),
+        "reasons by model": len(written) / max(1, len(slots)),
+        "reasons verified": _share(status != "unverified" for status in written),
+    } | costs(asked, price)
+
+
+def costs(
+    asked: Sequence[Answer], price: tuple[float, float] | None = None
+) -> dict[str, float | None]:
+    """What the answers took. Seconds are those of answers that were not read from the cache."""
+    usages = [answer.usage for answer in asked]
+    seconds = [usage["wall_s"] for usage in usages if usage["calls"]]
+    calls = sum(usage["calls"] for usage in usages)
+    cached = sum(usage.get("cached", 0) for usage in usages)
+    return {
+        "calls": calls,
+        "cache hits": cached / (calls + cached) if calls + cached else None,
+        "prompt tokens a user": float(np.mean([usage["prompt_tokens"] for usage in usages])),
+        "completion tokens a user": float(
+            np.mean([usage["completion_tokens"] for usage in usages])
+        ),
+        "seconds p50": float(np.quantile(seconds, 0.5)) if seconds else None,
+        "seconds p95": float(np.quantile(seconds, 0.95)) if seconds else None,
+        "cost": sum(price_of(usage, price) for usage in usages) if price else None,
+    }
+
+
+def _first_valid(answer: Answer) -> bool:
+    """Whether the first reply alone is a list without anything to mend."""
+    return (
+        answer.outcome == "ok"
+        and "repaired" not in answer.origins
+        and not any(n for name, n in answer.repairs.items() if name != "poor_reason")
+    )
+
+
+def reply_labels(answer: Answer) -> list[int]:
+    """Labels of the first reply as written, before anything was dropped; empty if unreadable."""
+    try:
+        document = parse_json(answer.replies[0]) if answer.replies else {}
+        return [entry["label"] for entry in document["items"] if type(entry["label"]) is int]
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _share(values: Iterable[bool]) -> float | None:
+    found = [float(value) for value in values]
+    return float(np.mean(found)) if found else None

@@ -1,0 +1,88 @@
+"""A model that keeps what was asked and answered, so that a report can show it word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from rag_rec.llm import ChatModel, Completion, OnDone, Request, TokenCounter
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One request and what came back."""
+
+    request: Request
+    completion: Completion
+
+
+class RecordingModel:
+    """Passes requests on and keeps them.
+
+    Args:
+        model: The model behind; not closed with this one.
+    """
+
+    def __init__(self, model: ChatModel) -> None:
+        self._model = model
+        self._batches: list[list[Exchange]] = []
+
+    @property
+    def name(self) -> str:
+        """The model's own."""
+        return self._model.name
+
+    @property
+    def context_tokens(self) -> int:
+        """The model's own."""
+        return self._model.context_tokens
+
+    @property
+    def tokens(self) -> TokenCounter:
+        """The model's own."""
+        return self._model.tokens
+
+    def generate(
+        self, requests: Iterable[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """See `ChatModel.generate`."""
+        sent: list[Request] = []
+
+        def passing() -> Iterator[Request]:
+            for request in requests:
+                sent.append(request)
+                yield request
+
+        completions = self._model.generate(passing(), on_done)
+        pairs = zip(sent, completions, strict=True)
+        self._batches.append([Exchange(request, done) for request, done in pairs])
+        return completions
+
+    def close(self) -> None:
+        """Leaves the model open: it belongs to the run."""
+
+    def take(self, n_asked: int) -> list[list[Exchange]]:
+        """Exchanges since the last call, one list for each of ``n_asked`` users, in their order.
+
+        The first batch holds one request a user. What comes later continues a chat of the first
+        and is told apart by it; a chat that is continued by nobody's rule stays with its user, so
+        that it shows.
+        """
+        batches, self._batches = self._batches, []
+        if not n_asked:
+            return []
+        first, later = batches[0], batches[1:]
+        if len(first) != n_asked:
+            raise AssertionError(f"{len(first)} requests for {n_asked} users")
+        found = [[exchange] for exchange in first]
+        users: dict[tuple[object, ...], list[int]] = {}
+        for at, exchange in enumerate(first):
+            users.setdefault(exchange.request.messages, []).append(at)
+        for exchange in (exchange for batch in later for exchange in batch):
+            messages = exchange.request.messages
+            starts = (messages[:n] for n in range(len(messages), 0, -1))
+            owners = next((users[start] for start in starts if start in users), [])
+            if owners:
+                fewest = min(owners, key=lambda at: len(found[at]))
+                found[fewest].append(exchange)
+        return found

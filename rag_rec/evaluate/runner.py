@@ -1,0 +1,129 @@
+"""A run, from an experiment to a report: ask every variant, then let the scorer look."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rag_rec.dataset import Dataset
+from rag_rec.errors import DataError
+from rag_rec.evaluate.answers import Answer, read_answers, read_lines
+from rag_rec.evaluate.engine import (
+    Arm,
+    BudgetSpent,
+    Engine,
+    OnProgress,
+    answer_path,
+    arms_of,
+    sensitivity_arms,
+)
+from rag_rec.evaluate.experiment import Experiment, VariantSettings
+from rag_rec.evaluate.measure import Gathered, measure_study
+from rag_rec.evaluate.report import write_reports
+from rag_rec.evaluate.study import Study
+from rag_rec.index import Embedder, OnStep
+from rag_rec.llm import ChatModel
+
+Report = dict[str, Any]
+
+
+def run(
+    experiment: Experiment | str | Path,
+    out: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    models: Mapping[str, ChatModel] | None = None,
+    embedder: Embedder | None = None,
+    ask: bool = True,
+    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
+) -> Report:
+    """Asks every variant for the same users, scores them, and writes the reports.
+
+    Run into the same folder again, it asks only for what is missing.
+
+    Args:
+        experiment: What is compared, or the TOML file that says so.
+        out: Folder of the index, the answers and the reports.
+        dataset: The data, instead of what the experiment names.
+        models: Open models by spec, instead of opening them.
+        embedder: Makes the vectors; the default one if None.
+        ask: False to report on the answers that are there.
+        on_step: Told of the index's progress.
+        on_progress: Told of the answers'.
+
+    Returns:
+        The report, as in ``report.json``.
+
+    Raises:
+        ConfigError, DataError: One line that says what to do.
+    """
+    beside = None if isinstance(experiment, Experiment) else Path(experiment)
+    chosen = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
+    study = Study.open(
+        chosen, Path(out), beside=beside, dataset=dataset, embedder=embedder, on_step=on_step
+    )
+    try:
+        notes = ask_all(study, models, on_progress) if ask else []
+        report, details = measure_study(study, gather(study), notes)
+    finally:
+        study.close()
+    write_reports(report, details, Path(out))
+    return report
+
+
+def ask_all(
+    study: Study, models: Mapping[str, ChatModel] | None, on_progress: OnProgress | None
+) -> list[str]:
+    """Has every variant answer in every arm; returns what a reader must know of it.
+
+    Only tasks go in: the engine is made without the scorers.
+    """
+    engine = Engine(
+        study.experiment, study.index, study.out, rankings=study.rankings, models=models
+    )
+    notes: list[str] = []
+    try:
+        for arm, variant in plan(study):
+            engine.answer(variant, arm, on_progress)
+    except BudgetSpent as spent:
+        notes.append(f"stopped asking: {spent}")
+    finally:
+        engine.close()
+    return notes
+
+
+def plan(study: Study) -> list[tuple[Arm, VariantSettings]]:
+    """What is asked, in order: the test for everybody, then validation, then sensitivity."""
+    experiment, sampled = study.experiment, study.sampled
+    variants = experiment.all_variants()
+    arms = arms_of(experiment, sampled.test.tasks, sampled.validation.tasks)
+    asked = [(arm, variant) for arm in arms for variant in variants]
+    named = set(experiment.sensitivity.variants)
+    some = [variant for variant in variants if variant.name in named]
+    extra = sensitivity_arms(experiment, sampled.test.tasks) if some else []
+    return asked + [(arm, variant) for arm in extra for variant in some]
+
+
+def gather(study: Study) -> Gathered:
+    """All answers on disk, by arm, variant and user.
+
+    Raises:
+        DataError: If answers were made with another index.
+    """
+    found: Gathered = {}
+    for arm, variant in plan(study):
+        path = answer_path(study.out, variant.name, arm.name)
+        found.setdefault(arm.name, {})[variant.name] = _read(study, path) if path.exists() else {}
+    return found
+
+
+def _read(study: Study, path: Path) -> dict[str, Answer]:
+    header, _ = read_lines(path)
+    if header.get("index") != study.index.manifest.digest():
+        raise DataError(
+            "refused: its answers were made with another index; remove the file to ask again",
+            path=path,
+        )
+    return {answer.user: answer for answer in read_answers(path)}
