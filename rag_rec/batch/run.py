@@ -17,8 +17,8 @@ from pydantic import BaseModel
 from rag_rec.batch.control import Control
 from rag_rec.batch.engines import Engine, Limits, ThreadsEngine
 from rag_rec.batch.identity import Identity
-from rag_rec.batch.ids import IdSet
-from rag_rec.batch.job import Job, Totals, key_of
+from rag_rec.batch.job import Job, Totals
+from rag_rec.batch.pending import pending_rows
 from rag_rec.batch.progress import Progress, Rates, Silent, Status
 from rag_rec.batch.record import TRANSPORT_KINDS, BatchRecord, FailureRecord, Record
 from rag_rec.batch.rows import count_rows
@@ -195,18 +195,13 @@ class _Waiting:
 
     def users(self) -> Iterator[BatchUser]:
         """Reads the user file; ids and rows of the job that are finished are passed over."""
-        seen = IdSet()
-        finished = self._job.finished
         path = self._job.manifest.users
-        for user in read_users(path, self._options.columns, on_ignored=self._on_ignored):
-            if isinstance(user, BadUser):
-                self._put_aside(user)
-            elif not seen.add(user.custom_id):
-                why = f"a row before it has the same id {user.custom_id!r}"
-                self._put_aside(BadUser(user.row, "duplicate_id", why))
-            elif key_of(user.custom_id, user.row) not in finished:
-                yield user
-        seen.close()
+        rows = read_users(path, self._options.columns, on_ignored=self._on_ignored)
+        for row in pending_rows(rows, self._job.finished):
+            if isinstance(row, BatchUser):
+                yield row
+            else:
+                self._put_aside(row)
 
     def write_bad(self) -> None:
         """Writes what was put aside."""
@@ -215,8 +210,6 @@ class _Waiting:
             self._bad.clear()
 
     def _put_aside(self, user: BadUser) -> None:
-        if key_of(None, user.row) in self._job.finished:
-            return
         self._bad.append(
             FailureRecord(row=user.row, kind=user.kind, reason=user.reason, run_id=self._run_id)
         )
