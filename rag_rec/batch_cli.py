@@ -18,8 +18,9 @@ from rich.console import Console
 from rag_rec.batch.control import Control
 from rag_rec.batch.convert import convert
 from rag_rec.batch.estimate import estimate
+from rag_rec.batch.opening import open_recommender
 from rag_rec.batch.progress import JsonEvents, progress_for
-from rag_rec.batch.run import Options, Summary, open_recommender, run
+from rag_rec.batch.run import Options, Summary, run
 from rag_rec.batch_files_cli import (
     export_command,
     import_command,
@@ -107,6 +108,9 @@ def run_command(
     engine: Annotated[
         Engines, typer.Option(help="How requests are made; the records are the same.")
     ] = Engines.threads,
+    actors: Annotated[
+        int, typer.Option("--actors", min=0, help="Of Ray (0: one a CPU, less one).")
+    ] = 0,
     concurrency: Concurrency = None,
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
@@ -165,6 +169,7 @@ def run_command(
                 settings=settings,
                 options=Options(
                     engine=engine.value,  # pyright: ignore[reportArgumentType] - same names
+                    actors=actors,
                     columns=columns_of(column or []),
                     mix_runs=mix_runs,
                     retry_failed=retry_failed,

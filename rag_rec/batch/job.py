@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rag_rec.batch.identity import Identity
 from rag_rec.batch.ids import IdSet
 from rag_rec.batch.journal import Journal, read_records
-from rag_rec.batch.record import BatchRecord, Record
+from rag_rec.batch.record import Record, is_served
 from rag_rec.errors import ConfigError, StorageError
 from rag_rec.types import Usage
 
@@ -144,7 +144,7 @@ class Job:
         """
         output, failures = self._journals
         for record in records:
-            served = isinstance(record, BatchRecord)
+            served = is_served(record)
             journal = output if served else failures
             journal.append(record.model_dump_json().encode())
             self._add(record.usage, done=int(served), failed=int(not served))

@@ -1,4 +1,4 @@
-"""A model of the OpenAI API that is not asked now: its requests are written to files."""
+"""Models that are not asked in this process: named for a run, or written to files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,37 @@ from rag_rec.llm.open import token_counter
 from rag_rec.llm.openai import HOSTED_CONTEXT, SERVER_CONTEXT, request_body
 
 
-class OfflineModel:
+class NamedModel:
+    """A model that is asked elsewhere; here it only gives its name to a run.
+
+    Args:
+        name: Its spec.
+    """
+
+    context_tokens = HOSTED_CONTEXT
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.tokens: TokenCounter = ByteEstimate()
+
+    def generate(
+        self, requests: Iterable[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """Nothing is ever asked of it.
+
+        Raises:
+            ConfigError: Always, but for no requests.
+        """
+        del on_done
+        if list(requests):
+            raise ConfigError(f"{self.name} is not asked here; use batch run to ask it")
+        return []
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class OfflineModel(NamedModel):
     """Name, context and tokens of ``openai:MODEL[@URL]``, without a key or a connection.
 
     Args:
@@ -30,8 +60,8 @@ class OfflineModel:
                 f"requests can be exported for openai:MODEL or openai:MODEL@URL, "
                 f"not for '{settings.llm}'"
             )
-        self.name = settings.llm
-        self.tokens: TokenCounter = token_counter(settings.tokenizer or None) or ByteEstimate()
+        super().__init__(settings.llm)
+        self.tokens = token_counter(settings.tokenizer or None) or ByteEstimate()
         self.base_url = base_url or None
         self.context_tokens = settings.context_tokens or (
             SERVER_CONTEXT if base_url else HOSTED_CONTEXT
@@ -42,19 +72,3 @@ class OfflineModel:
     def body(self, request: Request) -> dict[str, Any]:
         """A request as the API takes it."""
         return request_body(self._model, request, self._parameters, hosted=self.base_url is None)
-
-    def generate(
-        self, requests: Iterable[Request], on_done: OnDone | None = None
-    ) -> list[Completion]:
-        """Nothing is ever asked of it.
-
-        Raises:
-            ConfigError: Always, but for no requests.
-        """
-        del on_done
-        if list(requests):
-            raise ConfigError(f"{self.name} is only written to files here; use batch run to ask it")
-        return []
-
-    def close(self) -> None:
-        """Nothing is open."""
