@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator, Iterable
+import sys
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -15,13 +16,20 @@ import typer
 from rich.console import Console
 
 from rag_rec.batch.control import Control
+from rag_rec.batch.convert import convert
+from rag_rec.batch.estimate import estimate
+from rag_rec.batch.opening import open_recommender
 from rag_rec.batch.progress import JsonEvents, progress_for
 from rag_rec.batch.run import Options, Summary, run
+from rag_rec.batch_files_cli import (
+    export_command,
+    import_command,
+    poll_command,
+    submit_command,
+)
+from rag_rec.batch_options import Columns, Config, IndexDir, K, Llm, Prompt, Users, columns_of
 from rag_rec.config import Settings
 from rag_rec.console import note
-from rag_rec.errors import ConfigError
-from rag_rec.llm import SPECS
-from rag_rec.prompt import variant_names
 
 batch_app = typer.Typer(
     no_args_is_help=True,
@@ -32,45 +40,13 @@ _err = Console(stderr=True, highlight=False)
 
 Engines = StrEnum("Engines", ["threads", "vllm", "ray"])
 
-IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
-Users = Annotated[
-    Path,
-    typer.Option(
-        "--users",
-        metavar="FILE",
-        help="CSV, JSON lines or Parquet. A column user_id; if wanted custom_id, history (item "
-        "ids: a list, or between |), profile (plain words), constraints (JSON), k.",
-    ),
-]
 Out = Annotated[
     Path,
     typer.Option(
-        "--out", metavar="FILE.jsonl", help="One record a user; failures go to FILE.failures.jsonl."
-    ),
-]
-Llm = Annotated[
-    str | None,
-    typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n")),
-]
-Prompt = Annotated[
-    str | None,
-    typer.Option(
-        "--prompt",
-        metavar="NAME",
-        help="Prompt variant: " + ", ".join(variant_names()) + ", or a .toml file.",
-    ),
-]
-K = Annotated[int | None, typer.Option("--k", min=1, help="List length, where a row names none.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="Settings as TOML ([prices], [batch], [request] too)."
-    ),
-]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--column", metavar="OURS=THEIRS", help="Name a column, as user_id=customer; repeatable."
+        "--out",
+        metavar="FILE.jsonl",
+        help="One record a user; failures go to FILE.failures.jsonl. FILE.parquet: when complete, "
+        "as Parquet too.",
     ),
 ]
 Concurrency = Annotated[
@@ -108,6 +84,12 @@ Cache = Annotated[
 ]
 
 
+batch_app.command("export")(export_command)
+batch_app.command("submit")(submit_command)
+batch_app.command("poll")(poll_command)
+batch_app.command("import")(import_command)
+
+
 @batch_app.callback()
 def _group() -> None:
     """Recommend for a whole file of users, and go on where it stopped."""
@@ -126,6 +108,9 @@ def run_command(
     engine: Annotated[
         Engines, typer.Option(help="How requests are made; the records are the same.")
     ] = Engines.threads,
+    actors: Annotated[
+        int, typer.Option("--actors", min=0, help="Of Ray (0: one a CPU, less one).")
+    ] = 0,
     concurrency: Concurrency = None,
     max_cost: MaxCost = None,
     max_requests: MaxRequests = None,
@@ -140,6 +125,10 @@ def run_command(
     mix_runs: Annotated[
         bool,
         typer.Option("--mix-runs", help="Go on in a file that was made with other settings."),
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say users, requests, tokens and cost; send nothing."),
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Progress and result as JSON lines on stdout.")
@@ -162,6 +151,13 @@ def run_command(
         "cache": None if cache is None else str(cache),
     }
     settings = _with(settings, limits, concurrency)
+    if dry_run:
+        _dry_run(index, users, out, settings, column or [], as_json=as_json)
+        return
+    if settings.llm == "none":
+        note("no model asked (--llm none): records are the retrieval order")
+    table = out if out.suffix.lower() == ".parquet" else None
+    out = out.with_suffix(".jsonl") if table else out
     progress = progress_for(_err, as_json=as_json)
     controls: list[Control] = []
     try:
@@ -173,7 +169,8 @@ def run_command(
                 settings=settings,
                 options=Options(
                     engine=engine.value,  # pyright: ignore[reportArgumentType] - same names
-                    columns=_columns(column or []),
+                    actors=actors,
+                    columns=columns_of(column or []),
                     mix_runs=mix_runs,
                     retry_failed=retry_failed,
                     progress=progress,
@@ -186,7 +183,54 @@ def run_command(
         progress.event("end", **summary.model_dump(mode="json"), exit_code=summary.exit_code)
     else:
         _report(summary)
+    if table and summary.end == "complete":
+        note(f"{convert(out, table):,} records as Parquet in {table}")
     raise typer.Exit(summary.exit_code)
+
+
+@batch_app.command("convert")
+def convert_command(
+    records: Annotated[Path, typer.Argument(metavar="RECORDS.jsonl", help="What run has written.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .csv or .parquet.")],
+) -> None:
+    """Write records as Parquet, or as CSV for a spreadsheet (nothing in it can be executed)."""
+    note(f"{convert(records, out):,} users in {out}")
+
+
+def _dry_run(
+    index: Path, users: Path, out: Path, settings: Settings, column: list[str], *, as_json: bool
+) -> None:
+    control = Control(settings)
+    with open_recommender(index, settings, control) as recommender:
+        result = estimate(
+            recommender,
+            control,
+            users,
+            columns=columns_of(column),
+            out=out.with_suffix(".jsonl"),
+        )
+    if as_json:
+        sys.stdout.write(result.model_dump_json() + "\n")
+        return
+    note(
+        f"{result.users:,} users to recommend for; {result.finished:,} rows done before, "
+        f"{result.bad_rows:,} that cannot be served"
+    )
+    counted = (
+        "counted" if result.exact else "estimated from the length of the text, on the high side"
+    )
+    note(
+        f"{result.requests:,} requests and {result.cached:,} answers from the cache, going by "
+        f"{result.sampled:,} users; re-asks and retries come on top"
+    )
+    note(
+        f"{result.prompt_tokens:,} tokens read ({counted}), "
+        f"at most {result.completion_tokens_at_most:,} written"
+    )
+    if result.cost_at_most is None:
+        note("no cost: put [prices] with input and output, a million tokens each, into --config")
+    else:
+        note(f"at most {result.cost_at_most:,.4f} {result.currency}; --max-cost sets a limit")
 
 
 def _with(settings: Settings, limits: dict[str, Any], concurrency: int | None) -> Settings:
@@ -195,16 +239,6 @@ def _with(settings: Settings, limits: dict[str, Any], concurrency: int | None) -
     if concurrency is not None:
         request = request.model_copy(update={"concurrency": concurrency})
     return settings.model_copy(update={"batch": batch, "request": request})
-
-
-def _columns(pairs: Iterable[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for pair in pairs:
-        ours, _, theirs = pair.partition("=")
-        if not ours or not theirs:
-            raise ConfigError(f"--column {pair}: write it as OURS=THEIRS, such as user_id=customer")
-        found[ours] = theirs
-    return found
 
 
 @contextmanager

@@ -63,8 +63,8 @@ class Control:
         """What has been spent: what the job had cost before, and every request since."""
         return self._usage
 
-    def spent_before(self, usage: Usage) -> None:
-        """Counts what earlier runs of the job have spent."""
+    def spent(self, usage: Usage) -> None:
+        """Counts what was spent elsewhere: by earlier runs of the job, or by actors."""
         with self._lock:
             self._usage += usage
 

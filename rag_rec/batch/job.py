@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag_rec.batch.identity import Identity
 from rag_rec.batch.ids import IdSet
-from rag_rec.batch.journal import Journal
-from rag_rec.batch.record import BatchRecord, Record
+from rag_rec.batch.journal import Journal, read_records
+from rag_rec.batch.record import Record, is_served
 from rag_rec.errors import ConfigError, StorageError
 from rag_rec.types import Usage
 
@@ -90,7 +90,7 @@ class Job:
 
     def __init__(self, output: Path, users: Path, identity: Identity) -> None:
         self.output = output
-        self.failures = output.with_name(f"{output.stem}.failures.jsonl")
+        self.failures = failures_beside(output)
         self._manifest_path = output.with_name(f"{output.stem}.manifest.json")
         self._lock = FileLock(f"{output}.lock")
         self.manifest = Manifest(identity=identity, users=str(users))
@@ -144,7 +144,7 @@ class Job:
         """
         output, failures = self._journals
         for record in records:
-            served = isinstance(record, BatchRecord)
+            served = is_served(record)
             journal = output if served else failures
             journal.append(record.model_dump_json().encode())
             self._add(record.usage, done=int(served), failed=int(not served))
@@ -155,7 +155,7 @@ class Job:
         """Replaces the manifest."""
         changed = {"state": state, "stopped_by": stopped_by, "totals": self.totals} | others
         self.manifest = self.manifest.model_copy(update=changed)
-        _replace(self._manifest_path, self.manifest.model_dump_json(indent=2) + "\n")
+        replace_file(self._manifest_path, self.manifest.model_dump_json(indent=2) + "\n")
 
     def close(self) -> None:
         """Closes the files and lets the next run in."""
@@ -251,7 +251,23 @@ def key_of(custom_id: str | None, row: int | None) -> str:
     return f"row {row}" if custom_id is None else f"id {custom_id}"
 
 
-def _replace(path: Path, text: str) -> None:
+def finished_in(output: Path) -> IdSet:
+    """Keys of the rows that an output and its failures hold; changes neither."""
+    found = IdSet()
+    for path in (output, failures_beside(output)):
+        if path.exists():
+            for record in read_records(path):
+                found.add(key_of(record.get("custom_id"), record.get("row")))
+    return found
+
+
+def failures_beside(output: Path) -> Path:
+    """Path of the failures file of an output."""
+    return output.with_name(f"{output.stem}.failures.jsonl")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Writes a file whole, or leaves the one that was there."""
     fresh = path.with_name(path.name + ".new")
     try:
         with fresh.open("w", encoding="utf-8") as handle:

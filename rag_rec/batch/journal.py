@@ -66,20 +66,7 @@ class Journal:
         Raises:
             StorageError: At a line that is no record; this file has other writers.
         """
-        with self.path.open("rb") as handle:
-            for number, line in enumerate(handle, 1):
-                try:
-                    record = json.loads(line)
-                except ValueError as error:
-                    raise StorageError(
-                        f"line {number} is not a record ({error}); was the file edited?",
-                        path=self.path,
-                    ) from error
-                if not isinstance(record, dict) or "run_id" not in record:
-                    raise StorageError(
-                        f"line {number} is not a record of a batch run", path=self.path
-                    )
-                yield cast("dict[str, Any]", record)
+        return read_records(self.path)
 
     def clear(self) -> None:
         """Removes all records."""
@@ -124,3 +111,24 @@ class Journal:
                 "run the same command again when that is mended",
                 path=self.path,
             ) from error
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Records of a journal, in order; a last line without its end is left out.
+
+    Raises:
+        StorageError: At a line that is no record.
+    """
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise StorageError(
+                    f"line {number} is not a record ({error}); was the file edited?", path=path
+                ) from error
+            if not isinstance(record, dict) or "run_id" not in record:
+                raise StorageError(f"line {number} is not a record of a batch run", path=path)
+            yield cast("dict[str, Any]", record)

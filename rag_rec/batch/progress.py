@@ -153,12 +153,15 @@ class PlainLines:
         self._stream = stream
         self._every_s = every_s
         self._next = time.monotonic() + every_s
+        self._shown = ""
 
     def update(self, status: Status, *, last: bool = False) -> None:
-        """Writes a line when it is time."""
+        """Writes a line when it is time, and says nothing twice."""
         if last or time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every_s
-            self.note(status.line())
+            if (line := status.line()) != self._shown:
+                self.note(line)
+            self._shown = line
 
     def note(self, text: str) -> None:
         """A line at once."""

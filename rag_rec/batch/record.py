@@ -6,6 +6,8 @@ The JSON schemas are published as ``docs/batch-record.schema.json`` and
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -85,7 +87,41 @@ class FailureRecord(BaseModel):
     fallback: RecommendationList | None = None
 
 
-Record = BatchRecord | FailureRecord
+@dataclass(frozen=True, slots=True)
+class MadeElsewhere:
+    """A record of another process: its line, and what the run must know of it.
+
+    Attributes:
+        line: As it is to be written.
+        usage: What it has cost.
+        kind: What went wrong, or None.
+        reason: The same for people.
+    """
+
+    line: str
+    usage: Usage
+    kind: FailureKind | None
+    reason: str
+
+    @classmethod
+    def of(cls, line: str) -> MadeElsewhere:
+        """From the line of a `BatchRecord` or `FailureRecord`."""
+        document = json.loads(line)
+        usage = Usage.model_validate(document["usage"])
+        return cls(line, usage, document.get("kind"), document.get("reason", ""))
+
+    def model_dump_json(self) -> str:
+        """The line."""
+        return self.line
+
+
+Record = BatchRecord | FailureRecord | MadeElsewhere
+
+
+def is_served(record: Record) -> bool:
+    """Whether a record holds a list."""
+    return isinstance(record, BatchRecord) or record.kind is None
+
 
 TRANSPORT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "timeout", "transport"})
 """Failures that speak of the way to the model rather than of one user."""

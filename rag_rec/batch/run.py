@@ -15,18 +15,21 @@ from typing import Literal
 from pydantic import BaseModel
 
 from rag_rec.batch.control import Control
-from rag_rec.batch.engines import Engine, Limits, ThreadsEngine
+from rag_rec.batch.engines import ChunksEngine, Engine, Limits, Place, RayEngine, ThreadsEngine
 from rag_rec.batch.identity import Identity
-from rag_rec.batch.ids import IdSet
-from rag_rec.batch.job import Job, Totals, key_of
+from rag_rec.batch.job import Job, Totals
+from rag_rec.batch.opening import open_recommender
+from rag_rec.batch.pending import pending_rows
 from rag_rec.batch.progress import Progress, Rates, Silent, Status
 from rag_rec.batch.record import TRANSPORT_KINDS, BatchRecord, FailureRecord, Record
 from rag_rec.batch.rows import count_rows
 from rag_rec.batch.users import BadUser, BatchUser, read_users
 from rag_rec.config import Settings
+from rag_rec.errors import ConfigError
 from rag_rec.index import Embedder
-from rag_rec.llm import CachedModel, ChatModel, GatedModel
-from rag_rec.recommender import Recommender, open_from
+from rag_rec.llm import ChatModel
+from rag_rec.llm.offline import NamedModel
+from rag_rec.recommender import Recommender
 from rag_rec.types import Usage
 
 EngineName = Literal["threads", "vllm", "ray"]
@@ -41,6 +44,7 @@ class Options:
     Attributes:
         engine: ``threads``: requests one by one, many at a time. ``vllm``: an engine in this
             process, whole chunks at once. ``ray``: Ray Data, one index an actor.
+        actors: Actors of Ray; 0 for one a CPU, but for one that is left for reading.
         columns: Our column of the user file to the file's own.
         mix_runs: Go on in an output that was made with something else.
         retry_failed: Try again the users in the failures file.
@@ -49,6 +53,7 @@ class Options:
     """
 
     engine: EngineName = "threads"
+    actors: int = 0
     columns: Mapping[str, str] = field(default_factory=dict)
     mix_runs: bool = False
     retry_failed: bool = False
@@ -117,7 +122,9 @@ def run(
     options = options or Options()
     settings = settings or Settings()
     control = Control(settings)
-    with open_recommender(index, settings, control, llm=llm, embedder=embedder) as recommender:
+    with _opened(
+        index, settings, control, llm=llm, embedder=embedder, engine=options.engine
+    ) as recommender:
         job = Job.open(
             Path(out),
             Path(users),
@@ -126,46 +133,50 @@ def run(
             retry_failed=options.retry_failed,
         )
         with job:
-            control.spent_before(job.totals.usage)
+            control.spent(job.totals.usage)
             options.on_control(control)
-            engine = engine_for(options.engine, recommender, control)
+            place = Place(Path(index), job.output.parent, options.actors)
+            engine = engine_for(options.engine, recommender, control, place)
             _say_where_it_starts(job, options.progress)
             _work(job, engine, control, recommender, options)
             return _close(job, control)
 
 
-def open_recommender(
-    index: str | Path,
-    settings: Settings,
-    control: Control,
-    *,
-    llm: str | ChatModel | None = None,
-    embedder: Embedder | None = None,
-) -> Recommender:
-    """The pipeline with the run's gate before the model, and the cache before the gate."""
-    if isinstance(llm, str):
-        settings = settings.model_copy(update={"llm": llm})
-    if llm is None or isinstance(llm, str):
-        model = open_from(settings, control)
-    else:
-        settings = settings.model_copy(update={"llm": llm.name})
-        model = GatedModel(llm, control)
-    if model is not None and settings.batch.cache:
-        model = CachedModel(model, settings.batch.cache, parameters=settings.parameters)
-    return Recommender.open(index, model or "none", settings=settings, embedder=embedder)
-
-
-def engine_for(name: EngineName, recommender: Recommender, control: Control) -> Engine:
+def engine_for(
+    name: EngineName, recommender: Recommender, control: Control, place: Place
+) -> Engine:
     """The engine of a name."""
     settings = recommender.settings
+    if name == "ray":
+        return RayEngine(settings, control, place)
     one_at_a_time = settings.llm.partition(":")[0] == "local"
     limits = Limits(
         concurrency=1 if one_at_a_time else settings.request.concurrency,
         user_deadline_s=settings.batch.user_deadline_s,
         stopping=lambda: control.stop is not None,
     )
-    del name
+    if name == "vllm":
+        return ChunksEngine(recommender, limits)
     return ThreadsEngine(recommender, limits)
+
+
+def _opened(
+    index: str | Path,
+    settings: Settings,
+    control: Control,
+    *,
+    llm: str | ChatModel | None,
+    embedder: Embedder | None,
+    engine: EngineName,
+) -> Recommender:
+    """The pipeline; where actors ask the model, only its name is opened here."""
+    if engine != "ray":
+        return open_recommender(index, settings, control, llm=llm, embedder=embedder)
+    if llm is not None and not isinstance(llm, str):
+        raise ConfigError("--engine ray opens models by name: give a spec, not an object")
+    settings = settings.model_copy(update={"llm": llm or settings.llm})
+    model = None if settings.llm == "none" else NamedModel(settings.llm)
+    return Recommender.open(index, model or "none", settings=settings, embedder=embedder)
 
 
 # --- the work -------------------------------------------------------------------------------
@@ -195,18 +206,13 @@ class _Waiting:
 
     def users(self) -> Iterator[BatchUser]:
         """Reads the user file; ids and rows of the job that are finished are passed over."""
-        seen = IdSet()
-        finished = self._job.finished
         path = self._job.manifest.users
-        for user in read_users(path, self._options.columns, on_ignored=self._on_ignored):
-            if isinstance(user, BadUser):
-                self._put_aside(user)
-            elif not seen.add(user.custom_id):
-                why = f"a row before it has the same id {user.custom_id!r}"
-                self._put_aside(BadUser(user.row, "duplicate_id", why))
-            elif key_of(user.custom_id, user.row) not in finished:
-                yield user
-        seen.close()
+        rows = read_users(path, self._options.columns, on_ignored=self._on_ignored)
+        for row in pending_rows(rows, self._job.finished):
+            if isinstance(row, BatchUser):
+                yield row
+            else:
+                self._put_aside(row)
 
     def write_bad(self) -> None:
         """Writes what was put aside."""
@@ -215,8 +221,6 @@ class _Waiting:
             self._bad.clear()
 
     def _put_aside(self, user: BadUser) -> None:
-        if key_of(None, user.row) in self._job.finished:
-            return
         self._bad.append(
             FailureRecord(row=user.row, kind=user.kind, reason=user.reason, run_id=self._run_id)
         )
@@ -258,7 +262,7 @@ class _Watch:
         self.look((), last=True)
 
     def _heed(self, record: Record) -> None:
-        if isinstance(record, BatchRecord):
+        if isinstance(record, BatchRecord) or record.kind is None:
             self._in_a_row = 0
         elif record.kind in TRANSPORT_KINDS:
             self._in_a_row += 1

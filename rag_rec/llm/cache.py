@@ -193,6 +193,10 @@ class CachedModel:
         }
         return hashlib.sha256(_canonical(asked).encode()).digest()
 
+    def holds(self, request: Request) -> bool:
+        """Whether a request would be answered without a call."""
+        return self._cache.get(self.key(request)) is not None
+
     def close(self) -> None:
         """Closes the model and the cache."""
         self._model.close()

@@ -45,7 +45,7 @@ def open_model(
             return _gated(local, options)
         case "openai", name if name:
             model, _, base_url = name.partition("@")
-            counter = _counter(tokenizer)
+            counter = token_counter(tokenizer)
             return OpenAIChatModel(model, base_url or None, options=options, tokens=counter)
         case "vllm", name if name:
             from rag_rec.llm.vllm import VllmChatModel  # optional
@@ -84,5 +84,6 @@ def _gated(model: ChatModel, options: OpenAIOptions | None) -> ChatModel:
     return GatedModel(model, options.gate) if options and options.gate else model
 
 
-def _counter(tokenizer: str | Path | None) -> TokenCounter | None:
+def token_counter(tokenizer: str | Path | None) -> TokenCounter | None:
+    """Exact counts by a ``tokenizer.json``; None where there is no such file to go by."""
     return FileTokens(tokenizer) if tokenizer else None

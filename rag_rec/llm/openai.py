@@ -38,8 +38,8 @@ from rag_rec.types import Usage
 
 _log = logging.getLogger(__name__)
 
-_HOSTED_CONTEXT = 128_000
-_SERVER_CONTEXT = 8_192
+HOSTED_CONTEXT = 128_000
+SERVER_CONTEXT = 8_192
 _MAX_BODY = 16 << 20
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
@@ -114,7 +114,7 @@ class OpenAIChatModel:
         if self._options.context_tokens:
             return self._options.context_tokens
         if self._hosted:
-            return _HOSTED_CONTEXT
+            return HOSTED_CONTEXT
         try:
             reply = self._client.models.with_raw_response.list()
             models = json.loads(reply.content)["data"]
@@ -127,10 +127,10 @@ class OpenAIChatModel:
         _log.warning(
             "%s: context length taken as %d tokens, because %s; set context_tokens",
             self.name,
-            _SERVER_CONTEXT,
+            SERVER_CONTEXT,
             why,
         )
-        return _SERVER_CONTEXT
+        return SERVER_CONTEXT
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
@@ -152,7 +152,9 @@ class OpenAIChatModel:
         try:
             raw = self._client.post(
                 "/chat/completions",
-                body=self.body(request),
+                body=request_body(
+                    self._model, request, self._options.parameters, hosted=self._hosted
+                ),
                 cast_to=httpx2.Response,
                 options={"timeout": self._timeout_s(request)},
             )
@@ -171,29 +173,30 @@ class OpenAIChatModel:
         left = request.deadline.left_s() if request.deadline else self._options.timeout_s
         return max(0.001, min(self._options.timeout_s, left))
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The request as the API takes it."""
-        limit = "max_completion_tokens" if self._hosted else "max_tokens"
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [
-                {"role": m.role, "content": encodable(m.content)} for m in request.messages
-            ],
-            limit: request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-        }
-        if request.schema is not None:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {
-                    "name": "answer",
-                    "strict": True,
-                    "schema": portable(request.schema),
-                },
-            }
-        body |= self._options.parameters
-        return {name: value for name, value in body.items() if value is not None}
+
+def request_body(
+    model: str, request: Request, parameters: Mapping[str, Any], *, hosted: bool
+) -> dict[str, Any]:
+    """A request as the API takes it.
+
+    Args:
+        model: The model's name at the endpoint.
+        request: The request.
+        parameters: Further parameters; ``None`` leaves a standard one out.
+        hosted: Whether the hosted API is meant, which calls some things differently.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": m.role, "content": encodable(m.content)} for m in request.messages],
+        "max_completion_tokens" if hosted else "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": portable(request.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    body |= parameters
+    return {name: value for name, value in body.items() if value is not None}
 
 
 class _HttpClient(openai.DefaultHttpxClient):

@@ -1,5 +1,6 @@
 """For tests, ours and yours: fakes, a loopback chat server, contract suites."""
 
+from rag_rec.testing.batch_api import BatchApiServer
 from rag_rec.testing.contracts import (
     check_chat_model,
     check_embedder,
@@ -14,6 +15,7 @@ from rag_rec.testing.server import Answer, ChatServer, completion, first_labels
 __all__ = [
     "FAULTS",
     "Answer",
+    "BatchApiServer",
     "ChatServer",
     "FaultyServer",
     "HashEmbedder",

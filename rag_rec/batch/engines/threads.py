@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -61,11 +62,17 @@ class ThreadsEngine:
 
 
 class _Flight:
-    """Users being answered."""
+    """Users being answered.
+
+    What is asked, and what is answered and not yet written, are together at most twice the
+    concurrency: so much, and no more, is paid for again when the process is killed.
+    """
 
     def __init__(self, recommender: Recommender, limits: Limits) -> None:
         self._recommender = recommender
         self._limits = limits
+        self._slots = threading.Semaphore(2 * limits.concurrency)
+        self._unwritten = 0
         self._pool = ThreadPoolExecutor(limits.concurrency, "rag-rec-batch")
         self._begun: set[Future[Record | None]] = set()
         self._done: SimpleQueue[Future[Record | None]] = SimpleQueue()
@@ -77,12 +84,16 @@ class _Flight:
 
     def start(self, ready: Sequence[Ready]) -> None:
         for one in ready:
-            future = self._pool.submit(finish, self._recommender, one, self._limits)
+            future = self._pool.submit(self._finish, one)
             self._begun.add(future)
             future.add_done_callback(self._done.put)
 
     def landed(self) -> list[Record]:
-        """Records of all that have been answered; waits a moment for the first."""
+        """Records of all that have been answered; waits a moment for the first.
+
+        By the next call the caller has written them.
+        """
+        self._written()
         try:
             futures = [self._done.get(timeout=0.2)]
         except Empty:
@@ -100,6 +111,7 @@ class _Flight:
             future.cancel()
 
     def close(self) -> None:
+        self._slots.release(2 * self._limits.concurrency)  # nobody waits for the writer now
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def check(self) -> None:
@@ -107,10 +119,20 @@ class _Flight:
         if self.error is not None:
             raise self.error
 
+    def _finish(self, one: Ready) -> Record | None:
+        self._slots.acquire()
+        return finish(self._recommender, one, self._limits)
+
+    def _written(self) -> None:
+        if self._unwritten:
+            self._slots.release(self._unwritten)
+            self._unwritten = 0
+
     def _result(self, future: Future[Record | None]) -> Record | None:
         self._begun.discard(future)
         if future.cancelled():
             return None
+        self._unwritten += 1
         if (error := future.exception()) is not None:
             self.error = self.error or error
             return None
