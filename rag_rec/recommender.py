@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from rag_rec import lists
 from rag_rec.config import Settings
 from rag_rec.constraints import fold, where
 from rag_rec.errors import ConfigError
@@ -18,11 +19,14 @@ from rag_rec.ground import (
     ReasonChecker,
     answer_schema,
     build_list,
+    list_fields,
     merge_readings,
     read_answer,
     reask_message,
 )
 from rag_rec.index import Embedder, ItemIndex
+from rag_rec.lists import Bundle, Kind, ListBuilder, Slate
+from rag_rec.lists.ask import ListAsker
 from rag_rec.llm import (
     ChatModel,
     Completion,
@@ -40,7 +44,16 @@ from rag_rec.retrieve import (
     review_sentences,
     strongest_links,
 )
-from rag_rec.types import Candidate, Constraints, RecommendationList, Usage, UserHistory
+from rag_rec.types import (
+    BundleList,
+    Candidate,
+    Constraints,
+    RecommendationList,
+    SequenceList,
+    SlatePage,
+    Usage,
+    UserHistory,
+)
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
@@ -87,6 +100,7 @@ class Recommender:
         self.settings = settings or Settings()
         self.variant = load_variant(self.settings.prompt)
         self.retriever = FusedRetriever(index, decay=self.settings.history_decay)
+        self.lists = ListBuilder(index, self.retriever)
         self._renderer = None if model is None else PromptRenderer(self.variant, model.tokens)
         self.run_id = self._identity()
 
@@ -140,12 +154,7 @@ class Recommender:
         Raises:
             DataError: If the user or an item id is unknown.
         """
-        history = self.history_of(user)
-        if profile is not None:
-            history = history.model_copy(update={"profile": profile})
-        if constraints is not None:
-            history = history.model_copy(update={"constraints": constraints})
-        return self.recommend_many([history], k)[0]
+        return self.recommend_many([self._history(user, profile, constraints)], k)[0]
 
     def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
         """Reads constraints, and checks that the catalog knows the names they ask for.
@@ -175,6 +184,53 @@ class Recommender:
         jobs = self._generate(self._prepare(histories, k), k, on_done)
         return [self._ground(job, k) for job in jobs]
 
+    def bundle(
+        self,
+        user: User,
+        bundle: Bundle | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> BundleList:
+        """Items that go together, for one user.
+
+        Args:
+            user: As for `recommend`; ``[]`` for somebody unknown.
+            bundle: Size, budget, slots and anchors; three items when None.
+            profile: Plain words about the user.
+            constraints: What every item, and the bundle as a whole, must obey.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+            ConfigError: If an anchor contradicts the constraints or the budget.
+        """
+        history = self._history(user, profile, constraints)
+        return BundleList(**self._listed(bundle or Bundle(), history))
+
+    def sequence(
+        self,
+        user: User,
+        sequence: lists.Sequence | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> SequenceList:
+        """Items in an order that matters, for one user; the arguments are those of `bundle`."""
+        history = self._history(user, profile, constraints)
+        return SequenceList(**self._listed(sequence or lists.Sequence(), history))
+
+    def slate(
+        self,
+        user: User,
+        slate: Slate | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> SlatePage:
+        """A page of rows with themes, for one user; the arguments are those of `bundle`."""
+        history = self._history(user, profile, constraints)
+        return SlatePage(**self._listed(slate or Slate(), history))
+
     def history_of(self, user: User) -> UserHistory:
         """The history a user stands for.
 
@@ -187,6 +243,13 @@ class Recommender:
         for item_id in history.item_ids:
             self.index.item_by_id(item_id)
         return history
+
+    def _history(
+        self, user: User, profile: str | None, constraints: Constraints | None
+    ) -> UserHistory:
+        given = {"profile": profile, "constraints": constraints}
+        update = {name: value for name, value in given.items() if value is not None}
+        return self.history_of(user).model_copy(update=update)
 
     def prompt_for(self, user: User, k: int | None = None) -> RenderedPrompt:
         """Exactly what the model is sent for a user.
@@ -298,6 +361,30 @@ class Recommender:
 
     def _is_brand(self, name: str) -> bool:
         return fold(name) in self.retriever.limits.brands
+
+    def _listed(self, kind: Kind, history: UserHistory) -> dict[str, Any]:
+        """Candidates, the model's choices, what holds of them and the rest by search."""
+        candidates = self.lists.candidates(history, kind)
+        themes = self.lists.themes(kind, history, candidates) if isinstance(kind, Slate) else []
+        job = _Job(history, candidates)
+        if self.model is not None and candidates:
+            asked = ListAsker(self.index, self.model, self.settings).ask(
+                kind, history, candidates, themes
+            )
+            job.prompt, job.reading = asked.prompt, asked.reading
+            job.usage, job.error = asked.usage, asked.error
+        entries = job.reading.entries if job.reading else ()
+        composed = self.lists.compose(kind, history, candidates, entries, themes)
+        fields = list_fields(
+            composed.choices,
+            job.reading,
+            self._grounds(job),
+            k=kind.length,
+            usage=job.usage,
+            run_id=self.run_id,
+            error=job.error,
+        )
+        return fields | composed.extras
 
     # --- requests ---------------------------------------------------------------------------
 
