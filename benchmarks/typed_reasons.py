@@ -17,17 +17,17 @@ from pathlib import Path
 from rag_rec import Recommender, build_index, load_sample
 
 FOLDER = Path(".cache/typed")
-K = 5
+K = 3
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--users", type=int, default=100)
     parser.add_argument("--limit", type=int, default=1_000, help="users in this run at most")
-    parser.add_argument("--prompt", default="cited")
+    parser.add_argument("--prompt", default="benchmarks/typed_cited.toml")
     parser.add_argument("--summary", action="store_true")
     options = parser.parse_args()
-    rows_file = FOLDER / f"reasons-{options.prompt}.jsonl"
+    rows_file = FOLDER / f"reasons-{Path(options.prompt).stem}.jsonl"
     FOLDER.mkdir(parents=True, exist_ok=True)
     if not options.summary:
         _run(options.prompt, options.users, options.limit, rows_file)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rag_rec.config import Settings
 from rag_rec.constraints import describe
@@ -93,6 +93,9 @@ class ListAsker:
             return Asked(prompt, Reading(), completion.usage, str(completion.error))
         truncated = completion.error is not None
         reading = read_answer(completion.text, n_labels=n, k=kind.length, truncated=truncated)
+        if not variant.settings.reason_chars:  # words that were not asked for are not checked
+            entries = tuple(replace(entry, reason="") for entry in reading.entries)
+            reading = replace(reading, entries=entries)
         return Asked(prompt, reading, completion.usage, None)
 
 

@@ -5,6 +5,7 @@ It also completes what a model began: its choices are fixed, and only the rest i
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
@@ -51,18 +52,33 @@ def construct(objective: Objective, length: int, *, fixed: Sequence[int] = ()) -
         fresh = position not in chosen and len(chosen) < length
         if fresh and objective.admits([*chosen, position]):
             chosen.append(position)
-    best = _searched(objective, chosen, length, objective.value)
-    if len(best) < length:
+    kept = frozenset(chosen)
+    found = [
+        _searched(objective, start, length, kept)
+        for start in (chosen, _with_best_pair(objective, chosen, length))
+    ]
+    if max(map(len, found)) < length:
         # the best came first and used up the budget: begin with what leaves most of it
-        thrifty = _searched(objective, chosen, length, objective.thrift)
-        best = max(best, thrifty, key=len)
-    return best
+        thrifty = _greedy(objective, chosen, length, objective.thrift)
+        found.append(_searched(objective, thrifty, length, kept))
+    return max(found, key=lambda one: (len(one), objective.value(one)))
+
+
+def _with_best_pair(objective: Objective, chosen: list[int], length: int) -> list[int]:
+    """Two more positions at once: what greedy, which looks at one, does not see."""
+    if len(chosen) + 2 > length:
+        return chosen
+    pairs = itertools.permutations if objective.ordered else itertools.combinations
+    free = [position for position in range(objective.n) if position not in chosen]
+    options = ([*chosen, *pair] for pair in pairs(free, 2))
+    admitted = (option for option in options if objective.admits(option))
+    return max(admitted, key=objective.value, default=chosen)
 
 
 def _searched(
-    objective: Objective, fixed: list[int], length: int, worth: Callable[[Sequence[int]], float]
+    objective: Objective, start: list[int], length: int, kept: frozenset[int]
 ) -> list[int]:
-    kept, chosen = frozenset(fixed), _greedy(objective, fixed, length, worth)
+    chosen = _greedy(objective, start, length, objective.value)
     while True:
         better = _improved(objective, chosen, kept)
         if better is None:

@@ -67,6 +67,9 @@ class BundleObjective:
     ) -> None:
         self.pool = pool
         self._together = together
+        # affinities are small numbers of no fixed scale: the strongest of the pool counts as 1
+        off_diagonal = together - np.diag(np.diag(together))
+        self._scale = _TOGETHER / max(float(off_diagonal.max(initial=0.0)), 1e-9)
         self._budget = budget
         rules = [ItemRules(slot.model_copy(update={"allow_out_of_stock": True})) for slot in slots]
         self._fits = [[not rule.failed(item) for rule in rules] for item in pool.items]
@@ -82,7 +85,7 @@ class BundleObjective:
         if not chosen:
             return 0.0
         at = np.array(chosen)
-        return float(self.pool.relevance[at].mean()) + _TOGETHER * self.compatibility(chosen)
+        return float(self.pool.relevance[at].mean()) + self._scale * self.compatibility(chosen)
 
     def compatibility(self, chosen: Sequence[int]) -> float:
         """Mean affinity of the pairs; 0 for fewer than two items."""

@@ -99,9 +99,11 @@ def _options(pool: Pool, past: Mapping[str, NDArray[np.float32]]) -> Iterable[Th
     for position, item in enumerate(pool.items):
         for category in item.categories[-2:]:
             members.setdefault(category, set()).add(position)
-    for title, strength in past.items():
-        linked = frozenset(np.flatnonzero(strength > 0).tolist())
-        yield Theme(f"Because you took “{title}”", linked)
+    links = np.array([*past.values()]).reshape(len(past), len(pool.items))
+    for row, title in enumerate(past):
+        # an item belongs to the past item that speaks for it most
+        linked = np.flatnonzero((links[row] > 0) & (links.argmax(axis=0) == row))
+        yield Theme(f"Because you took “{title}”", frozenset(linked.tolist()))
     for category, positions in members.items():
         yield Theme(category, frozenset(positions))
 
