@@ -31,10 +31,12 @@ from rag_rec.errors import (
     Truncated,
 )
 from rag_rec.index import Embedder, ItemIndex, SentenceTransformerEmbedder
+from rag_rec.lists import Bundle, Sequence, Slate, TopK
 from rag_rec.llm import ChatModel, open_model
 from rag_rec.recommender import Recommender
 from rag_rec.retrieve import FusedRetriever, Retriever
 from rag_rec.types import (
+    BundleList,
     Candidate,
     Constraints,
     Evidence,
@@ -44,6 +46,9 @@ from rag_rec.types import (
     RecommendationList,
     Repairs,
     Review,
+    SequenceList,
+    SlatePage,
+    SlateRow,
     Usage,
     UserHistory,
 )
@@ -52,6 +57,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BudgetTooSmall",
+    "Bundle",
+    "BundleList",
     "Candidate",
     "ChatModel",
     "ConfigError",
@@ -83,9 +90,15 @@ __all__ = [
     "Review",
     "RunStopped",
     "SentenceTransformerEmbedder",
+    "Sequence",
+    "SequenceList",
     "Settings",
+    "Slate",
+    "SlatePage",
+    "SlateRow",
     "StaleIndex",
     "StorageError",
+    "TopK",
     "TransportError",
     "Truncated",
     "Usage",

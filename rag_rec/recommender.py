@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from rag_rec import lists
 from rag_rec.blend import Blend, blend_list
 from rag_rec.config import Settings
 from rag_rec.constraints import fold, where
@@ -19,11 +20,14 @@ from rag_rec.ground import (
     ReasonChecker,
     answer_schema,
     build_list,
+    list_fields,
     merge_readings,
     read_answer,
     reask_message,
 )
 from rag_rec.index import Embedder, ItemIndex
+from rag_rec.lists import Bundle, Kind, ListBuilder, Slate
+from rag_rec.lists.ask import ListAsker
 from rag_rec.llm import (
     ChatModel,
     Completion,
@@ -42,7 +46,16 @@ from rag_rec.retrieve import (
     review_sentences,
     strongest_links,
 )
-from rag_rec.types import Candidate, Constraints, RecommendationList, Usage, UserHistory
+from rag_rec.types import (
+    BundleList,
+    Candidate,
+    Constraints,
+    RecommendationList,
+    SequenceList,
+    SlatePage,
+    Usage,
+    UserHistory,
+)
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
@@ -101,6 +114,7 @@ class Recommender:
         self.settings = settings or Settings()
         self.variant = load_variant(self.settings.prompt)
         self.retriever = FusedRetriever(index, decay=self.settings.history_decay)
+        self.lists = ListBuilder(index, self.retriever)
         self._renderer = None if model is None else PromptRenderer(self.variant, model.tokens)
         self._blend = Blend.load(self.settings.blend) if self.settings.blend else None
         self.run_id = self._identity()
@@ -155,12 +169,7 @@ class Recommender:
         Raises:
             DataError: If the user or an item id is unknown.
         """
-        history = self.history_of(user)
-        if profile is not None:
-            history = history.model_copy(update={"profile": profile})
-        if constraints is not None:
-            history = history.model_copy(update={"constraints": constraints})
-        return self.recommend_many([history], k)[0]
+        return self.recommend_many([self._history(user, profile, constraints)], k)[0]
 
     def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
         """Reads constraints, and checks that the catalog knows the names they ask for.
@@ -188,7 +197,7 @@ class Recommender:
         k = k or self.settings.k
         histories = [self.history_of(user) for user in users]
         jobs = self._generate(self._prepare(histories, k), k, on_done)
-        return [self._blended(job, self._ground(job, k)) for job in jobs]
+        return [self._ground(job, k) for job in jobs]
 
     def prepare(self, histories: Sequence[UserHistory], k: int) -> list[Job]:
         """The first two steps: candidates and prompts, for callers that send requests themselves.
@@ -209,6 +218,53 @@ class Recommender:
         job.reading = _read(job, completion, k)
         return self._ground(job, k)
 
+    def bundle(
+        self,
+        user: User,
+        bundle: Bundle | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> BundleList:
+        """Items that go together, for one user.
+
+        Args:
+            user: As for `recommend`; ``[]`` for somebody unknown.
+            bundle: Size, budget, slots and anchors; three items when None.
+            profile: Plain words about the user.
+            constraints: What every item, and the bundle as a whole, must obey.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+            ConfigError: If an anchor contradicts the constraints or the budget.
+        """
+        history = self._history(user, profile, constraints)
+        return BundleList(**self._listed(bundle or Bundle(), history))
+
+    def sequence(
+        self,
+        user: User,
+        sequence: lists.Sequence | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> SequenceList:
+        """Items in an order that matters, for one user; the arguments are those of `bundle`."""
+        history = self._history(user, profile, constraints)
+        return SequenceList(**self._listed(sequence or lists.Sequence(), history))
+
+    def slate(
+        self,
+        user: User,
+        slate: Slate | None = None,
+        *,
+        profile: str | None = None,
+        constraints: Constraints | None = None,
+    ) -> SlatePage:
+        """A page of rows with themes, for one user; the arguments are those of `bundle`."""
+        history = self._history(user, profile, constraints)
+        return SlatePage(**self._listed(slate or Slate(), history))
+
     def history_of(self, user: User) -> UserHistory:
         """The history a user stands for.
 
@@ -221,6 +277,13 @@ class Recommender:
         for item_id in history.item_ids:
             self.index.item_by_id(item_id)
         return history
+
+    def _history(
+        self, user: User, profile: str | None, constraints: Constraints | None
+    ) -> UserHistory:
+        given = {"profile": profile, "constraints": constraints}
+        update = {name: value for name, value in given.items() if value is not None}
+        return self.history_of(user).model_copy(update=update)
 
     def prompt_for(self, user: User, k: int | None = None) -> RenderedPrompt:
         """Exactly what the model is sent for a user.
@@ -314,9 +377,10 @@ class Recommender:
                 job.reading = merge_readings(job.reading, _read(job, completion, k), k=k)
 
     def _ground(self, job: Job, k: int) -> RecommendationList:
-        return build_list(
+        made = build_list(
             job.reading, self._grounds(job), k, usage=job.usage, run_id=self.run_id, error=job.error
         )
+        return self._blended(job, made)
 
     def _grounds(self, job: Job) -> Grounds:
         checker = None
@@ -342,6 +406,30 @@ class Recommender:
             return made
         retrieved = [candidate.item_id for candidate in job.candidates]
         return blend_list(made, retrieved, self._weight(job))
+
+    def _listed(self, kind: Kind, history: UserHistory) -> dict[str, Any]:
+        """Candidates, the model's choices, what holds of them and the rest by search."""
+        candidates = self.lists.candidates(history, kind)
+        themes = self.lists.themes(kind, history, candidates) if isinstance(kind, Slate) else []
+        job = Job(history, candidates)
+        if self.model is not None and candidates:
+            asked = ListAsker(self.index, self.model, self.settings).ask(
+                kind, history, candidates, themes
+            )
+            job.prompt, job.reading = asked.prompt, asked.reading
+            job.usage, job.error = asked.usage, asked.error
+        entries = job.reading.entries if job.reading else ()
+        composed = self.lists.compose(kind, history, candidates, entries, themes)
+        fields = list_fields(
+            composed.choices,
+            job.reading,
+            self._grounds(job),
+            k=kind.length,
+            usage=job.usage,
+            run_id=self.run_id,
+            error=job.error,
+        )
+        return fields | composed.extras
 
     # --- requests ---------------------------------------------------------------------------
 

@@ -329,3 +329,48 @@ class RecommendationList(Model):
     run_id: str
     error: str | None = None
     shortfall: str | None = None
+
+
+class BundleList(RecommendationList):
+    """Items that go together.
+
+    Attributes:
+        total_price: What they cost together; None if one has no price.
+        compatibility: Mean affinity of the pairs.
+        slots: For each item, what the slot it fills asks for; empty without slots.
+    """
+
+    total_price: float | None
+    compatibility: float
+    slots: tuple[str, ...] = ()
+
+
+class SequenceList(RecommendationList):
+    """Items in an order that matters, first to last.
+
+    Attributes:
+        order_score: How well the items follow one another.
+        total_duration: What they take together; None if one has no duration.
+    """
+
+    order_score: float
+    total_duration: float | None
+
+
+class SlateRow(Model):
+    """One row of a page: its theme, and its items in order."""
+
+    theme: str
+    item_ids: tuple[ItemId, ...]
+
+
+class SlatePage(RecommendationList):
+    """Rows with themes; ``items`` are those of all rows in reading order.
+
+    Attributes:
+        rows: The rows, top to bottom.
+        diversity: One minus the mean cosine between the descriptions of the items.
+    """
+
+    rows: tuple[SlateRow, ...]
+    diversity: float

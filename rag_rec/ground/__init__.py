@@ -5,7 +5,7 @@ strictly, unknown labels, duplicates and what breaks a constraint are dropped an
 entries of a broken reply are saved, and the retrieval order fills the slots that remain.
 """
 
-from rag_rec.ground.lists import Grounds, build_list
+from rag_rec.ground.lists import Grounds, build_list, list_fields
 from rag_rec.ground.parse import (
     Entry,
     Reading,
@@ -24,6 +24,7 @@ __all__ = [
     "ReasonChecker",
     "answer_schema",
     "build_list",
+    "list_fields",
     "merge_readings",
     "parse_json",
     "read_answer",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from rag_rec.constraints import Choice, choose
 from rag_rec.ground.parse import Entry, Reading
@@ -103,8 +104,25 @@ def build_list(
         error: Why the model gave nothing or less, when known.
     """
     named = reading.entries if reading else ()
+    preferred = [grounds.candidates[entry.label - 1].item_id for entry in named]
+    chosen = grounds.choose(preferred, k)
+    fields = list_fields(chosen, reading, grounds, k=k, usage=usage, run_id=run_id, error=error)
+    return RecommendationList(**fields)
+
+
+def list_fields(
+    chosen: Sequence[Choice],
+    reading: Reading | None,
+    grounds: Grounds,
+    *,
+    k: int,
+    usage: Usage,
+    run_id: str,
+    error: str | None = None,
+) -> dict[str, Any]:
+    """The fields that every kind of list has; the arguments are those of `build_list`."""
+    named = reading.entries if reading else ()
     entries = {grounds.candidates[entry.label - 1].item_id: entry for entry in named}
-    chosen = grounds.choose(list(entries), k)
     slots = [slot_of(choice, entries.get(choice.item_id), grounds.item_of) for choice in chosen]
     counts = settle_reasons(slots, grounds)
     n_chosen = sum(slot.origin != "backfill" for slot in slots)
@@ -114,16 +132,16 @@ def build_list(
     repairs = (reading.repairs if reading else Repairs()).model_copy(
         update=counts | {"backfilled": n_filled, "constraint": len(entries) - n_chosen}
     )
-    return RecommendationList(
-        user_id=grounds.history.user_id,
-        outcome=outcome_of(reading, n_chosen=n_chosen, n_slots=len(slots)),
-        items=recommendations(slots, grounds.candidates),
-        repairs=repairs,
-        usage=usage,
-        run_id=run_id,
-        error=error,
-        shortfall=_shortfall(slots, k),
-    )
+    return {
+        "user_id": grounds.history.user_id,
+        "outcome": outcome_of(reading, n_chosen=n_chosen, n_slots=len(slots)),
+        "items": recommendations(slots, grounds.candidates),
+        "repairs": repairs,
+        "usage": usage,
+        "run_id": run_id,
+        "error": error,
+        "shortfall": _shortfall(slots, k),
+    }
 
 
 def slot_of(choice: Choice, entry: Entry | None, item_of: Callable[[str], Item]) -> Slot:

@@ -27,6 +27,7 @@ class Entry:
     reason: str
     repaired: bool = False
     cites: tuple[int, ...] = ()
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +104,7 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
             counts[problem[0]] += 1
             problems.append(problem[1])
         elif len(entries) < k:
-            reason, cites = one_line(value.get("reason", "")), tuple(value.get("cites", ()))
-            entries[value["label"]] = Entry(value["label"], reason, repaired=saved, cites=cites)
+            entries[value["label"]] = _entry(value, repaired=saved)
     wanted = min(k, n_labels)
     if len(entries) < wanted:
         problems.append(f"it names {len(entries)} usable labels where {wanted} are needed")
@@ -145,14 +145,26 @@ def _entries_of(document: Any) -> list[Any]:
     return items
 
 
+def _entry(value: dict[str, Any], *, repaired: bool) -> Entry:
+    return Entry(
+        label=value["label"],
+        reason=one_line(value.get("reason", "")),
+        repaired=repaired,
+        cites=tuple(value.get("cites", ())),
+        row=value.get("row"),
+    )
+
+
 def _problem_of(value: Any, n_labels: int, seen: dict[int, Entry]) -> tuple[str, str] | None:
-    if not isinstance(value, dict) or not set(value) <= {"label", "cites", "reason"}:
+    if not isinstance(value, dict) or not set(value) <= {"row", "label", "cites", "reason"}:
         return "invalid_entry", 'an entry is not {"label": integer, "reason": text}'
     label, cites = value.get("label"), value.get("cites", [])
     if type(label) is not int or not isinstance(value.get("reason", ""), str):
         return "invalid_entry", "a label is not an integer or a reason is not text"
     if not isinstance(cites, list) or any(type(number) is not int for number in cites):
         return "invalid_entry", "cites is not a list of integers"
+    if type(value.get("row", 1)) is not int:
+        return "invalid_entry", "a row is not an integer"
     if not 1 <= label <= n_labels:
         return "unknown_label", f"label {str(label)[:12]} was not shown"
     if label in seen:

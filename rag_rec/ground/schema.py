@@ -8,11 +8,11 @@ _MAX_CITES = 2
 
 
 def answer_schema(
-    *, n_labels: int, k: int, reason_chars: int, n_evidence: int = 0
+    *, n_labels: int, k: int, reason_chars: int, n_evidence: int = 0, n_rows: int = 0
 ) -> dict[str, Any]:
     """JSON schema of a reply: ``k`` distinct labels of 1..``n_labels``, with reasons if wanted.
 
-    It depends on four numbers only, so a backend compiles it once for all users. Distinctness
+    It depends on these numbers only, so a backend compiles it once for all users. Distinctness
     is not in the schema (constrained decoders do not support it); `read_answer` enforces it.
 
     Args:
@@ -21,12 +21,14 @@ def answer_schema(
         reason_chars: Length of a reason; 0 asks for labels only.
         n_evidence: Highest number that a reason may cite; 0 asks for no citations. Citations
             come before the reason, so that it is written with them in view.
+        n_rows: Rows of a page; each entry then names its own. 0 for a plain list.
 
     >>> schema = answer_schema(n_labels=3, k=2, reason_chars=0)
     >>> schema["properties"]["items"]["items"]["properties"]["label"]
     {'type': 'integer', 'enum': [1, 2, 3]}
     """
-    properties: dict[str, Any] = {"label": _one_of(n_labels)}
+    properties: dict[str, Any] = {"row": _one_of(n_rows)} if n_rows else {}
+    properties["label"] = _one_of(n_labels)
     if reason_chars:
         if n_evidence:
             cites = {"type": "array", "items": _one_of(n_evidence)}

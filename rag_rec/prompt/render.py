@@ -105,6 +105,7 @@ class PromptRenderer:
         budget: int,
         item_of: Callable[[str], Item],
         evidence: Mapping[str, Sequence[Evidence]] | None = None,
+        task: str = "",
     ) -> RenderedPrompt:
         """The prompt of one user.
 
@@ -115,6 +116,7 @@ class PromptRenderer:
             budget: Tokens the prompt may have; the variant's own budget lowers it.
             item_of: Item of an id.
             evidence: Reviews to quote, by item id.
+            task: What the list is to be, for variants that say it (``$task``).
 
         Raises:
             BudgetTooSmall: If the instructions and min(k, candidates) candidates do not fit.
@@ -123,11 +125,11 @@ class PromptRenderer:
         budget = min(budget, settings.budget_tokens or budget)
         shown = candidates[: max(k, settings.max_candidates)]
         profile = safe(history.profile or "")
-        cost = self._count_fixed(k) + self._counter.count([profile])[0]
+        cost = self._count_fixed(k) + sum(self._counter.count([profile, task]))
         packed = _Packed(left=budget - cost)
         self._pack(packed, history, shown, k, item_of, evidence or {})
         while True:
-            prompt = self._assemble(packed, shown, profile, k)
+            prompt = self._assemble(packed, shown, k, profile=profile, task=task)
             if prompt.tokens <= budget:
                 if settings.citations and settings.reason_chars:
                     quotes = [q for lines in packed.evidence.values() for _, q in lines]
@@ -268,7 +270,7 @@ class PromptRenderer:
     def _count_fixed(self, k: int) -> int:
         """Tokens of everything but the lines and the profile."""
         if k not in self._fixed:
-            empty = self._turns(k, history="", candidates="", profile="")
+            empty = self._turns(k, history="", candidates="", profile="", task="")
             self._fixed[k] = self._count(empty)
         return self._fixed[k]
 
@@ -276,18 +278,19 @@ class PromptRenderer:
         texts = [text for _, text in turns]
         return sum(self._counter.count(texts)) + self._counter.per_message * (len(turns) + 1)
 
-    def _turns(
-        self, k: int, *, history: str, candidates: str, profile: str
-    ) -> tuple[tuple[Role, str], ...]:
-        values = {"history": history, "candidates": candidates, "profile": profile, "k": str(k)}
+    def _turns(self, k: int, **values: str) -> tuple[tuple[Role, str], ...]:
         examples: list[tuple[Role, str]] = []
         for example in self.variant.examples:
             examples.extend((("user", example.user), ("assistant", example.assistant)))
         system = self.variant.system.fill({"k": str(k)})
-        return (("system", system), *examples, ("user", self.variant.user.fill(values)))
+        return (
+            ("system", system),
+            *examples,
+            ("user", self.variant.user.fill(values | {"k": str(k)})),
+        )
 
     def _assemble(
-        self, packed: _Packed, shown: Sequence[Candidate], profile: str, k: int
+        self, packed: _Packed, shown: Sequence[Candidate], k: int, *, profile: str, task: str
     ) -> RenderedPrompt:
         blocks: list[str] = []
         for place, line in enumerate(packed.candidates):
@@ -300,6 +303,7 @@ class PromptRenderer:
             history="\n".join(history) or "(nothing known)",
             candidates="\n".join(blocks),
             profile=profile or "(nothing known)",
+            task=task,
         )
         return RenderedPrompt(
             messages=turns,

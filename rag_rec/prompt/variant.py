@@ -88,7 +88,8 @@ class Variant:
         settings: What it shows and asks for.
         digest: SHA-256 of the file; part of the run's identity.
         system: Template with ``$k``.
-        user: Template with ``$history``, ``$candidates``, ``$profile``, ``$k``.
+        user: Template with ``$history``, ``$candidates``, ``$profile``, ``$k``,
+            ``$task`` (what a bundle, a sequence or a page is to be).
         history_line: Template with the item's fields, ``$n``, ``$rating``, ``$date``, ``$ref``.
         candidate_line: Template with the item's fields, ``$label``, ``$hint``, ``$ref``.
         evidence_line: Template with ``$text``, ``$ref``; such lines follow the candidate's own.
@@ -118,7 +119,9 @@ class Variant:
             return Template(getattr(file, field), allowed=allowed, required=required, where=where)
 
         self.system = template("system", ("k",))
-        self.user = template("user", ("history", "candidates", "profile", "k"), ("candidates",))
+        self.user = template(
+            "user", ("history", "candidates", "profile", "k", "task"), ("candidates",)
+        )
         cited = ("ref",) if file.settings.citations else ()
         self.history_line = template("history_line", _HISTORY, cited)
         self.candidate_line = template("candidate_line", _CANDIDATE, ("label", *cited))
