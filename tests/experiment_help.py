@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import random
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rag_rec import build_index, load_sample
 from rag_rec.evaluate import Experiment, run
+from rag_rec.evaluate.experiment import SplitSettings
+from rag_rec.evaluate.sampling import sample_users
 from rag_rec.llm import Request
 from rag_rec.testing import HashEmbedder, ScriptedModel
 
@@ -54,4 +61,16 @@ def experiment(**changes: Any) -> Experiment:
 
 def run_with(chosen: Experiment, out: Path, **more: Any) -> Report:
     models = {"good": ScriptedModel(as_given), "bad": ScriptedModel(backwards)}
+    if "dataset" not in more and not (out / "index").exists():
+        shutil.copytree(fitted_index(), out / "index")
     return run(chosen, out, **{"models": models, "embedder": HashEmbedder()} | more)
+
+
+@cache
+def fitted_index() -> Path:
+    """The sample's index without anybody's last two events: the same for every seed and number."""
+    folder = Path(tempfile.mkdtemp(prefix="rag-rec-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    fit = sample_users(load_sample(), SplitSettings(), seed=7).fit
+    build_index(fit, folder / "index", embedder=HashEmbedder())
+    return folder / "index"
