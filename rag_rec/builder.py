@@ -42,7 +42,7 @@ def build_index(
         dataset,
         Path(folder),
         embedder or SentenceTransformerEmbedder(),
-        finish=partial(fit_sources, config=retrieval),
+        finish=partial(fit_sources, config=retrieval, on_step=on_step),
         reuse=not rebuild,
         on_step=on_step,
     )

@@ -21,7 +21,7 @@ from rich.console import Console
 from rag_rec import __version__
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
-from rag_rec.console import build_progress, note, table_of
+from rag_rec.console import note, progress_bars, steps_shown, table_of
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
 from rag_rec.experiment_cli import evaluate_app
@@ -29,6 +29,7 @@ from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedd
 from rag_rec.llm import SPECS
 from rag_rec.prompt import variant_names
 from rag_rec.recommender import Recommender
+from rag_rec.retrieve import RetrievalConfig
 from rag_rec.show import item_document, show_document, show_prompt, user_document
 from rag_rec.types import Constraints, UserHistory
 
@@ -118,6 +119,15 @@ Sample = Annotated[bool, typer.Option("--sample", help="Index the bundled sample
 EmbedderName = Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")]
 OnError = Annotated[OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")]
 Rejects = Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")]
+MemoryGib = Annotated[
+    float,
+    typer.Option(
+        "--memory-gib",
+        metavar="GIB",
+        min=0.01,
+        help="Memory that fitting may use; items beyond it are fitted by co-occurrence.",
+    ),
+]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
 
 # a look inside
@@ -144,7 +154,7 @@ def options(debug: Debug = False, version: Version = False) -> None:
 @app.command()
 def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK = 5) -> None:
     """Build the sample's index and recommend for three of its customers, one of them cold."""
-    _build(load_sample(), out, DEFAULT_EMBEDDER, rebuild=False)
+    _build(load_sample(), out, DEFAULT_EMBEDDER)
     note("asking the model (embedded ones take some seconds a user)")
     with Recommender.open(out, llm) as recommender:
         users: list[tuple[str, UserHistory]] = [
@@ -152,7 +162,7 @@ def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK =
         ]
         words = "I have just started baking with sourdough and I like a quiet cup of tea"
         users.append(("a new customer who says: " + words, UserHistory(profile=words)))
-        with build_progress() as progress:
+        with progress_bars() as progress:
             task = progress.add_task("recommending", total=len(users))
             lists = recommender.recommend_many(
                 [history for _, history in users], k, on_done=lambda n: progress.advance(task, n)
@@ -178,6 +188,7 @@ def index(
     on_error: OnError = OnErrors.stop,
     rejects: Rejects = Path("rejected.csv"),
     rebuild: Rebuild = False,
+    memory_gib: MemoryGib = 6.0,
     as_json: AsJson = False,
 ) -> None:
     """Build an index, or update it: only texts that changed are embedded again."""
@@ -200,7 +211,8 @@ def index(
         note(line)
     if data.rejected:
         note(f"{data.rejected} rows set aside in {rejects}")
-    manifest = _build(data, out, embedder, rebuild=rebuild)
+    retrieval = RetrievalConfig.within(memory_gib)
+    manifest = _build(data, out, embedder, rebuild=rebuild, retrieval=retrieval)
     if as_json:
         sys.stdout.write(json.dumps(manifest) + "\n")
 
@@ -280,18 +292,27 @@ def main() -> None:
         sys.exit(130)
 
 
-def _build(data: Dataset, out: Path, embedder: str, *, rebuild: bool) -> dict[str, Any]:
-    with build_progress() as progress:
-        tasks: dict[str, Any] = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
+def _build(
+    data: Dataset,
+    out: Path,
+    embedder: str,
+    *,
+    rebuild: bool = False,
+    retrieval: RetrievalConfig | None = None,
+) -> dict[str, Any]:
+    with steps_shown() as step:
         manifest, embedded = build_index(
-            data, out, embedder=SentenceTransformerEmbedder(embedder), rebuild=rebuild, on_step=step
+            data,
+            out,
+            embedder=SentenceTransformerEmbedder(embedder),
+            rebuild=rebuild,
+            retrieval=retrieval,
+            on_step=step,
         )
+    retrieved = manifest.retrieval
+    note(
+        f"retrieval: {retrieved['fusion']} ({retrieved['fusion_why']}); {retrieved['solve']} solve"
+    )
     note(
         f"index at {out}: {manifest.n_items} items, {manifest.n_reviews} reviews, "
         f"{manifest.n_users} users, {manifest.n_interactions} interactions; "

@@ -49,7 +49,8 @@ class Settings(_Table):
         temperature: Sampling temperature.
         seed: Sampling seed.
         reask: Ask once more, with the error, when a reply does not fill the list.
-        history_decay: An event counts for 1/e less for every so many events after it.
+        history_decay: An event counts for 1/e less for every so many events after it; what the
+            index was fitted with if None.
         context_tokens: The model's context; 0 for what the backend says.
         tokenizer: A ``tokenizer.json`` for exact counts of models behind a network.
         parameters: Further request parameters of models behind a network.
@@ -63,7 +64,7 @@ class Settings(_Table):
     temperature: float = Field(default=0.0, ge=0)
     seed: int = 0
     reask: bool = True
-    history_decay: float = Field(default=2.0, gt=0)
+    history_decay: float | None = Field(default=None, gt=0)
     context_tokens: int = Field(default=0, ge=0)
     tokenizer: str = ""
     parameters: dict[str, Any] = {}

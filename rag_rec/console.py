@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from rag_rec.types import RecommendationList
@@ -26,15 +35,28 @@ def note(text: str) -> None:
     _err.print(text, markup=False, soft_wrap=True)
 
 
-def build_progress() -> Progress:
-    """Progress bars on stderr; plain output without a terminal."""
+def progress_bars() -> Progress:
+    """Progress bars on stderr, where that is a terminal."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=_err,
+        TextColumn("{task.description}"), *columns, console=_err, disable=not _err.is_terminal
     )
+
+
+@contextmanager
+def steps_shown() -> Generator[Callable[[str, int, int], None]]:
+    """Yields what is told of steps; each is a bar on a terminal, a line elsewhere."""
+    with progress_bars() as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def step(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+                if not _err.is_terminal:
+                    note(what)
+            progress.update(tasks[what], completed=done)
+
+        yield step
 
 
 def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Table:

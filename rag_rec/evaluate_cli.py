@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from rag_rec.console import note
+from rag_rec.console import note, steps_shown
 from rag_rec.dataset import Dataset
 from rag_rec.errors import ConfigError
 from rag_rec.evaluate import (
@@ -72,10 +73,21 @@ def retrieval(
             "are no times, neighbours are swapped at random.",
         ),
     ] = None,
-    memory_gib: Annotated[float, typer.Option(help="Budget of a dense solve.")] = 6.0,
+    hide_items: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0.0,
+            max=0.9,
+            help="Hide this share of the items from the fit and ask for those who took one: "
+            "how well new items are found.",
+        ),
+    ] = 0.0,
+    memory_gib: Annotated[float, typer.Option(help="Memory that fitting may use.")] = 6.0,
     ranker: Annotated[bool, typer.Option(help="Whether a ranker may be fitted.")] = True,
     keep: Annotated[
-        Path | None, typer.Option("--index", metavar="DIR", help="Keep the index here.")
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Keep the index here, and use it again."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -94,19 +106,25 @@ def retrieval(
         n_target=1 if target is Targets.test else 2,
         retrieval=RetrievalConfig.within(memory_gib, ranker=ranker, given=candidates is not None),
         index=keep,
+        hidden_items=hide_items,
         candidates=read_candidates(candidates) if candidates else None,
     )
     if shuffle is None:
-        report = evaluate_retrieval(data, options)
+        report = _run(data, options)
     else:
         seeds = _numbers(shuffle, "--shuffle-ties")
-        report = _mean([evaluate_retrieval(shuffle_ties(data, s), options) for s in seeds])
+        report = _mean([_run(shuffle_ties(data, seed), options) for seed in seeds])
         report["shuffled_ties"] = list(seeds)
     report["cores"] = os.cpu_count()
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
     else:
         _show(report, options.ks)
+
+
+def _run(data: Dataset, options: Options) -> dict[str, Any]:
+    with steps_shown() as step:
+        return evaluate_retrieval(data, replace(options, on_step=step))
 
 
 def _numbers(text: str, option: str) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from rag_rec.errors import DataError
 from rag_rec.evaluate import (
     Options,
     evaluate_retrieval,
+    hide_items,
     leave_last_out,
     ndcg,
     ranks_of,
@@ -43,6 +44,20 @@ def test_the_standard_error_is_that_of_a_mean() -> None:
     values = np.random.default_rng(1).integers(0, 2, 4000).astype(float)
     assert standard_error(values) == pytest.approx(values.std() / np.sqrt(4000), rel=0.15)
     assert standard_error(np.ones(10)) == 0
+
+
+def test_hidden_items_are_in_no_fit_and_only_their_takers_are_asked_for(tmp_path: Path) -> None:
+    lines = [f"u{u} " + " ".join(f"i{(u + step) % 20}" for step in range(5)) for u in range(40)]
+    data = log_of(tmp_path, "\n".join(lines) + "\n")
+    whole = leave_last_out(data)
+    split = hide_items(whole, 0.25)
+    fitted = set(split.fit.interactions["item_id"])
+    assert len(fitted) == 15
+    assert split.fit.items.height == 20
+    assert len(split.users) == 10
+    assert not fitted & set(split.targets)
+    with pytest.raises(DataError, match="hide a larger share"):
+        hide_items(whole, 0.0)
 
 
 def log_of(folder: Path, text: str) -> Dataset:

@@ -45,6 +45,13 @@ def test_embedders_keep_the_contract() -> None:
     check_embedder(SentenceTransformerEmbedder())
 
 
+def test_half_precision_changes_next_to_nothing() -> None:
+    texts = ["green tea", "a very long story of a kettle " * 20, "", "ошибка", "50 % off"]
+    half, full = (SentenceTransformerEmbedder(half=half).embed(texts) for half in (True, False))
+    assert (half * full).sum(axis=1).min() > 0.9998
+    assert half.dtype == np.float32
+
+
 def test_an_index_holds_what_was_put_in(sample: Dataset, hash_index: ItemIndex) -> None:
     manifest = hash_index.manifest
     assert (manifest.n_items, manifest.n_reviews) == (sample.items.height, sample.reviews.count)

@@ -22,8 +22,10 @@ from rag_rec.retrieve import (
     review_quotes,
     strongest_links,
 )
+from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.cooccurrence import Cooccurrence
-from rag_rec.retrieve.matrices import cosine_neighbours, deviation, keep_strongest
+from rag_rec.retrieve.matrices import deviation, keep_strongest
+from rag_rec.retrieve.neighbours import cosine_neighbours
 from rag_rec.retrieve.sequence import Sequential
 from rag_rec.retrieve.smoothed import Smoothed
 from rag_rec.retrieve.symmetric import Symmetric
@@ -250,8 +252,8 @@ def test_smoothing_is_the_product_with_the_content_on_either_side() -> None:
 
 def test_beyond_the_memory_budget_the_tail_takes_cooccurrence() -> None:
     data = fit_data(ROWS)
-    budget = 2 * 4 * 3 * 3 / 2**30
-    found = Sequential(ridge=0.5, memory_gib=budget).fit(data).toarray()
+    budget = Budget(2 * 4 * 3 * 3 / 2**30)
+    found = Sequential(ridge=0.5, budget=budget).fit(data).toarray()
     head = sorted(np.argsort(-data.log.counts(), kind="stable")[:3])
     tail = [item for item in range(6) if item not in head]
     counted = Cooccurrence().fit(data).toarray()
@@ -260,7 +262,7 @@ def test_beyond_the_memory_budget_the_tail_takes_cooccurrence() -> None:
     assert found[tail] == pytest.approx(counted[tail] * ratio, rel=1e-5)
     inner = np.ix_(head, head)
     assert found[inner].sum() == pytest.approx(counted[inner].sum() * ratio, rel=1e-5)
-    small = Symmetric(ridge=0.5, memory_gib=budget).fit(data).toarray()
+    small = Symmetric(ridge=0.5, budget=budget).fit(data).toarray()
     assert small[tail].sum() == small[:, tail].sum() == 0
     assert small.sum() > 0
 
@@ -304,7 +306,7 @@ def test_the_ranker_learns_what_was_planted_and_does_so_again(tmp_path: Path) ->
     assert first["fusion"] == "ranker"
     assert first["rows"] == second["rows"]
     rows = {row["name"]: row["ndcg@10"] for row in first["rows"]}
-    assert rows["fusion"] > 1.2 * rows["fixed weights"]
+    assert rows["fusion"] > 1.2 * rows["weighted sum"]
 
 
 def test_with_the_ranker_the_contract_holds(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from rag_rec.evaluate.metrics import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluate.rankings import read_candidates
 from rag_rec.evaluate.retrieval import Options, evaluate_retrieval
 from rag_rec.evaluate.runner import run
-from rag_rec.evaluate.split import PROTOCOLS, Split, leave_last_out, shuffle_ties
+from rag_rec.evaluate.split import PROTOCOLS, Split, hide_items, leave_last_out, shuffle_ties
 
 __all__ = [
     "PROTOCOLS",
@@ -15,6 +15,7 @@ __all__ = [
     "Split",
     "compare_reports",
     "evaluate_retrieval",
+    "hide_items",
     "leave_last_out",
     "ndcg",
     "ranks_of",

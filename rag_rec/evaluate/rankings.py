@@ -15,7 +15,7 @@ from rag_rec.errors import DataError
 from rag_rec.evaluate.split import Split
 from rag_rec.retrieve import FusedRetriever, Histories
 from rag_rec.retrieve.evidence import best
-from rag_rec.retrieve.matrices import dense, row_of
+from rag_rec.retrieve.matrices import columns_of, row_of
 from rag_rec.types import Constraints, Interaction, UserHistory
 
 Rankings = NDArray[np.int32]
@@ -67,7 +67,7 @@ def single_rankings(
     """Each source alone, the sum with fixed weights, popularity and chance."""
     users, weights = retriever.histories(asked), retriever.history_weights(asked)
     evidence = retriever.evidence
-    matrices = {} if retriever.ranker is None else {"fixed weights": evidence.fused}
+    matrices = {} if retriever.ranker is None else {"weighted sum": evidence.fused}
     matrices |= {name: evidence.matrix(name) for name in evidence.names}
     found = {
         name: _table(_of_matrix(users, weights, matrix, depth, mask=mask), len(users), depth)
@@ -161,5 +161,5 @@ def _columns(
     scores = np.empty(candidates.shape, np.float32)
     for start in range(0, len(candidates), _BATCH):
         span = slice(start, start + _BATCH)
-        scores[span] = np.take_along_axis(dense(weights[span] @ matrix), candidates[span], 1)
+        scores[span] = columns_of(weights[span] @ matrix, candidates[span])
     return scores

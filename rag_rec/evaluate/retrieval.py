@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from rag_rec.builder import build_index
 from rag_rec.dataset import Dataset
+from rag_rec.errors import IndexNotFound, StaleIndex
 from rag_rec.evaluate.metrics import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluate.rankings import (
     fused_rankings,
@@ -22,8 +24,8 @@ from rag_rec.evaluate.rankings import (
     histories_of,
     single_rankings,
 )
-from rag_rec.evaluate.split import PROTOCOLS, Split, leave_last_out
-from rag_rec.index import Embedder, ItemIndex
+from rag_rec.evaluate.split import PROTOCOLS, Split, hide_items, leave_last_out
+from rag_rec.index import Embedder, ItemIndex, OnStep, one_step
 from rag_rec.retrieve import FusedRetriever, RetrievalConfig
 
 Row = dict[str, Any]
@@ -46,6 +48,8 @@ class Options:
         index: Where the index is kept; a folder that is deleted afterwards if None.
         embedder: Makes the vectors; the default one if None.
         candidates: Given candidates by user; only these users are asked for.
+        hidden_items: Share of the items that the fit does not see; their takers are asked for.
+        on_step: Told of progress.
     """
 
     protocol: str = "leave-last-out"
@@ -56,6 +60,8 @@ class Options:
     index: Path | None = None
     embedder: Embedder | None = None
     candidates: Mapping[str, Sequence[str]] | None = None
+    hidden_items: float = 0.0
+    on_step: OnStep | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +94,8 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
     options = options or Options()
     hidden = PROTOCOLS[options.protocol] + options.n_target - 1
     split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
+    if options.hidden_items:
+        split = hide_items(split, options.hidden_items)
     if options.candidates is not None:
         split = split.only(options.candidates)
     fit, retrieval = Clock(), Clock()
@@ -97,9 +105,11 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = histories_of(split, mask_history=options.mask_history)
         depth = min(max(*options.ks, *_CEILINGS), index.n_items)
-        fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
+        with one_step(options.on_step, "retrieving"):
+            fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
         ranks = {"fusion": ranks_of(fused, targets)}
-        singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
+        with one_step(options.on_step, "measuring each source"):
+            singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
         ranks |= {name: ranks_of(ranking, targets) for name, ranking in singles.items()}
         lists = options.candidates
         given = {} if lists is None else given_ranks(retriever, split, asked, lists)
@@ -118,10 +128,32 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
 
 
 def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetriever:
-    """Indexes a data set, with whatever ``rag-rec index`` does, and opens it."""
+    """Indexes a data set, with whatever ``rag-rec index`` does, and opens it.
+
+    An index that was kept is opened again when it was fitted on the same data, with the same
+    settings, by the same version.
+    """
     folder = options.index or scratch / "index"
-    build_index(dataset, folder, embedder=options.embedder, retrieval=options.retrieval)
+    if options.index and _is_fitted(folder, dataset, options):
+        return FusedRetriever(ItemIndex.open(folder, options.embedder))
+    build_index(
+        dataset,
+        folder,
+        embedder=options.embedder,
+        retrieval=options.retrieval,
+        on_step=options.on_step,
+    )
     return FusedRetriever(ItemIndex.open(folder, options.embedder))
+
+
+def _is_fitted(folder: Path, dataset: Dataset, options: Options) -> bool:
+    try:
+        manifest = ItemIndex.open(folder, options.embedder).manifest
+    except (IndexNotFound, StaleIndex):
+        return False
+    config = asdict(options.retrieval or RetrievalConfig())
+    wanted = json.loads(json.dumps(config))
+    return (manifest.dataset_digest, manifest.retrieval["config"]) == (dataset.digest, wanted)
 
 
 def _row(name: str, ranks: NDArray[np.int64], ks: Sequence[int]) -> Row:
@@ -157,6 +189,7 @@ def _what(dataset: Dataset, split: Split, options: Options, retriever: FusedRetr
         "protocol": options.protocol,
         "target": "test" if options.n_target == 1 else "validation",
         "mask_history": options.mask_history,
+        "hidden_items": options.hidden_items,
         "items": dataset.items.height,
         "users": len(split.users),
         "interactions": dataset.interactions.height,

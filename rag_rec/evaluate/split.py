@@ -78,6 +78,29 @@ def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> S
     )
 
 
+def hide_items(split: Split, share: float, seed: int = 0) -> Split:
+    """The task with new items: some items leave the fit, and their takers are asked for.
+
+    Args:
+        split: The task.
+        share: Share of the catalog, drawn at random, whose events the fit does not see.
+        seed: Of the draw.
+
+    Raises:
+        DataError: If nobody took one of them.
+    """
+    ids = split.fit.items["item_id"]
+    hidden = ids.sample(round(share * len(ids)), seed=seed)
+    log = split.fit.interactions.filter(~pl.col("item_id").is_in(hidden.implode()))
+    new = set(hidden)
+    takers = {
+        user for user, target in zip(split.users, split.targets, strict=True) if target in new
+    }
+    if not takers:
+        raise DataError(f"nobody took one of the {len(new)} hidden items; hide a larger share")
+    return replace(split.only(takers), fit=replace(split.fit, interactions=log))
+
+
 def shuffle_ties(dataset: Dataset, seed: int) -> Dataset:
     """The data with events of one user at one time in random order.
 

@@ -3,8 +3,9 @@
 from rag_rec.index.embedder import DEFAULT_EMBEDDER, Embedder, SentenceTransformerEmbedder, Vectors
 from rag_rec.index.item_index import ItemIndex
 from rag_rec.index.manifest import EmbedderInfo, Manifest
+from rag_rec.index.steps import OnStep, one_step
 from rag_rec.index.texts import item_texts
-from rag_rec.index.writer import OnStep, write_index
+from rag_rec.index.writer import write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",
@@ -16,5 +17,6 @@ __all__ = [
     "SentenceTransformerEmbedder",
     "Vectors",
     "item_texts",
+    "one_step",
     "write_index",
 ]

@@ -18,6 +18,7 @@ from rag_rec.dataset import Dataset
 from rag_rec.errors import IndexNotFound, StaleIndex
 from rag_rec.index.embedder import Embedder, Vectors
 from rag_rec.index.manifest import EmbedderInfo, Manifest
+from rag_rec.index.steps import OnStep
 from rag_rec.index.store import ITEMS, REVIEWS, Metadata, VectorStore
 from rag_rec.index.texts import item_texts
 from rag_rec.index.versions import current_version, new_version
@@ -25,9 +26,6 @@ from rag_rec.text import plain_text
 
 Finish = Callable[[Path], dict[str, Any]]
 """Fits what belongs to a version from its folder; returns what the manifest says of it."""
-
-OnStep = Callable[[str, int, int], None]
-"""Progress: what is being done, how much is done, how much there is."""
 
 _SLICE = 512
 
@@ -192,8 +190,6 @@ def write_index(
         finally:
             writer.close()
         dataset.interactions.write_parquet(version / "interactions.parquet")
-        if on_step:
-            on_step("fitting retrieval", 0, 1)
         manifest = Manifest(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             embedder=describe(embedder),
@@ -206,8 +202,6 @@ def write_index(
             notices=tuple(dataset.notices),
         )
         manifest.write(version)
-        if on_step:
-            on_step("fitting retrieval", 1, 1)
     return manifest, writer.n_embedded
 
 

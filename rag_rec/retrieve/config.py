@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.content import Content
 from rag_rec.retrieve.popular import Popular
 from rag_rec.retrieve.ranker import RankerConfig
 from rag_rec.retrieve.reviews import Reviews
+from rag_rec.retrieve.search import SearchConfig, Weighting
 from rag_rec.retrieve.sequence import Sequential
 from rag_rec.retrieve.smoothed import Smoothed
 from rag_rec.retrieve.symmetric import Symmetric
@@ -29,8 +30,8 @@ class RetrievalConfig:
         popular: What is taken most.
         ranker: The learned order of the best candidates.
         given: A second ranker, for candidates that are given and not retrieved; none by default.
-        weights: Weight of each source in the sum, each scaled to unit standard deviation.
-        history_decay: An event counts for 1/e less for every so many events after it.
+        weighting: How the sources are summed, where the search begins.
+        search: The search for a better weighting.
     """
 
     sequential: Sequential = field(default_factory=Sequential)
@@ -41,17 +42,21 @@ class RetrievalConfig:
     popular: Popular = field(default_factory=Popular)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     given: RankerConfig | None = None
-    weights: Mapping[str, float] = field(default_factory=lambda: dict(_WEIGHTS))
-    history_decay: float = 2.0
+    weighting: Weighting = field(default_factory=lambda: Weighting(dict(_WEIGHTS)))
+    search: SearchConfig = field(default_factory=SearchConfig)
 
     @classmethod
     def within(
         cls, memory_gib: float, *, ranker: bool = True, given: bool = False
     ) -> RetrievalConfig:
-        """The defaults with another memory budget for the dense solves, or other rankers."""
+        """The defaults with another memory budget, or other rankers."""
+        budget = Budget(memory_gib)
         return cls(
-            sequential=Sequential(memory_gib=memory_gib),
-            symmetric=Symmetric(memory_gib=memory_gib),
+            sequential=Sequential(budget=budget),
+            symmetric=Symmetric(budget=budget),
+            content=Content(budget=budget),
+            smoothed=Smoothed(budget=budget),
+            reviews=Reviews(budget=budget),
             ranker=RankerConfig(enabled=ranker),
             given=RankerConfig(depth=20, rounds=300, truncation=20) if given else None,
         )

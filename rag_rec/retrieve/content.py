@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
-from rag_rec.retrieve.matrices import cosine_neighbours, keep_strongest, row_normalised
+from rag_rec.retrieve.budget import Budget
+from rag_rec.retrieve.matrices import keep_strongest, n_rows, row_normalised
+from rag_rec.retrieve.neighbours import (
+    clustered_neighbours,
+    cosine_neighbours,
+    rare_word_neighbours,
+)
 
 Views: TypeAlias = dict[str, sparse.csr_array]
 VIEWS = ("title", "words", "vectors")
@@ -30,6 +36,7 @@ class Content:
         n_blend: Neighbours of a view that enter the mean.
         word_power: Cosines of words are raised to this.
         vector_power: Cosines of vectors are raised to this; they are all rather large.
+        budget: What fits the memory.
     """
 
     name: str = "content"
@@ -37,6 +44,7 @@ class Content:
     n_blend: int = 50
     word_power: float = 2.0
     vector_power: float = 8.0
+    budget: Budget = field(default_factory=Budget)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
@@ -52,14 +60,22 @@ class Content:
 
     def blend(self, views: Views) -> sparse.csr_array:
         """Mean of the views' nearest items."""
-        parts = [row_normalised(keep_strongest(view, self.n_blend)) for view in views.values()]
+        n_kept = self.budget.per_row(n_rows(views["title"]), self.n_blend)
+        parts = [row_normalised(keep_strongest(view, n_kept)) for view in views.values()]
         total = parts[0]
         for part in parts[1:]:
             total = total + part
         return sparse.csr_array(total * np.float32(1 / len(parts)))
 
     def _view(self, vectors: np.ndarray | sparse.csr_array, power: float) -> sparse.csr_array:
-        matrix = cosine_neighbours(vectors, self.n_view)
+        n_items = n_rows(vectors)
+        n_kept = self.budget.per_row(n_items, self.n_view)
+        if self.budget.compares_all(n_items):
+            matrix = cosine_neighbours(vectors, n_kept)
+        elif isinstance(vectors, np.ndarray):
+            matrix = clustered_neighbours(vectors, n_kept)
+        else:
+            matrix = rare_word_neighbours(vectors, n_kept)
         matrix.data **= power
         return row_normalised(matrix)
 

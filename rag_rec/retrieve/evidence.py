@@ -16,6 +16,7 @@ class Evidence:
 
     Attributes:
         names: The sources, in the order they are stacked.
+        weights: Weight of each source.
         n_items: Number of items ``n``.
         factors: What each source was multiplied by: its weight over its standard deviation.
         stacked: ``float32 [n, sources * n]``; source s has the columns from ``s * n``.
@@ -26,6 +27,7 @@ class Evidence:
         self, matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
     ) -> None:
         self.names = tuple(name for name, matrix in matrices.items() if matrix.nnz)
+        self.weights = dict(weights)
         self.n_items: int = n_rows(next(iter(matrices.values())))
         self.factors = {name: weights[name] / deviation(matrices[name]) for name in self.names}
         empty = sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)

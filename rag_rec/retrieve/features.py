@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -12,7 +10,7 @@ from rag_rec.index import Vectors
 from rag_rec.retrieve.content import Views
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.histories import Histories
-from rag_rec.retrieve.matrices import dense
+from rag_rec.retrieve.matrices import columns_of, dense, row_lengths
 from rag_rec.retrieve.stats import Floats, ItemStats
 
 _SIMILAR = 20
@@ -24,11 +22,10 @@ _SOURCES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
 class Features:
     """Features of candidates; no item or user number is one.
 
-    Attributes:
+    Args:
         evidence: The sources.
         stats: Numbers of single items.
         views: The content source's views.
@@ -36,11 +33,24 @@ class Features:
         decay: An event counts for 1/e less for every so many events after it.
     """
 
-    evidence: Evidence
-    stats: ItemStats
-    views: Views
-    vectors: Vectors
-    decay: float = 2.0
+    def __init__(
+        self,
+        evidence: Evidence,
+        stats: ItemStats,
+        views: Views,
+        vectors: Vectors,
+        decay: float = 2.0,
+    ) -> None:
+        self.evidence = evidence
+        self.decay = decay
+        self._stats = stats
+        self._views = views
+        self._vectors = vectors
+        self._log_popularity = np.log1p(stats.popularity)
+        self._rarity = (1 / np.sqrt(stats.popularity + 1)).astype(np.float32)
+        self._before = stats.next.T.tocsr()
+        by_attribute = stats.attributes.T @ stats.popularity
+        self._attribute_popularity = np.log1p(stats.attributes @ by_attribute)
 
     def __call__(
         self, users: Histories, candidates: NDArray[np.int32], scores: Floats
@@ -60,7 +70,8 @@ class Features:
         found = self._sources(weights, candidates)
         found |= self._log(weights, candidates)
         found |= self._items(weights["all"], candidates)
-        found |= self._text(weights, users, candidates)
+        found |= self._content(weights, candidates)
+        found |= self._by_user(users, candidates)
         return found | _fused(scores)
 
     def _sources(
@@ -69,16 +80,15 @@ class Features:
         found: dict[str, Floats] = {}
         n, names = self.evidence.n_items, self.evidence.names
         for weighting, rows in weights.items():
-            scores = dense(rows @ self.evidence.stacked)
-            for name, wanted in _SOURCES.items():
-                if weighting not in wanted:
-                    continue
-                part = _zeros(candidates)
-                if name in names:
-                    columns = np.maximum(candidates, 0) + names.index(name) * n
-                    part = np.take_along_axis(scores, columns, 1) / np.float32(
-                        self.evidence.factors[name]
-                    )
+            wanted = [name for name, asked in _SOURCES.items() if weighting in asked]
+            there = [name for name in wanted if name in names]
+            columns = [np.maximum(candidates, 0) + names.index(name) * n for name in there]
+            product = rows @ self.evidence.stacked
+            said = columns_of(product, np.concatenate([candidates[:, :0], *columns], axis=1))
+            parts = dict(zip(there, np.split(said, max(len(there), 1), axis=1), strict=False))
+            for name in wanted:
+                part = parts.get(name, np.zeros(candidates.shape, np.float32))
+                part = part / np.float32(self.evidence.factors.get(name, 1))
                 found[f"{name}_{weighting}"] = part
                 if weighting == "decayed":
                     found[f"{name}_rank"] = _ranks(np.where(candidates < 0, -1, part))
@@ -87,44 +97,48 @@ class Features:
     def _log(
         self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
-        stats = self.stats
-        rarity = (1 / np.sqrt(stats.popularity + 1)).astype(np.float32)
-        rare = sparse.csr_array(weights["decayed"] * rarity[None, :])
+        stats, rarity = self._stats, self._rarity
+        rare = weights["decayed"].copy()
+        rare.data *= rarity[rare.indices]
         return {
-            "next_last": _at(weights["last"] @ stats.next, candidates),
-            "next_back": _at(weights["decayed"] @ stats.next.T.tocsr(), candidates),
-            "together": _at(weights["all"] @ stats.together, candidates),
-            "together_cosine": _at(rare @ stats.together, candidates) * rarity[candidates],
+            "next_last": columns_of(weights["last"] @ stats.next, candidates),
+            "next_back": columns_of(weights["decayed"] @ self._before, candidates),
+            "together": columns_of(weights["all"] @ stats.together, candidates),
+            "together_cosine": columns_of(rare @ stats.together, candidates) * rarity[candidates],
         }
 
     def _items(self, seen: sparse.csr_array, candidates: NDArray[np.int32]) -> dict[str, Floats]:
-        stats, popular = self.stats, np.log1p(self.stats.popularity)
+        stats, popular = self._stats, self._log_popularity
         length = np.maximum(seen.sum(axis=1), 1)[:, None]
-        late = stats.late
+        late = stats.late[candidates]
         return {
             "popularity": popular[candidates],
-            "late": np.log1p(late)[candidates],
-            "late_share": ((late + 0.2) / (stats.popularity + 1))[candidates],
+            "late": np.log1p(late),
+            "late_share": (late + 0.2) / (stats.popularity[candidates] + 1),
             "place": stats.place[candidates],
             "time": stats.time[candidates],
             "length": _wide(length, candidates),
             "popularity_history": _wide((seen @ popular)[:, None] / length, candidates),
         }
 
-    def _text(
-        self, weights: dict[str, sparse.csr_array], users: Histories, candidates: NDArray[np.int32]
+    def _content(
+        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
-        stats, decayed = self.stats, weights["decayed"]
-        rows = stats.attributes
-        turned = rows.T.tocsr()
+        found = {
+            name: columns_of(weights["decayed"] @ view, candidates)
+            for name, view in self._views.items()
+        }
+        attributes = self._stats.attributes
+        shared = {
+            name: _dot(dense(rows @ attributes), attributes, candidates)
+            for name, rows in weights.items()
+        }
         length = np.maximum(weights["all"].sum(axis=1), 1)[:, None]
-        found = {name: _at(decayed @ view, candidates) for name, view in self.views.items()}
-        found["attributes_decayed"] = _at((decayed @ rows) @ turned, candidates)
-        found["attributes_last"] = _at((weights["last"] @ rows) @ turned, candidates)
-        shared = _at((weights["all"] @ rows) @ turned, candidates)
-        found["attributes_share"] = (shared / length).astype(np.float32)
-        found["attributes_popularity"] = np.log1p(rows @ (turned @ stats.popularity))[candidates]
-        return found | self._by_user(users, candidates)
+        found["attributes_decayed"] = shared["decayed"]
+        found["attributes_last"] = shared["last"]
+        found["attributes_share"] = (shared["all"] / length).astype(np.float32)
+        found["attributes_popularity"] = self._attribute_popularity[candidates]
+        return found
 
     def _by_user(self, users: Histories, candidates: NDArray[np.int32]) -> dict[str, Floats]:
         names = (
@@ -135,11 +149,11 @@ class Features:
             "time_since_last",
             "popularity_last",
         )
-        found = {name: _zeros(candidates) for name in names}
-        time, popular = self.stats.time, np.log1p(self.stats.popularity)
+        found = {name: np.zeros(candidates.shape, np.float32) for name in names}
+        time, popular = self._stats.time, self._log_popularity
         for user in range(len(users)):
             items, proposed = users.row(user), candidates[user]
-            cosines = self.vectors[proposed] @ self.vectors[items[-_SIMILAR:]].T
+            cosines = self._vectors[proposed] @ self._vectors[items[-_SIMILAR:]].T
             found["vectors_last"][user] = cosines[:, -1]
             found["vectors_most"][user] = cosines.max(axis=1)
             found["vectors_mean"][user] = cosines.mean(axis=1)
@@ -157,9 +171,12 @@ def _fused(scores: Floats) -> dict[str, Floats]:
     }
 
 
-def _at(product: sparse.csr_array, candidates: NDArray[np.int32]) -> Floats:
-    """The candidates' columns of each row; -1 reads the last column and means nothing."""
-    return np.take_along_axis(dense(product), candidates, 1)
+def _dot(left: Floats, right: sparse.csr_array, rows: NDArray[np.int32]) -> Floats:
+    """Each row of ``left [b, a]`` times its own ``rows [b, c]`` of ``right [n, a]``."""
+    chosen = right[rows.ravel()]
+    place = np.repeat(np.arange(rows.size), row_lengths(chosen))
+    products = chosen.data * left[place // rows.shape[1], chosen.indices]
+    return np.bincount(place, products, rows.size).astype(np.float32).reshape(rows.shape)
 
 
 def _ranks(values: Floats) -> Floats:
@@ -168,7 +185,3 @@ def _ranks(values: Floats) -> Floats:
 
 def _wide(values: NDArray[np.generic], like: NDArray[np.generic]) -> Floats:
     return np.broadcast_to(values, like.shape).astype(np.float32)
-
-
-def _zeros(like: NDArray[np.generic]) -> Floats:
-    return np.zeros(like.shape, np.float32)

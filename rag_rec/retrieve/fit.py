@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from rag_rec.index import ItemIndex, item_texts
+from rag_rec.index import ItemIndex, OnStep, item_texts, one_step
 from rag_rec.retrieve.base import FitData
 from rag_rec.retrieve.config import RetrievalConfig
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.learn import fit_fusion, fit_matrices
-from rag_rec.retrieve.solve import dense_head
 
 FOLDER = "evidence"
 """Where a version keeps what is fitted."""
 
 
-def fit_sources(version: Path, config: RetrievalConfig | None = None) -> dict[str, Any]:
+def fit_sources(
+    version: Path, config: RetrievalConfig | None = None, on_step: OnStep | None = None
+) -> dict[str, Any]:
     """Fits every source on a version folder and writes its matrix there.
 
     Returns:
@@ -32,20 +33,25 @@ def fit_sources(version: Path, config: RetrievalConfig | None = None) -> dict[st
     data = FitData.of(index, item_texts(index.items))
     folder = version / FOLDER
     folder.mkdir()
-    views = config.content.views(data)
-    texts = {"content": config.content.blend(views), "reviews": config.reviews.fit(data)}
-    fusion = fit_fusion(data, texts, views, config, folder)
-    matrices = fit_matrices(data, texts, config)
+    with one_step(on_step, "comparing texts"):
+        views = config.content.views(data)
+        texts = {"content": config.content.blend(views), "reviews": config.reviews.fit(data)}
+    with one_step(on_step, "learning the fusion"):
+        fusion, weighting = fit_fusion(data, texts, views, config, folder)
+    with one_step(on_step, "fitting sources"):
+        matrices = fit_matrices(data, texts, config)
     for name, matrix in matrices.items():
         sparse.save_npz(folder / f"{name}.npz", matrix, compressed=False)
     np.save(folder / "popular.npy", config.popular.fit(data))
-    factors = Evidence(matrices, config.weights).factors
+    factors = Evidence(matrices, weighting.sources).factors
     return {
         **fusion,
         **_describe_solve(data, config),
+        "decay": weighting.decay,
+        "replay": weighting.replay,
         "sources": {
             name: {
-                "weight": config.weights[name],
+                "weight": weighting.sources[name],
                 "factor": factors.get(name, 0.0),
                 "entries": int(m.nnz),
             }
@@ -56,7 +62,14 @@ def fit_sources(version: Path, config: RetrievalConfig | None = None) -> dict[st
 
 
 def _describe_solve(data: FitData, config: RetrievalConfig) -> dict[str, str]:
-    n_head = len(dense_head(data, config.sequential.memory_gib))
-    why = f"{data.n_items} items, of which {n_head} fit {config.sequential.memory_gib:g} GiB"
+    budget = config.sequential.budget
+    n_head = len(budget.dense_head(data))
+    why = f"{data.n_items} items, of which {n_head} fit {budget.memory_gib:g} GiB"
     whole = n_head == data.n_items
-    return {"solve": "dense" if whole else "dense head, co-occurrence tail", "solve_why": why}
+    return {
+        "solve": "dense" if whole else "dense head, co-occurrence tail",
+        "solve_why": why,
+        "neighbours": "every pair compared"
+        if config.content.budget.compares_all(data.n_items)
+        else "within clusters, and by rare words",
+    }

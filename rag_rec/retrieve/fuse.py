@@ -13,14 +13,14 @@ from rag_rec.index import ItemIndex
 from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.load import load_sources
-from rag_rec.retrieve.matrices import dense, n_rows, row_of
+from rag_rec.retrieve.matrices import columns_of, row_of
 from rag_rec.retrieve.origins import Origins, Scores
+from rag_rec.retrieve.search import REPLAY
 from rag_rec.types import Candidate, UserHistory
 
 _BATCH = 256
 _BATCH_ENTRIES = 2**26
 _PROFILE_ITEMS = 200
-_REPLAY = 0.3
 
 
 @dataclass(slots=True)
@@ -48,20 +48,21 @@ class FusedRetriever:
 
     Args:
         index: An open index version.
-        decay: An event counts for 1/e less for every ``decay`` events after it.
+        decay: An event counts for 1/e less for every ``decay`` events after it; what the index
+            was fitted with if None.
     """
 
-    def __init__(self, index: ItemIndex, *, decay: float = 2.0) -> None:
+    def __init__(self, index: ItemIndex, *, decay: float | None = None) -> None:
         self.index = index
-        self._decay = decay
         fitted = load_sources(index, decay)
+        self._weighting = fitted.weighting
+        self._decay = fitted.weighting.decay
         self.evidence, self.ranker, self._given = fitted.evidence, fitted.ranker, fitted.given
         self.by_popularity = np.lexsort((np.arange(index.n_items), -fitted.popular))
         place = np.empty(index.n_items, np.int64)
         place[self.by_popularity] = np.arange(index.n_items)
         self._popularity_rank = place + 1
-        columns = max(n_rows(self.evidence.stacked.T), 1)
-        self._batch_size = max(1, min(_BATCH, _BATCH_ENTRIES // columns))
+        self._batch_size = max(1, min(_BATCH, _BATCH_ENTRIES // max(index.n_items, 1)))
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
@@ -103,8 +104,8 @@ class FusedRetriever:
             if self._given is not None:
                 scores[span] = self._given.given(users, candidates[span])
             else:
-                fused = dense(users.weights(self._decay) @ self.evidence.fused)
-                scores[span] = np.take_along_axis(fused, candidates[span], 1)
+                product = users.weights(self._decay) @ self.evidence.fused
+                scores[span] = columns_of(product, candidates[span])
         return scores
 
     def histories(self, histories: Sequence[UserHistory]) -> Histories:
@@ -132,7 +133,7 @@ class FusedRetriever:
             if constraints.allow_out_of_stock:
                 blocked[row] = False
             if constraints.allow_seen:
-                extra[row]["history"] = self._replay(weights, row)
+                extra[row][REPLAY] = self._replay(weights, row)
             else:
                 blocked[row, users.row(row)] = True
             if constraints.exclude:
@@ -227,7 +228,7 @@ class FusedRetriever:
         As strong as an identity matrix scaled to unit deviation like the other sources.
         """
         items, values = row_of(weights, row)
-        return items, values * np.float32(_REPLAY * np.sqrt(self.index.n_items))
+        return items, values * np.float32(self._weighting.replay * np.sqrt(self.index.n_items))
 
     def _add_profiles(
         self, histories: Sequence[UserHistory], extra: list[dict[str, Scores]]

@@ -1,10 +1,12 @@
-"""Learning the order of candidates from the last two events of every user."""
+"""Learning the fusion from the last two events of every user: weights first, then the ranker."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
@@ -12,6 +14,7 @@ from rag_rec.retrieve.config import RetrievalConfig
 from rag_rec.retrieve.content import Views
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.features import Features
+from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.ranker import (
     Lessons,
     Propose,
@@ -22,6 +25,7 @@ from rag_rec.retrieve.ranker import (
     propose_best,
     propose_random,
 )
+from rag_rec.retrieve.search import Weighting, search_weights
 from rag_rec.retrieve.stats import ItemStats
 
 Matrices = dict[str, sparse.csr_array]
@@ -40,19 +44,33 @@ def fit_matrices(data: FitData, texts: Matrices, config: RetrievalConfig) -> Mat
 
 def fit_fusion(
     data: FitData, texts: Matrices, views: Views, config: RetrievalConfig, folder: Path
-) -> dict[str, str]:
-    """Fits the ranker where there is enough to learn from; says what was done and why."""
+) -> tuple[dict[str, str], Weighting]:
+    """Chooses the weights and fits the ranker where there is enough to learn from.
+
+    Returns:
+        What was done and why, and how the sources are to be summed.
+    """
     wanted = config.ranker
     n_users = int((data.log.lengths >= wanted.min_events).sum())
     why = f"{n_users} users with {wanted.min_events} or more events, {wanted.min_users} needed"
     if not wanted.enabled:
-        return {"fusion": "fixed weights", "fusion_why": "the ranker is switched off"}
+        return _unlearned("learning is switched off", config)
     if n_users < wanted.min_users:
-        return {"fusion": "fixed weights", "fusion_why": why}
-    features = _features(data.without_last(2), texts, views, config)
+        return _unlearned(why, config)
+    before = data.without_last(2)
+    matrices = fit_matrices(before, texts, config)
+    weighting = search_weights(
+        Evidence(matrices, config.weighting.sources),
+        *_next(data, 1),
+        config.weighting,
+        config.search,
+    )
+    stats, vectors = ItemStats.fit(before), np.asarray(data.item_vectors)
+    evidence = Evidence(matrices, weighting.sources)
+    features = Features(evidence, stats, views, vectors, weighting.decay)
     learned = _learn(data, features, wanted, propose_best)
     if learned is None:
-        return {"fusion": "fixed weights", "fusion_why": "no candidate ever came next"}
+        return _unlearned("no candidate ever came next", replace(config, weighting=weighting))
     (folder / "ranker.txt").write_text(fit_ranker(learned, wanted), encoding="utf-8")
     if config.given is not None:
         learned = _learn(data, features, config.given, propose_random)
@@ -62,13 +80,18 @@ def fit_fusion(
     ItemStats.fit(data).save(folder / "stats")
     for name, view in views.items():
         sparse.save_npz(folder / "stats" / f"view_{name}.npz", view, compressed=False)
-    return {"fusion": "ranker", "fusion_why": why}
+    return {"fusion": "ranker", "fusion_why": why}, weighting
 
 
-def _features(data: FitData, texts: Matrices, views: Views, config: RetrievalConfig) -> Features:
-    evidence = Evidence(fit_matrices(data, texts, config), config.weights)
-    stats, vectors = ItemStats.fit(data), np.asarray(data.item_vectors)
-    return Features(evidence, stats, views, vectors, config.history_decay)
+def _unlearned(why: str, config: RetrievalConfig) -> tuple[dict[str, str], Weighting]:
+    return {"fusion": "fixed weights", "fusion_why": why}, config.weighting
+
+
+def _next(data: FitData, n_hidden: int) -> tuple[Histories, NDArray[np.int32]]:
+    """Users' events before their ``n_hidden`` last ones, and the event that came next."""
+    long = np.flatnonzero(data.log.lengths > n_hidden)
+    past = data.log.without_last(n_hidden).take(long)
+    return past, data.log.items[data.log.starts[1:][long] - n_hidden]
 
 
 def _learn(
@@ -77,9 +100,7 @@ def _learn(
     """The last two events of every user, predicted by sources that have seen neither."""
     found: list[Lessons] = []
     for n_hidden in (1, 2):
-        long = np.flatnonzero(data.log.lengths > n_hidden)
-        past = data.log.without_last(n_hidden).take(long)
-        came_next = data.log.items[data.log.starts[1:][long] - n_hidden]
+        past, came_next = _next(data, n_hidden)
         part = lessons(features, past, came_next, config=config, propose=propose)
         if part is not None:
             found.append(part)

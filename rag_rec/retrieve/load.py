@@ -16,6 +16,7 @@ from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.features import Features
 from rag_rec.retrieve.fit import FOLDER
 from rag_rec.retrieve.ranker import Ranker
+from rag_rec.retrieve.search import Weighting
 from rag_rec.retrieve.stats import ItemStats
 
 
@@ -28,27 +29,32 @@ class Fitted:
         popular: Popularity, ``float32 [n]``.
         ranker: The ranker, if one was fitted.
         given: The ranker of given candidates, if one was fitted.
+        weighting: How the sources are summed.
     """
 
     evidence: Evidence
     popular: NDArray[np.float32]
     ranker: Ranker | None
     given: Ranker | None
+    weighting: Weighting
 
 
-def load_sources(index: ItemIndex, decay: float) -> Fitted:
-    """What `fit_sources` wrote.
+def load_sources(index: ItemIndex, decay: float | None) -> Fitted:
+    """What `fit_sources` wrote, with another decay of the history if one is given.
 
     Raises:
         IndexNotFound: If the version does not hold it.
     """
     folder = index.folder / FOLDER
-    weights = {name: s["weight"] for name, s in index.manifest.retrieval["sources"].items()}
+    said = index.manifest.retrieval
+    weights = {name: source["weight"] for name, source in said["sources"].items()}
+    weighting = Weighting(weights, decay or said["decay"], said["replay"])
     try:
         matrices = {name: _load(folder / f"{name}.npz") for name in weights}
         popular = np.load(folder / "popular.npy", allow_pickle=False)
         evidence = Evidence(matrices, weights)
-        return Fitted(evidence, popular, *_load_rankers(index, evidence, decay))
+        rankers = _load_rankers(index, evidence, weighting.decay)
+        return Fitted(evidence, popular, *rankers, weighting)
     except FileNotFoundError as error:
         raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error
 

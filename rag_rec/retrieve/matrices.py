@@ -1,17 +1,17 @@
-"""Sparse item-item matrices: the strongest entries of each row, cosines, scales, products."""
+"""Sparse item-item matrices: the strongest entries of each row, scales, products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.index import Vectors
-
 _BLOCK_ENTRIES = 2**23
+_ROWS = 2_048
+_PRUNED_LEFT, _PRUNED_RIGHT = 20, 50
 
 
 def dense(matrix: Any) -> NDArray[np.float32]:
@@ -64,14 +64,20 @@ def by_blocks(
     return sparse.csr_array((data, indices, pointers), shape=(n, n))
 
 
-def keep_strongest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
-    """The ``n`` largest positive entries of each row, diagonal removed, columns sorted."""
+def keep_strongest(matrix: Any, n: int, *, first: int = 0) -> sparse.csr_array:
+    """The ``n`` largest positive entries of each row, diagonal removed, columns sorted.
+
+    Args:
+        matrix: Sparse, ``[rows, columns]``.
+        n: Entries kept a row at most.
+        first: Column of the diagonal in the first row, where the rows are some of a whole.
+    """
     matrix = sparse.csr_array(matrix, dtype=np.float32)
     rows: list[NDArray[np.int32]] = []
     values: list[NDArray[np.float32]] = []
     for row in range(n_rows(matrix)):
         columns, data = row_of(matrix, row)
-        good = (data > 0) & (columns != row)
+        good = (data > 0) & (columns != row + first)
         columns, data = columns[good], data[good]
         if len(data) > n:
             best = np.argpartition(-data, n - 1)[:n]
@@ -80,6 +86,23 @@ def keep_strongest(matrix: sparse.csr_array, n: int) -> sparse.csr_array:
         rows.append(columns[order].astype(np.int32))
         values.append(data[order])
     return from_rows(rows, values, n_rows(matrix.T))
+
+
+def stacked_rows(parts: Iterable[sparse.csr_array]) -> sparse.csr_array:
+    """Matrices with some rows each as one."""
+    return sparse.csr_array(sparse.vstack(list(parts), format="csr"))
+
+
+def columns_of(matrix: sparse.csr_array, columns: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Some columns of each row, ``[b, c]``; -1 reads the last column and means nothing."""
+    found = np.empty(columns.shape, np.float32)
+    whole_row = np.zeros(n_rows(matrix.T), np.float32)
+    for row, wanted in enumerate(columns):
+        stored, values = row_of(matrix, row)
+        whole_row[stored] = values
+        found[row] = whole_row[wanted]
+        whole_row[stored] = 0
+    return found
 
 
 def from_rows(
@@ -92,17 +115,18 @@ def from_rows(
     return sparse.csr_array((data, columns, pointers), shape=(len(rows), n_columns))
 
 
-def cosine_neighbours(vectors: Vectors | sparse.csr_array, n: int) -> sparse.csr_array:
-    """The ``n`` nearest other rows of each unit row by cosine; zero rows have none."""
-    if not isinstance(vectors, np.ndarray):
-        turned = vectors.T.tocsr()
-        return by_blocks(lambda rows: dense(vectors[rows] @ turned), n_rows(vectors), n)
-    return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
-
-
 def product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
     """The ``n`` strongest entries of each row of ``left @ right``, both square."""
     return by_blocks(lambda rows: dense(left[rows] @ right), n_rows(left), n)
+
+
+def pruned_product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
+    """`product` from the strongest entries of both sides only, for large matrices."""
+    left, right = keep_strongest(left, _PRUNED_LEFT), keep_strongest(right, _PRUNED_RIGHT)
+    return stacked_rows(
+        keep_strongest(left[start : start + _ROWS] @ right, n, first=start)
+        for start in range(0, n_rows(left), _ROWS)
+    )
 
 
 def row_normalised(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.features import Features
 from rag_rec.retrieve.histories import Histories
-from rag_rec.retrieve.matrices import dense, row_of
+from rag_rec.retrieve.matrices import columns_of, row_of
 from rag_rec.retrieve.stats import Floats
 
 if TYPE_CHECKING:
@@ -172,8 +172,7 @@ def propose_random(
 
 def fused_at(features: Features, users: Histories, candidates: NDArray[np.int32]) -> Floats:
     """Fused scores of given candidates, ``[b, c]``."""
-    scores = dense(users.weights(features.decay) @ features.evidence.fused)
-    return np.take_along_axis(scores, candidates, 1)
+    return columns_of(users.weights(features.decay) @ features.evidence.fused, candidates)
 
 
 def top_fused(features: Features, users: Histories, n: int) -> tuple[NDArray[np.int32], Floats]:

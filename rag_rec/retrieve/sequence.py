@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.cooccurrence import Cooccurrence
 from rag_rec.retrieve.histories import Histories
-from rag_rec.retrieve.matrices import by_blocks
-from rag_rec.retrieve.solve import dense_head, ridge_inverse, spread, with_tail
+from rag_rec.retrieve.matrices import by_blocks, keep_strongest
+from rag_rec.retrieve.solve import ridge_inverse, spread, with_tail
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Sequential:
         max_past: Events of the past that are looked at.
         max_future: Events of the future that are looked at.
         n_neighbours: Neighbours kept an item.
-        memory_gib: Largest working set of a dense solve.
+        budget: What fits the memory.
         tail: What is used beyond it.
     """
 
@@ -41,27 +42,31 @@ class Sequential:
     max_past: int = 30
     max_future: int = 15
     n_neighbours: int = 300
-    memory_gib: float = 6.0
+    budget: Budget = field(default_factory=Budget)
     tail: Cooccurrence = field(default_factory=Cooccurrence)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
-        head = dense_head(data, self.memory_gib)
+        head = self.budget.dense_head(data)
+        n_kept = self.budget.per_row(data.n_items, self.n_neighbours)
         past, future = (part[:, head] for part in self.splits(data.log))
-        matrix = self._solve(past, future)
+        matrix = self._solve(past, future, n_kept)
         matrix = spread(matrix, head, data.n_items)
         if len(head) == data.n_items:
             return matrix
-        return with_tail(matrix, self.tail.fit(data), head)
+        counted = keep_strongest(self.tail.fit(data), n_kept)
+        return with_tail(matrix, counted, head)
 
-    def _solve(self, past: sparse.csr_array, future: sparse.csr_array) -> sparse.csr_array:
+    def _solve(
+        self, past: sparse.csr_array, future: sparse.csr_array, n_kept: int
+    ) -> sparse.csr_array:
         cross = sparse.csr_array(future.T @ past)
         inverse = ridge_inverse(sparse.csr_array(past.T @ past), self.ridge)
         # the inverse is symmetric and in column order: its columns are its rows
         return by_blocks(
             lambda rows: np.ascontiguousarray((cross @ inverse[:, rows]).T),
             len(inverse),
-            self.n_neighbours,
+            n_kept,
         )
 
     def splits(self, log: Histories) -> tuple[sparse.csr_array, sparse.csr_array]:

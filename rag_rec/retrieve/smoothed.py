@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
 
-from rag_rec.retrieve.matrices import deviation, product
+from rag_rec.retrieve.budget import Budget
+from rag_rec.retrieve.matrices import deviation, n_rows, product, pruned_product
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +23,21 @@ class Smoothed:
         before: Weight of ``T B``.
         after: Weight of ``B T``.
         n_neighbours: Neighbours kept an item in each product.
+        budget: What fits the memory.
     """
 
     name: str = "smoothed"
     before: float = 1.0
     after: float = 0.5
     n_neighbours: int = 300
+    budget: Budget = field(default_factory=Budget)
 
     def fit(self, sequence: sparse.csr_array, content: sparse.csr_array) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
-        before = product(content, sequence, self.n_neighbours)
-        after = product(sequence, content, self.n_neighbours)
+        n_items = n_rows(sequence)
+        n_kept = self.budget.per_row(n_items, self.n_neighbours)
+        multiply = product if self.budget.compares_all(n_items) else pruned_product
+        before = multiply(content, sequence, n_kept)
+        after = multiply(sequence, content, n_kept)
         scaled = before * np.float32(self.before / deviation(before))
         return sparse.csr_array(scaled + after * np.float32(self.after / deviation(after)))

@@ -1,4 +1,4 @@
-"""The dense solve behind the closed forms, and which items of a catalog fit one."""
+"""The dense solve behind the closed forms, and what becomes of items outside of it."""
 
 from __future__ import annotations
 
@@ -7,21 +7,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import get_lapack_funcs
 
-from rag_rec.retrieve.base import FitData
 from rag_rec.retrieve.matrices import n_rows
-
-
-def dense_head(data: FitData, memory_gib: float) -> NDArray[np.int64]:
-    """Items whose dense solve fits a memory budget, ascending: all, or the most frequent.
-
-    The working set is two ``float32 [n, n]``: the matrix inverted in place, and as much again for
-    the sparse product it is filled from, LAPACK's blocks and the rows being cut.
-    """
-    fitting = int(np.sqrt(memory_gib * 2**30 / (2 * 4)))
-    if data.n_items <= fitting:
-        return np.arange(data.n_items)
-    order = np.argsort(-data.log.counts(), kind="stable")
-    return np.sort(order[:fitting])
 
 
 def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.matrices import by_blocks
-from rag_rec.retrieve.solve import dense_head, ridge_inverse, spread
+from rag_rec.retrieve.solve import ridge_inverse, spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +24,21 @@ class Symmetric:
     Attributes:
         ridge: Regularisation.
         n_neighbours: Neighbours kept an item.
-        memory_gib: Largest working set of a dense solve.
+        budget: What fits the memory.
     """
 
     name: str = "symmetric"
     ridge: float = 300.0
     n_neighbours: int = 300
-    memory_gib: float = 6.0
+    budget: Budget = field(default_factory=Budget)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
-        head = dense_head(data, self.memory_gib)
+        head = self.budget.dense_head(data)
+        n_kept = self.budget.per_row(data.n_items, self.n_neighbours)
         users = data.log.weights(None)[:, head]
         inverse = ridge_inverse(sparse.csr_array(users.T @ users), self.ridge)
         scale = (-1 / np.diag(inverse)).astype(np.float32)
         # the inverse is symmetric and in column order: its columns are its rows
-        matrix = by_blocks(lambda rows: inverse[:, rows].T * scale, len(head), self.n_neighbours)
+        matrix = by_blocks(lambda rows: inverse[:, rows].T * scale, len(head), n_kept)
         return spread(matrix, head, data.n_items)
