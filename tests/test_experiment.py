@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,62 +12,20 @@ import pytest
 
 from rag_rec import Dataset
 from rag_rec.errors import ConfigError, DataError
-from rag_rec.evaluate import Experiment, run
+from rag_rec.evaluate import Experiment
 from rag_rec.evaluate.compare import compare_reports
 from rag_rec.evaluate.gate import Gate, losses
 from rag_rec.evaluate.report import read_report
-from rag_rec.llm import Request
-from rag_rec.testing import HashEmbedder, ScriptedModel
+from rag_rec.testing import ScriptedModel
+from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
 
 Report = dict[str, Any]
-
-
-def reply(order: Callable[[list[int], Request], list[int]]) -> Callable[[Request], str]:
-    """A valid reply with the labels in an order."""
-
-    def answer(request: Request) -> str:
-        assert request.schema
-        items = request.schema["properties"]["items"]
-        labels = list(items["items"]["properties"]["label"]["enum"])
-        chosen = order(labels, request)[: items["maxItems"]]
-        return json.dumps({"items": [{"label": label} for label in chosen]})
-
-    return answer
-
-
-def mixed(labels: list[int], request: Request) -> list[int]:
-    return random.Random(f"{request.seed}{request.messages[-1].content}").sample(
-        labels, len(labels)
-    )
-
-
-as_given = reply(lambda labels, _: labels)
-at_random = reply(mixed)
-backwards = reply(lambda labels, _: labels[::-1])
-
-
-def experiment(**changes: Any) -> Experiment:
-    table: dict[str, Any] = {
-        "name": "test",
-        "ks": [1, 5],
-        "metric": "ndcg@5",
-        "data": {"sample": True},
-        "split": {"users": 60, "validation_users": 40},
-        "pipeline": {"k": 5, "candidates": 10, "reason_chars": 0},
-        "matrix": {"prompts": ["plain"], "models": ["none", "good", "bad"]},
-    }
-    return Experiment.of(table | changes)
 
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
     out = tmp_path_factory.mktemp("run")
     return out, run_with(experiment(sensitivity={"variants": ["bad plain"], "users": 30}), out)
-
-
-def run_with(chosen: Experiment, out: Path, **more: Any) -> Report:
-    models = {"good": ScriptedModel(as_given), "bad": ScriptedModel(backwards)}
-    return run(chosen, out, **{"models": models, "embedder": HashEmbedder()} | more)
 
 
 def rows_of(report: Report) -> dict[str, Report]:

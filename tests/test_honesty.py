@@ -33,7 +33,7 @@ from rag_rec.llm import CachedModel, Completion, Message, OnDone, Request
 from rag_rec.retrieve import FusedRetriever
 from rag_rec.testing import HashEmbedder, ScriptedModel
 from rag_rec.types import Candidate, Usage, UserHistory
-from tests.test_experiment import as_given, at_random, backwards, experiment, run_with
+from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
 
 Report = dict[str, Any]
 

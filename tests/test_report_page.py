@@ -21,7 +21,7 @@ from rag_rec.evaluate.report.page import page_of
 from rag_rec.evaluate.rows import Row
 from rag_rec.evaluate.scorer import Relevance, Task
 from rag_rec.types import UserHistory
-from tests.test_experiment import experiment, run_with
+from tests.experiment_help import experiment, run_with
 
 _FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

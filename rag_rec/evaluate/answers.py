@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,9 @@ class Answer:
     error: str | None = None
 
 
+_FIELDS = tuple(field.name for field in fields(Answer))
+
+
 class AnswerFile:
     """One variant's answers: a line that says what they are answers to, then a line a user.
 
@@ -96,7 +99,8 @@ class AnswerFile:
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Appends answers."""
-        lines = (json.dumps(asdict(answer), ensure_ascii=False) + "\n" for answer in answers)
+        rows = ({name: getattr(answer, name) for name in _FIELDS} for answer in answers)
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         with self.path.open("a", encoding="utf-8") as file:
             file.write("".join(lines))
 

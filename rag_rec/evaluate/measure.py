@@ -43,6 +43,9 @@ Report = dict[str, Any]
 
 FORMAT = 1
 _FUNNEL = (10, 20, 50, 100)
+_PROBED = 400
+"""Users with whom a retriever is asked under a borrowed history."""
+
 _ENOUGH = 20
 """Validation users below which no blend is fitted."""
 
@@ -384,12 +387,13 @@ def _findings(study: Study, tasks: Sequence[Task], rows: Sequence[Row]) -> list[
     """Signs that answers were known; any of them makes the report void."""
     scorer, users = study.sampled.test.scorer, [task.key for task in tasks]
     known = {task.key: task.history.item_ids for task in tasks}
+    used = {variant.retriever for variant in study.experiment.all_variants()} - {"fused"}
     proposers = {RETRIEVAL: study.retriever.retrieve} | {
-        name: proposing(name, ranking) for name, ranking in study.rankings.items()
+        name: proposing(name, study.rankings[name]) for name in sorted(used)
     }
     found: list[str] = []
     for name, propose in proposers.items():
-        leak = leaks(propose, tasks, scorer, depth=20, seed=study.experiment.seed)
+        leak = leaks(propose, tasks[:_PROBED], scorer, depth=20, seed=study.experiment.seed)
         found += [f"{name}: {leak}"] if leak else []
     for row in (row for row in rows if row.kind == "variant"):
         answers = list(row.answers.values())
