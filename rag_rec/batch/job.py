@@ -183,6 +183,8 @@ class Job:
     def _acquire(self) -> None:
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
+            # a folder that cannot be written looks to the lock as if somebody held it
+            Path(self._lock.lock_file).touch()
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise StorageError("another run is writing it", path=self.output) from error

@@ -108,8 +108,8 @@ def test_ordered_prompts_hit_the_prefix_cache(index: Path, model: object) -> Non
         more_queries, more_hits = prefix_cache(model)
         rates[ordered] = (more_hits - hits) / (more_queries - queries)
     print(
-        f"prefix cache hit rate: {rates[True]:.2f} with ordered prompts, {rates[False]:.2f} without "
-        f"({DISTINCT * TIMES} prompts, {DISTINCT} of them different, {BLOCKS} blocks)"
+        f"prefix cache hit rate: {rates[True]:.2f} with ordered prompts, {rates[False]:.2f} "
+        f"without ({DISTINCT * TIMES} prompts, {DISTINCT} of them different, {BLOCKS} blocks)"
     )
     assert rates[True] > 0.5
     assert rates[True] > rates[False] + 0.2
