@@ -108,6 +108,5 @@ def test_ray_opens_models_by_name(hash_index_folder: Path, users: Path, tmp_path
             users,
             tmp_path / "r.jsonl",
             llm=ScriptedModel("{}"),
-            options=Options(engine="ray"),
-            embedder=HashEmbedder(),
+            options=Options(engine="ray", embedder=HashEmbedder()),
         )

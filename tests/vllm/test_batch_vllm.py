@@ -79,8 +79,7 @@ def test_a_batch_through_the_engine(index: Path, model: object, tmp_path: Path) 
         out,
         llm=model,  # type: ignore[arg-type]
         settings=settings,
-        options=Options(engine="vllm"),
-        embedder=HashEmbedder(),
+        options=Options(engine="vllm", embedder=HashEmbedder()),
     )
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(r["custom_id"] for r in records) == [f"user-{n:03d}" for n in range(1, 9)]
