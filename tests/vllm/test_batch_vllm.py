@@ -13,6 +13,7 @@ import pytest
 from rag_rec import ItemIndex, Settings, build_index, load_sample
 from rag_rec.batch import Options, run
 from rag_rec.batch.engines import ChunksEngine, Limits
+from rag_rec.batch.record import is_served
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 from rag_rec.testing import HashEmbedder
@@ -104,6 +105,7 @@ def test_ordered_prompts_hit_the_prefix_cache(index: Path, model: object) -> Non
         engine = ChunksEngine(recommender, Limits(), ordered=ordered)
         made = [record for part in engine.run(iter(users)) for record in part]
         assert len(made) == len(users)
+        assert all(is_served(record) for record in made), made
         more_queries, more_hits = prefix_cache(model)
         rates[ordered] = (more_hits - hits) / (more_queries - queries)
     print(
