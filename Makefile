@@ -5,16 +5,19 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help demo test check format test-constraints test-vllm sample bench clean
+.PHONY: help demo test test-constraints test-batch-long check format test-vllm sample bench bench-batch clean
 
 help: ## Show this help.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.ready ## Recommend for three users of the bundled sample, with the embedded models.
 	@$(BIN)/rag-rec demo
 
 test: $(VENV)/.ready ## Run the tests.
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-batch-long: $(VENV)/.ready ## Kill trials, ten thousand faulty users, Ray (half an hour).
+	@$(BIN)/python -m pytest -m long -s $(ARGS)
 
 check: $(VENV)/.ready ## Format, lint, types, import contracts.
 	$(BIN)/ruff format --check .
@@ -33,6 +36,10 @@ bench: $(VENV)/.ready ## The measurements of the README: index building and requ
 
 test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies.
 	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py -k hostile $(ARGS)
+
+bench-batch: $(VENV)/.ready ## Batches: throughput beside a loop and LangChain, growth to 100,000 users.
+	@$(BIN)/python benchmarks/batch_throughput.py
+	@$(BIN)/python benchmarks/batch_growth.py
 
 test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM2 (minutes).
 	@scripts/vllm_env.sh

@@ -46,7 +46,7 @@ def settings_for(server: ChatServer | None, *, k: int = 3, **options: Any) -> Se
 
 def run_batch(index: Path, users: Path, out: Path, settings: Settings, **options: Any) -> Summary:
     return run(
-        index, users, out, settings=settings, options=Options(**options), embedder=HashEmbedder()
+        index, users, out, settings=settings, options=Options(**options, embedder=HashEmbedder())
     )
 
 

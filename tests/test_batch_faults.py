@@ -170,6 +170,10 @@ def mixed(n: int, share: float, index: Path, folder: Path) -> None:
         assert summary.totals.usage.calls == server.n_requests
         assert runs <= 1 + sum(server.met.get(name, 0) for name in STOPPING)
         assert set(server.met) == set(shares)
+        print(
+            f"{n} users, {server.n_requests} requests, {sum(server.met.values())} of them faults, "
+            f"{runs} runs; {summary.totals.done} served, {summary.totals.failed} failed"
+        )
     assert sorted(ids_of(out)) == sorted(f"u{i}" for i in range(n))
     assert len(lines_of(out)) + len(failures_of(out)) == n
 

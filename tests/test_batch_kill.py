@@ -67,8 +67,8 @@ def work(
     if inside is not None:
         die_inside_write(*inside)
     index, users, out = paths
-    options = Options(progress=Telling(pipe))
-    run(index, users, out, settings=settings, options=options, embedder=HashEmbedder())
+    options = Options(progress=Telling(pipe), embedder=HashEmbedder())
+    run(index, users, out, settings=settings, options=options)
 
 
 @dataclass

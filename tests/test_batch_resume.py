@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from hypothesis import strategies as st
 
 from rag_rec import ConfigError, Settings, StorageError
 from rag_rec.batch.control import Control
+from rag_rec.batch.estimate import Estimate, estimate
 from rag_rec.batch.ids import IdSet
 from rag_rec.batch.journal import Journal
+from rag_rec.batch.opening import open_recommender
 from rag_rec.batch.pace import Pace
 from rag_rec.config import BatchSettings, Prices
 from rag_rec.llm import Completion, Message, Request
-from rag_rec.testing import ChatServer, FaultyServer, by_content
+from rag_rec.testing import ChatServer, FaultyServer, HashEmbedder, by_content
 from rag_rec.types import Usage
 
 
@@ -311,11 +314,93 @@ def test_ids_do_not_collide_and_do_not_stay() -> None:
 
 # --- the disk -----------------------------------------------------------------------------
 
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.argv = ["rag-rec", *sys.argv[2:]]
+from rag_rec.cli import main
+main()
+"""
 
-@pytest.mark.skipif(os.geteuid() == 0 and not Path("/dev/full").exists(), reason="no /dev/full")
-def test_an_output_that_cannot_be_written_is_named(
-    hash_index_folder: Path, users: Path, tmp_path: Path
+
+def test_a_full_disk_ends_the_run_and_costs_nothing_written(
+    hash_index_folder: Path, tmp_path: Path
+) -> None:
+    """The system refuses to let files grow past 100 kB: in the middle of a record."""
+    rows = [{"user_id": f"u{n}", "history": [f"tea-{1 + n % 30:03d}"]} for n in range(120)]
+    users = write_users(tmp_path / "users.jsonl", rows)
+    out = tmp_path / "recs.jsonl"
+    run = ["batch", "run", "--index", hash_index_folder, "--users", users, "--out", out]
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, "100000", *map(str, run)],
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert (
+        "recs.jsonl: cannot be written (File too large); records before are intact" in done.stderr
+    )
+    kept = out.read_bytes()
+    assert kept.endswith(b"\n")
+    assert 10 < len(lines_of(out)) < 120
+    subprocess.run(
+        [sys.executable, "-m", "rag_rec.cli", *map(str, run)],
+        capture_output=True, timeout=100, check=True,
+    )  # fmt: skip
+    assert out.read_bytes().startswith(kept)
+    assert sorted(ids_of(out)) == sorted(f"u{n}" for n in range(120))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_device_is_not_an_output(hash_index_folder: Path, users: Path, tmp_path: Path) -> None:
+    out = tmp_path / "recs.jsonl"
+    out.symlink_to("/dev/full")
+    with pytest.raises(StorageError, match=r"recs\.jsonl: is not a regular file"):
+        run_batch(hash_index_folder, users, out, settings_for(None))
+
+
+@pytest.mark.parametrize("name", ["file/recs.jsonl", "/proc/recs.jsonl"])
+def test_an_output_that_cannot_be_made_is_named(
+    name: str, hash_index_folder: Path, users: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written"):
-        run_batch(hash_index_folder, users, tmp_path / "file" / "recs.jsonl", settings_for(None))
+        run_batch(hash_index_folder, users, tmp_path / name, settings_for(None))
+
+
+# --- before it costs anything -------------------------------------------------------------
+
+
+def test_a_dry_run_says_what_a_run_would_take(
+    hash_index_folder: Path, tmp_path: Path, server: ChatServer
+) -> None:
+    users = write_users(tmp_path / "users.jsonl", [*marked(400), {"user_id": 1.5}, *marked(2)])
+    settings = settings_for(
+        server,
+        prices=Prices(input=1.0, output=10.0),
+        cache=str(tmp_path / "cache.sqlite"),
+    )
+
+    def dry(out: Path) -> Estimate:
+        control = Control(settings)
+        with open_recommender(
+            hash_index_folder, settings, control, embedder=HashEmbedder()
+        ) as recommender:
+            return estimate(recommender, control, users, columns={}, out=out)
+
+    out = tmp_path / "recs.jsonl"
+    before = dry(out)
+    assert (before.users, before.bad_rows, before.finished, before.sampled) == (400, 3, 0, 300)
+    assert (before.requests, before.cached) == (400, 0)
+    assert server.n_requests == 0
+    assert not out.exists()
+    run_batch(hash_index_folder, users, out, settings)
+    sent = [json.dumps(request["messages"]) for request in server.requests]
+    read = sum(map(len, sent)) / 3
+    assert before.prompt_tokens == pytest.approx(read, rel=0.2)
+    assert before.cost_at_most == pytest.approx(
+        (before.prompt_tokens + 10 * before.completion_tokens_at_most) / 1e6
+    )
+    after = dry(out)
+    assert (after.users, after.finished, after.requests) == (0, 403, 0)
+    other = dry(tmp_path / "tomorrow.jsonl")
+    assert (other.users, other.requests, other.cached) == (400, 0, 400)

@@ -143,12 +143,14 @@ class Job:
             StorageError: If one cannot be written.
         """
         output, failures = self._journals
+        written: set[Journal] = set()
         for record in records:
             served = is_served(record)
             journal = output if served else failures
             journal.append(record.model_dump_json().encode())
+            written.add(journal)
             self._add(record.usage, done=int(served), failed=int(not served))
-        for journal in self._journals:
+        for journal in written:
             journal.sync()
 
     def save(self, state: State, *, stopped_by: str | None = None, **others: Any) -> None:
@@ -183,6 +185,8 @@ class Job:
     def _acquire(self) -> None:
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
+            # a folder that cannot be written looks to the lock as if somebody held it
+            Path(self._lock.lock_file).touch()
             self._lock.acquire(timeout=0)
         except Timeout as error:
             raise StorageError("another run is writing it", path=self.output) from error

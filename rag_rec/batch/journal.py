@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,9 @@ class Journal:
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+                os.close(self._fd)
+                raise StorageError("is not a regular file; name another --out", path=path)
             self.recovered = self._recover()
 
     def append(self, line: bytes) -> None:
@@ -52,7 +56,8 @@ class Journal:
                 while record:
                     record = record[self._write(record) :]
             except OSError:
-                os.ftruncate(self._fd, begin)
+                with suppress(OSError):  # the next to open the file removes what is torn
+                    os.ftruncate(self._fd, begin)
                 raise
 
     def sync(self) -> None:

@@ -18,14 +18,14 @@ def open_recommender(
     llm: str | ChatModel | None = None,
     embedder: Embedder | None = None,
 ) -> Recommender:
-    """Opens index, model, gate and cache; a model object is given a gate of its own."""
+    """Opens index, model, gate and cache; a model object stays its owner's to close."""
     if isinstance(llm, str):
         settings = settings.model_copy(update={"llm": llm})
     if llm is None or isinstance(llm, str):
         model = open_from(settings, gate)
     else:
         settings = settings.model_copy(update={"llm": llm.name})
-        model = GatedModel(llm, gate)
+        model = GatedModel(llm, gate, owned=False)
     if model is not None and settings.batch.cache:
         model = CachedModel(model, settings.batch.cache, parameters=settings.parameters)
     return Recommender.open(index, model or "none", settings=settings, embedder=embedder)

@@ -50,7 +50,7 @@ class Status:
         total = f"/{self.total:,}" if self.total is not None else ""
         parts = [
             f"{self.done + self.failed:,}{total} users",
-            f"{self.users_per_s:,.1f} users/s",
+            f"{self.users_per_s:,.{1 if self.users_per_s >= 1 else 2}f} users/s",
             f"{self.tokens_per_s:,.0f} tokens/s",
         ]
         if self.cost is not None:

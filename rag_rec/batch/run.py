@@ -48,6 +48,7 @@ class Options:
         columns: Our column of the user file to the file's own.
         mix_runs: Go on in an output that was made with something else.
         retry_failed: Try again the users in the failures file.
+        embedder: The embedder the index was built with; by default loaded by name.
         progress: Shows the run; nothing by default.
         on_control: Given the run's control once it is there, so that a caller can end the run.
     """
@@ -57,6 +58,7 @@ class Options:
     columns: Mapping[str, str] = field(default_factory=dict)
     mix_runs: bool = False
     retry_failed: bool = False
+    embedder: Embedder | None = None
     progress: Progress = field(default_factory=Silent)
     on_control: Callable[[Control], None] = lambda _: None
 
@@ -101,7 +103,6 @@ def run(
     llm: str | ChatModel | None = None,
     settings: Settings | None = None,
     options: Options | None = None,
-    embedder: Embedder | None = None,
 ) -> Summary:
     """Recommends for every user of a file; run again, it goes on where it stopped.
 
@@ -113,7 +114,6 @@ def run(
         llm: A model or its spec; the settings' when None.
         settings: What can change a list, and limits.
         options: How to go about it.
-        embedder: The embedder the index was built with; by default loaded by name.
 
     Raises:
         ConfigError, DataError, IndexNotFound, StaleIndex, PromptError: What cannot be begun.
@@ -122,9 +122,7 @@ def run(
     options = options or Options()
     settings = settings or Settings()
     control = Control(settings)
-    with _opened(
-        index, settings, control, llm=llm, embedder=embedder, engine=options.engine
-    ) as recommender:
+    with _opened(index, settings, control, llm=llm, options=options) as recommender:
         job = Job.open(
             Path(out),
             Path(users),
@@ -166,11 +164,11 @@ def _opened(
     control: Control,
     *,
     llm: str | ChatModel | None,
-    embedder: Embedder | None,
-    engine: EngineName,
+    options: Options,
 ) -> Recommender:
     """The pipeline; where actors ask the model, only its name is opened here."""
-    if engine != "ray":
+    embedder = options.embedder
+    if options.engine != "ray":
         return open_recommender(index, settings, control, llm=llm, embedder=embedder)
     if llm is not None and not isinstance(llm, str):
         raise ConfigError("--engine ray opens models by name: give a spec, not an object")

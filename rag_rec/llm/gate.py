@@ -50,12 +50,14 @@ class GatedModel:
     """A gate before a model that has none of its own; one entry a request.
 
     Args:
-        model: The model; closed with this one.
+        model: The model.
         gate: Asked before each request.
+        owned: Whether the model is closed with this one.
     """
 
-    def __init__(self, model: ChatModel, gate: Gate) -> None:
+    def __init__(self, model: ChatModel, gate: Gate, *, owned: bool = True) -> None:
         self._model = model
+        self._owned = owned
         self._gate = gate
         self._lock = threading.Lock()
 
@@ -98,5 +100,6 @@ class GatedModel:
         return [Completion(error=e) if e is not None else next(answered) for e in refusals]
 
     def close(self) -> None:
-        """Closes the model."""
-        self._model.close()
+        """Closes the model, if it is owned."""
+        if self._owned:
+            self._model.close()

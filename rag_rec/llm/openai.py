@@ -96,13 +96,17 @@ class OpenAIChatModel:
             raise ConfigError(
                 "OPENAI_API_KEY is not set; export it, or name a server: openai:MODEL@http://HOST/v1"
             )
+        self._http = _HttpClient(event_hooks={"request": [_stamp], "response": [_bound]})
         self._client = openai.OpenAI(
             api_key=key or "none",
             base_url=base_url,
             max_retries=0,
             timeout=self._options.timeout_s,
-            http_client=_HttpClient(event_hooks={"request": [_stamp], "response": [_bound]}),
+            http_client=self._http,
         )
+        self._url = httpx2.URL(f"{self._client.base_url}chat/completions")
+        headers = {**self._client.default_headers, **self._client.auth_headers}
+        self._headers = {name: text for name, text in headers.items() if isinstance(text, str)}
 
     @property
     def context_tokens(self) -> int:
@@ -150,15 +154,7 @@ class OpenAIChatModel:
     def _once(self, request: Request) -> Completion:
         started = time.perf_counter()
         try:
-            raw = self._client.post(
-                "/chat/completions",
-                body=request_body(
-                    self._model, request, self._options.parameters, hosted=self._hosted
-                ),
-                cast_to=httpx2.Response,
-                options={"timeout": self._timeout_s(request)},
-            )
-            text, tokens, error = read_body(raw.content, self.name)
+            text, tokens, error = read_body(self._post(request), self.name)
         except openai.OpenAIError as failure:
             text, tokens, error = "", (0, 0), model_error(failure, self.name)
         usage = Usage.model_construct(
@@ -168,6 +164,28 @@ class OpenAIChatModel:
             wall_s=time.perf_counter() - started,
         )
         return Completion(text, usage, error)
+
+    def _post(self, request: Request) -> bytes:
+        """The body of a reply with status 200; the client's own errors otherwise.
+
+        The client's connections and headers are used, and not its way of building requests,
+        which takes longer than sending them.
+        """
+        body = request_body(self._model, request, self._options.parameters, hosted=self._hosted)
+        try:
+            reply = self._http.post(
+                self._url,
+                content=json.dumps(body).encode(),
+                headers=self._headers,
+                timeout=self._timeout_s(request),
+            )
+        except httpx2.TimeoutException as failure:
+            raise openai.APITimeoutError(failure.request) from failure
+        except httpx2.RequestError as failure:
+            raise openai.APIConnectionError(request=failure.request) from failure
+        if reply.is_success:
+            return reply.content
+        raise _status_error(reply)
 
     def _timeout_s(self, request: Request) -> float:
         left = request.deadline.left_s() if request.deadline else self._options.timeout_s
@@ -204,6 +222,16 @@ class _HttpClient(openai.DefaultHttpxClient):
         if not self.is_closed:
             with contextlib.suppress(Exception):
                 self.close()
+
+
+def _status_error(reply: httpx2.Response) -> openai.APIStatusError:
+    """A status that is not success as the client's error, with what the body says."""
+    try:
+        said: Any = json.loads(reply.content)
+    except (ValueError, RecursionError):
+        said = reply.text[:500]
+    detail = said.get("error", said) if isinstance(said, dict) else said
+    return openai.APIStatusError(f"status {reply.status_code}: {said}", response=reply, body=detail)
 
 
 def _stamp(request: httpx2.Request) -> None:

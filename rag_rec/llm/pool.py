@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 
 from rag_rec.llm.base import Completion, OnDone, Request
 
@@ -26,8 +27,9 @@ def map_requests(
             on_done(1)
         return completion
 
-    alone = isinstance(requests, Sequence) and len(requests) <= 1
-    if alone or concurrency == 1:
-        return [one(request) for request in requests]
+    waiting = iter(requests)
+    first = list(islice(waiting, 2))  # one alone needs no thread
+    if len(first) < 2 or concurrency == 1:
+        return [one(request) for request in chain(first, waiting)]
     with ThreadPoolExecutor(concurrency) as pool:
-        return list(pool.map(one, requests))
+        return list(pool.map(one, chain(first, waiting)))

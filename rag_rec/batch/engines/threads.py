@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
@@ -14,10 +15,11 @@ from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 
 _BLOCK = 64
+_GATHER_S = 0.05
 
 
 class ThreadsEngine:
-    """Prepares users in blocks in the caller's thread while others are being answered.
+    """Prepares users in blocks while others are being answered, and others being written.
 
     Args:
         recommender: The pipeline.
@@ -36,13 +38,8 @@ class ThreadsEngine:
             return
         flight = _Flight(self._recommender, self._limits)
         try:
-            while not self._ending(flight) and (block := list(islice(waiting, _BLOCK))):
-                ready, failures = prepare(self._recommender, block, self._limits)
-                flight.start(ready)
-                yield failures
-                full = self._limits.concurrency + _BLOCK // 2
-                while flight.size > full and not self._ending(flight):
-                    yield flight.landed()
+            with ThreadPoolExecutor(1, "rag-rec-prepare") as ahead:
+                yield from self._all_begun(waiting, flight, ahead)
             while flight.size:
                 if self._ending(flight):
                     flight.cancel()
@@ -50,6 +47,23 @@ class ThreadsEngine:
         finally:
             flight.close()
         flight.check()
+
+    def _all_begun(
+        self, waiting: Iterator[BatchUser], flight: _Flight, ahead: ThreadPoolExecutor
+    ) -> Iterator[Sequence[Record]]:
+        """Starts all users, a block being prepared ahead; what lands meanwhile."""
+        full = self._limits.concurrency + _BLOCK
+        block = list(islice(waiting, _BLOCK))
+        prepared = ahead.submit(prepare, self._recommender, block, self._limits)
+        while block and not self._ending(flight):
+            if flight.size > full or not prepared.done():
+                yield flight.landed()
+                continue
+            ready, failures = prepared.result()
+            block = list(islice(waiting, _BLOCK))
+            prepared = ahead.submit(prepare, self._recommender, block, self._limits)
+            flight.start(ready)
+            yield failures
 
     def _ending(self, flight: _Flight) -> bool:
         return flight.error is not None or self._limits.stopping()
@@ -89,18 +103,16 @@ class _Flight:
             future.add_done_callback(self._done.put)
 
     def landed(self) -> list[Record]:
-        """Records of all that have been answered; waits a moment for the first.
+        """Records of those that are answered within a moment, to be written together.
 
         By the next call the caller has written them.
         """
         self._written()
-        try:
-            futures = [self._done.get(timeout=0.2)]
-        except Empty:
-            return []
-        while True:
+        futures: list[Future[Record | None]] = []
+        until = time.monotonic() + _GATHER_S
+        while len(futures) < self._limits.concurrency and (left := until - time.monotonic()) > 0:
             try:
-                futures.append(self._done.get_nowait())
+                futures.append(self._done.get(timeout=left))
             except Empty:
                 break
         return [record for future in futures if (record := self._result(future)) is not None]
