@@ -47,6 +47,7 @@ from rag_rec.types import (
     SequenceList,
     SlatePage,
     SlateRow,
+    Understood,
     Usage,
     UserHistory,
 )
@@ -97,6 +98,7 @@ __all__ = [
     "TopK",
     "TransportError",
     "Truncated",
+    "Understood",
     "Usage",
     "UserHistory",
     "__version__",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rag_rec import lists
 from rag_rec.config import Settings
-from rag_rec.constraints import fold, where
+from rag_rec.constraints import both, fold, where
 from rag_rec.errors import ConfigError
 from rag_rec.ground import (
     Grounds,
@@ -51,14 +53,18 @@ from rag_rec.types import (
     RecommendationList,
     SequenceList,
     SlatePage,
+    Understood,
     Usage,
     UserHistory,
 )
+from rag_rec.understand import Names, by_keywords, read_request, request_for
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
+
+_log = logging.getLogger(__name__)
 
 User = str | UserHistory | Sequence[str]
 """A user id of the log, a history, or item ids oldest first."""
@@ -142,19 +148,42 @@ class Recommender:
         *,
         profile: str | None = None,
         constraints: Constraints | None = None,
+        request: str | None = None,
     ) -> RecommendationList:
         """A list for one user.
 
         Args:
-            user: A user id of the log, a `UserHistory`, or item ids oldest first.
+            user: A user id of the log, a `UserHistory`, or item ids oldest first (``[]`` for
+                somebody unknown).
             k: List length; the settings' when None.
             profile: Plain words about the user, for those without a history.
             constraints: What the list must obey.
+            request: A wish in plain words, such as "a present for my father, under 40". What it
+                asks for is added to the constraints and returned as ``understood``.
 
         Raises:
             DataError: If the user or an item id is unknown.
         """
-        return self.recommend_many([self._history(user, profile, constraints)], k)[0]
+        history = self._history(user, profile, constraints)
+        if request is None:
+            return self.recommend_many([history], k)[0]
+        understood = self.understand(request)
+        result = self.recommend_many([with_request(history, understood)], k)[0]
+        return result.model_copy(update={"understood": understood})
+
+    def understand(self, request: str) -> Understood:
+        """What a wish in plain words asks for; the model reads it, code decides what is taken.
+
+        Without a model, or when its reply cannot be used, keywords decide and ``how`` says so.
+        """
+        if self.model is not None:
+            asked = request_for(request, self._names, seed=self.settings.seed)
+            completion = self.model.generate([asked])[0]
+            try:
+                return read_request(request, completion.text, self._names)
+            except ValueError:
+                _log.warning("the model's reading of the request cannot be used: keywords decide")
+        return by_keywords(request, self._names)
 
     def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
         """Reads constraints, and checks that the catalog knows the names they ask for.
@@ -359,6 +388,12 @@ class Recommender:
             checker=checker,
         )
 
+    @cached_property
+    def _names(self) -> Names:
+        items = self.index.items
+        categories = dict.fromkeys(name for row in items["categories"].to_list() for name in row)
+        return Names(categories, dict.fromkeys(filter(None, items["brand"].to_list())))
+
     def _is_brand(self, name: str) -> bool:
         return fold(name) in self.retriever.limits.brands
 
@@ -440,6 +475,13 @@ class Recommender:
         from rag_rec.langchain import recommend_tool  # optional
 
         return recommend_tool(self)
+
+
+def with_request(history: UserHistory, understood: Understood) -> UserHistory:
+    """A history with what was understood of a request added to its constraints and profile."""
+    words = " ".join(filter(None, (history.profile, understood.query)))
+    merged = both(history.constraints, understood.constraints)
+    return history.model_copy(update={"profile": words, "constraints": merged})
 
 
 def open_from(settings: Settings) -> ChatModel | None:

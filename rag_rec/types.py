@@ -272,6 +272,25 @@ class Repairs(Model):
     backfilled: int = 0
 
 
+class Understood(Model):
+    """What was understood of a request in plain words.
+
+    Attributes:
+        request: The words.
+        constraints: What they ask of every item, and of the list.
+        query: What is searched for.
+        how: ``model``: read by the model, checked by code. ``keywords``: no model, or none that
+            gave a usable reply; only prices, years and names of the catalog are understood.
+        dropped: What the model said that the request does not.
+    """
+
+    request: str
+    constraints: Constraints
+    query: str
+    how: Literal["model", "keywords"]
+    dropped: tuple[str, ...] = ()
+
+
 class Recommendation(Model):
     """One slot of a list.
 
@@ -316,6 +335,7 @@ class RecommendationList(Model):
         error: Why the model gave nothing or less, in one line; None when nothing went wrong.
         shortfall: Why the list is shorter than asked for, or which constraints were relaxed to
             fill it, in one line.
+        understood: What was understood of a request in plain words, if there was one.
     """
 
     user_id: str | None
@@ -326,6 +346,7 @@ class RecommendationList(Model):
     run_id: str
     error: str | None = None
     shortfall: str | None = None
+    understood: Understood | None = None
 
 
 class BundleList(RecommendationList):
