@@ -38,6 +38,7 @@ from rag_rec.llm import (
     RetryPolicy,
     open_model,
 )
+from rag_rec.profiles import Profiler
 from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
 from rag_rec.retrieve import (
     FusedRetriever,
@@ -53,6 +54,7 @@ from rag_rec.types import (
     RecommendationList,
     SequenceList,
     SlatePage,
+    TasteProfile,
     Understood,
     Usage,
     UserHistory,
@@ -213,6 +215,14 @@ class Recommender:
         jobs = self._generate(self._prepare(histories, k), k, on_done)
         return [self._ground(job, k) for job in jobs]
 
+    def profile(self, user: User) -> TasteProfile:
+        """What a user's history and own reviews say of them; made once, then remembered.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+        """
+        return self._profiler.profiles([self.history_of(user)])[0]
+
     def bundle(
         self,
         user: User,
@@ -330,9 +340,10 @@ class Recommender:
         max_tokens = self._max_tokens(k)
         reserve = max_tokens + (max_tokens + _REASK_TOKENS if self.settings.reask else 0)
         budget = self.model.context_tokens - reserve
-        for job, quotes in zip(asked, evidence, strict=True):
+        histories = self._with_taste([job.history for job in asked])
+        for job, history, quotes in zip(asked, histories, evidence, strict=True):
             job.prompt = self._renderer.render(
-                job.history,
+                history,
                 job.candidates,
                 k=k,
                 budget=budget,
@@ -393,6 +404,21 @@ class Recommender:
         items = self.index.items
         categories = dict.fromkeys(name for row in items["categories"].to_list() for name in row)
         return Names(categories, dict.fromkeys(filter(None, items["brand"].to_list())))
+
+    @cached_property
+    def _profiler(self) -> Profiler:
+        return Profiler(self.index, self.model, self._is_brand)
+
+    def _with_taste(self, histories: list[UserHistory]) -> list[UserHistory]:
+        """Histories whose users speak through their taste profile, where the variant wants it."""
+        silent = [h for h in histories if h.events and not h.profile]
+        if not self.variant.settings.taste or not silent:
+            return histories
+        texts = iter([profile.text for profile in self._profiler.profiles(silent)])
+        return [
+            h.model_copy(update={"profile": next(texts)}) if h.events and not h.profile else h
+            for h in histories
+        ]
 
     def _is_brand(self, name: str) -> bool:
         return fold(name) in self.retriever.limits.brands

@@ -291,6 +291,24 @@ class Understood(Model):
     dropped: tuple[str, ...] = ()
 
 
+class TasteProfile(Model):
+    """A user in a few lines.
+
+    Attributes:
+        user_id: The user, when known.
+        text: What their history and their own reviews say.
+        status: ``verified``: a model's words that hold against what they cite. ``facts``: counted.
+        evidence: What the text rests on.
+        usage: What making it cost.
+    """
+
+    user_id: str | None
+    text: str
+    status: Literal["verified", "facts"]
+    evidence: tuple[Evidence, ...] = ()
+    usage: Usage = Usage()
+
+
 class Recommendation(Model):
     """One slot of a list.
 

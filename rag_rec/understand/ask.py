@@ -69,7 +69,7 @@ def read_request(request: str, reply: str, names: Names) -> Understood:
     """
     form = parse_json(reply)
     if not isinstance(form, dict) or "query" not in form:
-        raise ValueError("the reply is not a form")  # noqa: TRY004 - a reply, not an argument
+        raise ValueError("the reply is not a form")
     dropped: list[str] = []
     conditions = [*_prices(form, request, dropped), *_names(form, request, names, dropped)]
     try:
