@@ -25,7 +25,7 @@ from rag_rec.batch_cli import batch_app
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
 from rag_rec.console import build_progress, note, steps_shown, table_of
-from rag_rec.constraints import RELAXABLE
+from rag_rec.constraints import RELAXABLE, describe
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
 from rag_rec.experiment_cli import evaluate_app
@@ -33,7 +33,7 @@ from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedd
 from rag_rec.lists import Bundle, Kind, Slate
 from rag_rec.llm import SPECS
 from rag_rec.prompt import variant_names
-from rag_rec.recommender import Recommender
+from rag_rec.recommender import Recommender, with_request
 from rag_rec.retrieve import RetrievalConfig
 from rag_rec.show import item_document, show_document, show_prompt, user_document
 from rag_rec.types import Constraints, RecommendationList, UserHistory
@@ -121,6 +121,15 @@ Anchors = Annotated[
     typer.Option("--anchor", metavar="ID", help="An item the bundle must hold; repeatable."),
 ]
 Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a slate; --k is items a row.")]
+Wish = Annotated[
+    str | None,
+    typer.Option(
+        "--request",
+        metavar="TEXT",
+        help='A wish in plain words: "a present for my father, under 40". With --llm none only '
+        "prices, years and names of the catalog are understood.",
+    ),
+]
 Relax = Annotated[
     str | None,
     typer.Option(
@@ -278,6 +287,7 @@ def recommend(
     exclude: Exclude = None,
     where: Where = None,
     relax: Relax = None,
+    request: Wish = None,
     type: ListType = ListTypes.topk,  # noqa: A002
     budget: Budget = None,
     slot: Slots = None,
@@ -292,17 +302,24 @@ def recommend(
         raise typer.BadParameter("--budget, --slot and --anchor go with --type bundle")
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
     with Recommender.open(index, settings=settings) as recommender:
-        who = _who(recommender, user, history, profile)
+        who = _who(recommender, user, history, profile or request)
         constraints = _constraints(recommender, where, relax, exclude)
         if settings.llm == "none":
             note("no model asked (--llm none): this is the retrieval order")
         kind = _kind(recommender, type, k, rows, parts)
+        understood = recommender.understand(request) if request else None
+        if understood is not None:
+            asked = who.model_copy(update={"constraints": constraints, "profile": profile})
+            who = with_request(asked, understood)
+            constraints = who.constraints
+            note(f"understood ({understood.how}): {describe(constraints) or 'no constraint'}")
         result = _result(recommender, kind, who, settings.k, constraints)
+        result = result.model_copy(update={"understood": understood})
         if as_json:
             sys.stdout.write(result.model_dump_json() + "\n")
             return
         past = [recommender.index.item_by_id(i).title for i in who.item_ids[-5:]]
-        _out.print(table_of(user or profile or "anonymous", past, result))
+        _out.print(table_of(user or profile or request or "anonymous", past, result))
 
 
 @app.command()
@@ -456,7 +473,9 @@ def _who(
     recommender: Recommender, user: str | None, history: str | None, profile: str | None
 ) -> UserHistory:
     if user is None and history is None and profile is None:
-        raise typer.BadParameter("say for whom: --user ID, --history IDS or --profile TEXT")
+        raise typer.BadParameter(
+            "say for whom: --user ID, --history IDS, --profile TEXT or --request TEXT"
+        )
     if history is not None:
         ids = [part.strip() for part in history.split(",") if part.strip()]
         who = UserHistory.of(*ids, user_id=user)

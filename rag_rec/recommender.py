@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rag_rec import lists
 from rag_rec.blend import Blend, blend_list
 from rag_rec.config import Settings
-from rag_rec.constraints import fold, where
+from rag_rec.constraints import both, fold, where
 from rag_rec.errors import ConfigError, ModelError
 from rag_rec.ground import (
     Grounds,
@@ -38,6 +40,7 @@ from rag_rec.llm import (
     RetryPolicy,
     open_model,
 )
+from rag_rec.profiles import Profiler
 from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
 from rag_rec.retrieve import (
     FusedRetriever,
@@ -53,14 +56,19 @@ from rag_rec.types import (
     RecommendationList,
     SequenceList,
     SlatePage,
+    TasteProfile,
+    Understood,
     Usage,
     UserHistory,
 )
+from rag_rec.understand import Names, by_keywords, read_request, request_for
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
+
+_log = logging.getLogger(__name__)
 
 User = str | UserHistory | Sequence[str]
 """A user id of the log, a history, or item ids oldest first."""
@@ -157,19 +165,42 @@ class Recommender:
         *,
         profile: str | None = None,
         constraints: Constraints | None = None,
+        request: str | None = None,
     ) -> RecommendationList:
         """A list for one user.
 
         Args:
-            user: A user id of the log, a `UserHistory`, or item ids oldest first.
+            user: A user id of the log, a `UserHistory`, or item ids oldest first (``[]`` for
+                somebody unknown).
             k: List length; the settings' when None.
             profile: Plain words about the user, for those without a history.
             constraints: What the list must obey.
+            request: A wish in plain words, such as "a present for my father, under 40". What it
+                asks for is added to the constraints and returned as ``understood``.
 
         Raises:
             DataError: If the user or an item id is unknown.
         """
-        return self.recommend_many([self._history(user, profile, constraints)], k)[0]
+        history = self._history(user, profile, constraints)
+        if request is None:
+            return self.recommend_many([history], k)[0]
+        understood = self.understand(request)
+        result = self.recommend_many([with_request(history, understood)], k)[0]
+        return result.model_copy(update={"understood": understood})
+
+    def understand(self, request: str) -> Understood:
+        """What a wish in plain words asks for; the model reads it, code decides what is taken.
+
+        Without a model, or when its reply cannot be used, keywords decide and ``how`` says so.
+        """
+        if self.model is not None:
+            asked = request_for(request, self._names, seed=self.settings.seed)
+            completion = self.model.generate([asked])[0]
+            try:
+                return read_request(request, completion.text, self._names)
+            except ValueError:
+                _log.warning("the model's reading of the request cannot be used: keywords decide")
+        return by_keywords(request, self._names)
 
     def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
         """Reads constraints, and checks that the catalog knows the names they ask for.
@@ -217,6 +248,14 @@ class Recommender:
         """The list of a prepared job whose reply came by another way; nothing is asked again."""
         job.reading = _read(job, completion, k)
         return self._ground(job, k)
+
+    def profile(self, user: User) -> TasteProfile:
+        """What a user's history and own reviews say of them; made once, then remembered.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+        """
+        return self._profiler.profiles([self.history_of(user)])[0]
 
     def bundle(
         self,
@@ -335,9 +374,10 @@ class Recommender:
         max_tokens = self._max_tokens(k)
         reserve = max_tokens + (max_tokens + _REASK_TOKENS if self.settings.reask else 0)
         budget = self.model.context_tokens - reserve
-        for job, quotes in zip(asked, evidence, strict=True):
+        histories = self._with_taste([job.history for job in asked])
+        for job, history, quotes in zip(asked, histories, evidence, strict=True):
             job.prompt = self._renderer.render(
-                job.history,
+                history,
                 job.candidates,
                 k=k,
                 budget=budget,
@@ -393,6 +433,27 @@ class Recommender:
             reasons_of=lambda ids: strongest_links(self.retriever, job.history, ids),
             checker=checker,
         )
+
+    @cached_property
+    def _names(self) -> Names:
+        items = self.index.items
+        categories = dict.fromkeys(name for row in items["categories"].to_list() for name in row)
+        return Names(categories, dict.fromkeys(filter(None, items["brand"].to_list())))
+
+    @cached_property
+    def _profiler(self) -> Profiler:
+        return Profiler(self.index, self.model, self._is_brand)
+
+    def _with_taste(self, histories: list[UserHistory]) -> list[UserHistory]:
+        """Histories whose users speak through their taste profile, where the variant wants it."""
+        silent = [h for h in histories if h.events and not h.profile]
+        if not self.variant.settings.taste or not silent:
+            return histories
+        texts = iter([profile.text for profile in self._profiler.profiles(silent)])
+        return [
+            h.model_copy(update={"profile": next(texts)}) if h.events and not h.profile else h
+            for h in histories
+        ]
 
     def _is_brand(self, name: str) -> bool:
         return fold(name) in self.retriever.limits.brands
@@ -492,6 +553,13 @@ class Recommender:
         from rag_rec.langchain import recommend_tool  # optional
 
         return recommend_tool(self)
+
+
+def with_request(history: UserHistory, understood: Understood) -> UserHistory:
+    """A history with what was understood of a request added to its constraints and profile."""
+    words = " ".join(filter(None, (history.profile, understood.query)))
+    merged = both(history.constraints, understood.constraints)
+    return history.model_copy(update={"profile": words, "constraints": merged})
 
 
 def open_from(settings: Settings, gate: Gate | None = None) -> ChatModel | None:

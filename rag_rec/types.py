@@ -275,6 +275,43 @@ class Repairs(Model):
     backfilled: int = 0
 
 
+class Understood(Model):
+    """What was understood of a request in plain words.
+
+    Attributes:
+        request: The words.
+        constraints: What they ask of every item, and of the list.
+        query: What is searched for.
+        how: ``model``: read by the model, checked by code. ``keywords``: no model, or none that
+            gave a usable reply; only prices, years and names of the catalog are understood.
+        dropped: What the model said that the request does not.
+    """
+
+    request: str
+    constraints: Constraints
+    query: str
+    how: Literal["model", "keywords"]
+    dropped: tuple[str, ...] = ()
+
+
+class TasteProfile(Model):
+    """A user in a few lines.
+
+    Attributes:
+        user_id: The user, when known.
+        text: What their history and their own reviews say.
+        status: ``verified``: a model's words that hold against what they cite. ``facts``: counted.
+        evidence: What the text rests on.
+        usage: What making it cost.
+    """
+
+    user_id: str | None
+    text: str
+    status: Literal["verified", "facts"]
+    evidence: tuple[Evidence, ...] = ()
+    usage: Usage = Usage()
+
+
 class Recommendation(Model):
     """One slot of a list.
 
@@ -319,6 +356,7 @@ class RecommendationList(Model):
         error: Why the model gave nothing or less, in one line; None when nothing went wrong.
         shortfall: Why the list is shorter than asked for, or which constraints were relaxed to
             fill it, in one line.
+        understood: What was understood of a request in plain words, if there was one.
     """
 
     user_id: str | None
@@ -329,6 +367,7 @@ class RecommendationList(Model):
     run_id: str
     error: str | None = None
     shortfall: str | None = None
+    understood: Understood | None = None
 
 
 class BundleList(RecommendationList):

@@ -77,6 +77,7 @@ def test_json_is_one_document_that_keeps_the_published_schema(real_index_folder:
         "run_id",
         "error",
         "shortfall",
+        "understood",
     ]
     assert {"rank", "item_id", "title", "score", "reason", "origin", "sources"} <= set(
         document["items"][0]

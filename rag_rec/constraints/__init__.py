@@ -1,6 +1,14 @@
 """What a list must obey: checked item by item, counted over a list, written as short text."""
 
-from rag_rec.constraints.check import ItemRules, failed, fold, limits_items, limits_lists, without
+from rag_rec.constraints.check import (
+    ItemRules,
+    both,
+    failed,
+    fold,
+    limits_items,
+    limits_lists,
+    without,
+)
 from rag_rec.constraints.choose import Choice, choose
 from rag_rec.constraints.describe import describe
 from rag_rec.constraints.tally import Tally
@@ -11,6 +19,7 @@ __all__ = [
     "Choice",
     "ItemRules",
     "Tally",
+    "both",
     "choose",
     "describe",
     "failed",

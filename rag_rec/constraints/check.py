@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from pydantic import ValidationError
+
+from rag_rec.errors import ConfigError
 from rag_rec.types import Constraints, Item, Relaxable
 
 _FIELDS: Mapping[Relaxable, tuple[str, ...]] = {
@@ -53,6 +56,54 @@ def without(constraints: Constraints, given_up: Iterable[Relaxable]) -> Constrai
     defaults = {name: field.get_default() for name, field in Constraints.model_fields.items()}
     changed = {name: _GIVEN_UP.get(name, defaults[name]) for name in fields}
     return constraints.model_copy(update=changed)
+
+
+def both(one: Constraints, other: Constraints) -> Constraints:
+    """Constraints that ask for what either asks for.
+
+    Of two lists of wanted categories or brands, what is on both counts.
+
+    Raises:
+        ConfigError: If nothing can obey both, such as two price ranges that do not meet.
+    """
+    update = {name: getattr(other, name) for name in other.model_fields_set}
+    for name, tighter in _TIGHTER.items():
+        values = [v for v in (getattr(one, name), getattr(other, name)) if v is not None]
+        update[name] = tighter(values) if values else None
+    for name in ("exclude", "all_categories", "not_categories", "not_brands"):
+        update[name] = getattr(one, name) | getattr(other, name)
+    for name in ("categories", "brands"):
+        update[name] = _on_both(name, getattr(one, name), getattr(other, name))
+    for name in ("allow_seen", "allow_out_of_stock"):
+        update[name] = getattr(one, name) or getattr(other, name)
+    update["relax"] = tuple(dict.fromkeys((*one.relax, *other.relax)))
+    try:
+        return Constraints(**one.model_dump() | update)
+    except ValidationError as error:
+        message = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"the constraints contradict each other: {message}") from error
+
+
+def _on_both(name: str, ours: frozenset[str], theirs: frozenset[str]) -> frozenset[str]:
+    folded = {fold(value) for value in theirs}
+    shared = frozenset(value for value in ours if fold(value) in folded)
+    if ours and theirs and not shared:
+        raise ConfigError(
+            f"the constraints contradict each other: {name} {', '.join(sorted(ours))} and "
+            f"{', '.join(sorted(theirs))} have none in common"
+        )
+    return shared or ours or theirs
+
+
+_TIGHTER: Mapping[str, Callable[[list[Any]], Any]] = {
+    "min_price": max,
+    "max_price": min,
+    "released_after": max,
+    "released_before": min,
+    "max_per_brand": min,
+    "max_per_category": min,
+    "min_categories": max,
+}
 
 
 def failed(item: Item, constraints: Constraints) -> tuple[Relaxable, ...]:

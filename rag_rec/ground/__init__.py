@@ -15,7 +15,7 @@ from rag_rec.ground.parse import (
     reask_message,
 )
 from rag_rec.ground.reasons import ReasonChecker
-from rag_rec.ground.schema import answer_schema
+from rag_rec.ground.schema import answer_schema, closed_object
 
 __all__ = [
     "Entry",
@@ -24,6 +24,7 @@ __all__ = [
     "ReasonChecker",
     "answer_schema",
     "build_list",
+    "closed_object",
     "list_fields",
     "merge_readings",
     "parse_json",

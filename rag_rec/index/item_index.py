@@ -190,6 +190,10 @@ class ItemIndex:
         """Texts of some reviews, in the order asked for."""
         return self.store.documents("reviews", rows)
 
+    def reviews_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
+        """Item id and text of up to ``n`` reviews that a user wrote."""
+        return self.store.written_by(user_id, n)
+
     def close(self) -> None:
         """Closes the store if it was opened."""
         if "store" in self.__dict__:

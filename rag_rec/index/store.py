@@ -85,6 +85,14 @@ class VectorStore:
         by_id = dict(zip(found["ids"], found["documents"] or [], strict=True))
         return [by_id[str(row)] for row in rows]
 
+    def written_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
+        """Item id and text of up to ``n`` reviews of one user."""
+        found = self._collections[REVIEWS].get(
+            where={"user_id": user_id}, limit=n, include=["documents", "metadatas"]
+        )
+        rows = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
+        return [(str(metadata["item_id"]), text) for metadata, text in rows]
+
     def count(self, name: str) -> int:
         """Number of rows of a collection."""
         return self._collections[name].count()

@@ -34,6 +34,7 @@ class PromptSettings(_Table):
         reason_chars: Length of a reason; 0 asks for labels only.
         citations: Ask each reason for the numbers (``$ref``) of the evidence it rests on, and hold
             it against them; reviews are then quoted by the sentence.
+        taste: Show the user's taste profile as what they say, unless they say something.
         budget_tokens: Prompt tokens at most; 0 for what the model's context allows.
     """
 
@@ -45,6 +46,7 @@ class PromptSettings(_Table):
     description_chars: int = Field(160, ge=20)
     reason_chars: int = Field(160, ge=0)
     citations: bool = False
+    taste: bool = False
     budget_tokens: int = Field(0, ge=0)
 
     @property
