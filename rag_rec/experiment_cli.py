@@ -9,10 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import TaskID
 from rich.table import Table
 
-from rag_rec.console import build_progress, note
+from rag_rec.console import note, steps_shown
 from rag_rec.evaluate.compare import compare_reports
 from rag_rec.evaluate.gate import EXIT, Gate, losses
 from rag_rec.evaluate.report import read_report
@@ -64,14 +63,7 @@ def run_experiment(
     """
     gates = [Gate.of(text) for text in gate or ()]
     before = None if gate_against is None else read_report(gate_against)
-    with build_progress() as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
+    with steps_shown() as step:
         report = run(experiment, out, on_step=step, on_progress=step)
     _finish(report, out, png=png, as_json=as_json)
     _judge(report, gates, before)
