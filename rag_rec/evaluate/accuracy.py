@@ -21,12 +21,12 @@ Values = NDArray[np.float64]
 def recall(found: Relevance, k: int) -> Values:
     """Share of a user's targets that are among the first ``k``."""
     hits = found.hits[:, :k]
-    return np.divide(hits @ np.ones(hits.shape[1]), found.n_relevant)
+    return hits @ np.ones(hits.shape[1]) / found.n_relevant
 
 
 def hit(found: Relevance, k: int) -> Values:
     """1 if any target is among the first ``k``, else 0."""
-    return found.hits[:, :k].any(axis=1).astype(np.float64)
+    return np.asarray(found.hits[:, :k].any(axis=1), np.float64)
 
 
 def mrr(found: Relevance, k: int) -> Values:
