@@ -19,6 +19,8 @@ from rag_rec.evaluate.report.words import conclusions, number, p_value
 from rag_rec.evaluate.runner import run
 from rag_rec.evaluate_cli import evaluate_app
 
+_out = Console(width=max(110, Console().width) if not sys.stdout.isatty() else None)
+
 ExperimentFile = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.toml", help="What is compared; examples in eval/.")
 ]
@@ -101,7 +103,7 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
             p_value(c.p_holm),
             c.verdict,
         )
-    Console().print(table)
+    _out.print(table)
     note(
         f"{found[0].metric} over {found[0].comparison.n_users} users"
         if found
@@ -127,9 +129,9 @@ def _finish(report: dict[str, Any], out: Path, *, png: bool, as_json: bool) -> N
         table.add_row(
             row["name"], number(row["value"]), f"{row['low']:.4f} to {row['high']:.4f}", verdict
         )
-    Console().print(table)
+    _out.print(table)
     for line in conclusions(report):
-        Console().print(f"- {line}", markup=False, highlight=False)
+        _out.print(f"- {line}", markup=False, highlight=False)
     note(f"reports: {out}/report.html, report.md, report.json, users.parquet")
 
 

@@ -34,6 +34,8 @@ def read_report(path: str | Path) -> Report:
     file = file / "report.json" if file.is_dir() else file
     try:
         report: Any = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError("there is no report; run an experiment first", path=file) from error
     except (OSError, ValueError) as error:
         raise DataError(f"is not a report ({error})", path=file) from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
