@@ -8,7 +8,6 @@ import numpy as np
 
 from rag_rec.evaluate.answers import Answer
 from rag_rec.evaluate.engine import price_of
-from rag_rec.ground import parse_json
 
 
 def manners(
@@ -78,15 +77,6 @@ def _first_valid(answer: Answer) -> bool:
         and "repaired" not in answer.origins
         and not any(n for name, n in answer.repairs.items() if name != "poor_reason")
     )
-
-
-def reply_labels(answer: Answer) -> list[int]:
-    """Labels of the first reply as written, before anything was dropped; empty if unreadable."""
-    try:
-        document = parse_json(answer.replies[0]) if answer.replies else {}
-        return [entry["label"] for entry in document["items"] if type(entry["label"]) is int]
-    except (ValueError, KeyError, TypeError):
-        return []
 
 
 def _share(values: Iterable[bool]) -> float | None:

@@ -177,9 +177,12 @@ def _shortfalls(study: Study, found: Gathered, tasks: Sequence[Task]) -> list[st
             "report is on those, the first in an order drawn before anything was asked"
         )
     n_validation = len(study.sampled.validation.tasks)
-    for name, answers in found.get("validation", {}).items():
-        if len(answers) < n_validation:
-            notes.append(f"{name}: {len(answers)} of {n_validation} validation users answered")
+    asking = [v.name for v in study.experiment.all_variants() if v.llm != "none"]
+    for name in asking:
+        n = len(found.get("validation", {}).get(name, {}))
+        if n < n_validation:
+            fitted = "" if n >= _ENOUGH else "; no blend is fitted"
+            notes.append(f"{name}: {n} of {n_validation} validation users answered{fitted}")
     return notes
 
 
