@@ -5,7 +5,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help demo test check format test-vllm sample bench clean evaluate bench-evaluate
+.PHONY: help demo test check format test-constraints test-vllm sample bench clean evaluate bench-evaluate
 
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ evaluate: $(VENV)/.ready ## Every prompt with the embedded model on the sample (
 bench-evaluate: $(VENV)/.ready ## The harness itself: A/A 200 times, and its own cost at 1,000 users.
 	@$(BIN)/python benchmarks/evaluate_aa.py
 	@$(BIN)/python benchmarks/evaluate_overhead.py
+
+test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies.
+	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py -k hostile $(ARGS)
 
 test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM2 (minutes).
 	@scripts/vllm_env.sh

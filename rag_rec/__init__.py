@@ -7,6 +7,7 @@
 
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
+from rag_rec.constraints import describe, where
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import (
     BudgetTooSmall,
@@ -23,16 +24,19 @@ from rag_rec.errors import (
     RagRecError,
     RateLimited,
     Refused,
+    RunStopped,
     StaleIndex,
     StorageError,
     TransportError,
     Truncated,
 )
 from rag_rec.index import Embedder, ItemIndex, SentenceTransformerEmbedder
+from rag_rec.lists import Bundle, Sequence, Slate, TopK
 from rag_rec.llm import ChatModel, open_model
 from rag_rec.recommender import Recommender
 from rag_rec.retrieve import FusedRetriever, Retriever
 from rag_rec.types import (
+    BundleList,
     Candidate,
     Constraints,
     Evidence,
@@ -42,6 +46,9 @@ from rag_rec.types import (
     RecommendationList,
     Repairs,
     Review,
+    SequenceList,
+    SlatePage,
+    SlateRow,
     Usage,
     UserHistory,
 )
@@ -50,6 +57,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BudgetTooSmall",
+    "Bundle",
+    "BundleList",
     "Candidate",
     "ChatModel",
     "ConfigError",
@@ -79,16 +88,25 @@ __all__ = [
     "Repairs",
     "Retriever",
     "Review",
+    "RunStopped",
     "SentenceTransformerEmbedder",
+    "Sequence",
+    "SequenceList",
     "Settings",
+    "Slate",
+    "SlatePage",
+    "SlateRow",
     "StaleIndex",
     "StorageError",
+    "TopK",
     "TransportError",
     "Truncated",
     "Usage",
     "UserHistory",
     "__version__",
     "build_index",
+    "describe",
     "load_sample",
     "open_model",
+    "where",
 ]

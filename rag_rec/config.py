@@ -19,6 +19,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag_rec.errors import ConfigError
 
+NOT_IDENTITY = {"request", "k", "prices", "batch"}
+"""Settings that cannot change a list, or (k) show in it."""
+
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,11 +34,56 @@ class RequestSettings(_Table):
         concurrency: Requests in flight at most.
         timeout_s: Seconds until a request is given up.
         attempts: Requests sent at most for one completion.
+        backoff_s: Wait before the second attempt; doubled for each that follows.
+        max_wait_s: A longer wait before the next attempt, asked for by the provider too, ends
+            the attempts.
     """
 
     concurrency: int = Field(default=16, ge=1)
     timeout_s: float = Field(default=60.0, gt=0)
     attempts: int = Field(default=3, ge=1)
+    backoff_s: float = Field(default=0.5, ge=0)
+    max_wait_s: float = Field(default=30.0, ge=0)
+
+
+class Prices(_Table):
+    """What the model costs; there are none in the code, for they change.
+
+    Attributes:
+        input: Price of a million tokens read.
+        output: Price of a million tokens written.
+        currency: What the two are in.
+    """
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+    currency: str = "USD"
+
+    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Price of so many tokens."""
+        return (self.input * prompt_tokens + self.output * completion_tokens) / 1e6
+
+
+class BatchSettings(_Table):
+    """Limits of ``rag-rec batch``; none of them can change a list's content.
+
+    Attributes:
+        max_cost: The run stops before it costs more; needs ``[prices]``.
+        max_requests: The run stops before it sends more, retries included.
+        requests_per_minute: Rate, over all threads; 0 for no limit.
+        tokens_per_minute: Tokens read and written, over all threads; 0 for no limit.
+        user_deadline_s: Seconds all requests of one user may take together; 0 for no limit.
+        give_up_after: The run stops when so many users in a row failed; 0 for never.
+        cache: File of the reply cache; empty for none.
+    """
+
+    max_cost: float | None = Field(default=None, ge=0)
+    max_requests: int | None = Field(default=None, ge=0)
+    requests_per_minute: float = Field(default=0, ge=0)
+    tokens_per_minute: float = Field(default=0, ge=0)
+    user_deadline_s: float = Field(default=0, ge=0)
+    give_up_after: int = Field(default=100, ge=0)
+    cache: str = ""
 
 
 class Settings(_Table):
@@ -55,6 +103,8 @@ class Settings(_Table):
         tokenizer: A ``tokenizer.json`` for exact counts of models behind a network.
         parameters: Further request parameters of models behind a network.
         request: How a model behind a network is talked to.
+        prices: What the model costs, for totals and limits.
+        batch: Limits of ``rag-rec batch``.
     """
 
     llm: str = "none"
@@ -69,6 +119,8 @@ class Settings(_Table):
     tokenizer: str = ""
     parameters: dict[str, Any] = {}
     request: RequestSettings = RequestSettings()
+    prices: Prices | None = None
+    batch: BatchSettings = BatchSettings()
 
     @classmethod
     def load(cls, path: str | Path | None, **overrides: Any) -> Settings:
@@ -93,5 +145,5 @@ class Settings(_Table):
 
     def digest(self) -> str:
         """SHA-256 of what can change a list; transport, and k (it is in the list), are left out."""
-        content = self.model_dump_json(exclude={"request", "k"})
+        content = self.model_dump_json(exclude=NOT_IDENTITY)
         return hashlib.sha256(content.encode()).hexdigest()

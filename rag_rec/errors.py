@@ -18,6 +18,7 @@
     │   ├── ModelTimeout
     │   ├── TransportError        connection, status or body that is not a completion
     │   ├── Refused               the model or its filter declined
+    │   ├── RunStopped            not sent: the run it belongs to is ending
     │   └── Truncated             the reply stopped at max_tokens
     └── OutputError               a reply that is not the agreed JSON (raw, problems)
 
@@ -148,6 +149,10 @@ class TransportError(ModelError):
 
 class Refused(ModelError):
     """The model, or a content filter before or behind it, declined to answer."""
+
+
+class RunStopped(ModelError):
+    """The request was not sent, because the run is ending: interrupted, or at a limit."""
 
 
 class Truncated(ModelError):

@@ -33,6 +33,27 @@ def test_help_teaches(command: tuple[str, ...]) -> None:
     assert "Usage" in run(*command, "--help").stdout
 
 
+def test_constraints_and_list_types(hash_index_folder: Path) -> None:
+    who = ("recommend", "--index", hash_index_folder, "--user", "user-042", "--llm", "none")
+    tea = json.loads(run(*who, "--where", "price<=20 and category=Tea", "--json").stdout)
+    assert tea["items"]
+    few = run(*who, "--where", 'category="Green Tea"', "--relax", "category")
+    assert "does not keep to: category" in few.stdout
+    wrong = run(*who, "--where", "price<=cheap", code=1)
+    assert wrong.stderr.strip().endswith(
+        "'cheap' is not a price; write a number such as 20 or 12.50"
+    )
+    assert "near it: teapots" in run(*who, "--where", "category=teapot", code=1).stderr
+    bundle = ("--type", "bundle", "--slot", "category=Teapots", "--slot", "category=Tea")
+    document = json.loads(run(*who, *bundle, "--budget", 80, "--json").stdout)
+    assert document["slots"] == ["category=Teapots", "category=Tea"]
+    assert document["total_price"] <= 80
+    assert "order score" in run(*who, "--type", "sequence", "--k", 3).stdout
+    assert "2 rows" in run(*who, "--type", "slate", "--rows", 2, "--k", 2).stdout
+    assert "go with --type bundle" in run(*who, "--budget", 9, code=2).stderr
+    assert "give --where, too" in run(*who, "--relax", "price", code=2).stderr
+
+
 def test_json_is_one_document_that_keeps_the_published_schema(real_index_folder: Path) -> None:
     done = run(
         "recommend",
@@ -47,7 +68,16 @@ def test_json_is_one_document_that_keeps_the_published_schema(real_index_folder:
         "--json",
     )
     document = json.loads(done.stdout)
-    assert list(document) == ["user_id", "outcome", "items", "repairs", "usage", "run_id", "error"]
+    assert list(document) == [
+        "user_id",
+        "outcome",
+        "items",
+        "repairs",
+        "usage",
+        "run_id",
+        "error",
+        "shortfall",
+    ]
     assert {"rank", "item_id", "title", "score", "reason", "origin", "sources"} <= set(
         document["items"][0]
     )

@@ -182,7 +182,7 @@ def test_unknown_missing_and_stray_variables_are_errors_at_load() -> None:
     ]:
         with pytest.raises(PromptError, match=match):
             Variant("x", text + addition)
-    with pytest.raises(PromptError, match="no prompt variant 'nope'; there are fewshot"):
+    with pytest.raises(PromptError, match="no prompt variant 'nope'; there are cited, fewshot"):
         load_variant("nope")
 
 

@@ -4,12 +4,14 @@ from rag_rec.llm.base import (
     ByteEstimate,
     ChatModel,
     Completion,
+    Deadline,
     Message,
     OnDone,
     Request,
     TokenCounter,
 )
 from rag_rec.llm.cache import CachedModel, ReplyCache
+from rag_rec.llm.gate import Gate, GatedModel
 from rag_rec.llm.open import SPECS, open_model
 from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
 from rag_rec.llm.retry import RetryPolicy
@@ -20,6 +22,9 @@ __all__ = [
     "CachedModel",
     "ChatModel",
     "Completion",
+    "Deadline",
+    "Gate",
+    "GatedModel",
     "Message",
     "OnDone",
     "OpenAIChatModel",

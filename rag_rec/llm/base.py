@@ -6,6 +6,7 @@ fails is a completion with an error, so that it cannot take its neighbours with 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -27,6 +28,21 @@ class Message:
     content: str
 
 
+class Deadline:
+    """Seconds that one user's requests may take together, counted from the first that is sent."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._ends: float | None = None
+
+    def left_s(self) -> float:
+        """Seconds left; the first call starts the clock."""
+        now = time.monotonic()
+        if self._ends is None:
+            self._ends = now + self._seconds
+        return self._ends - now
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call.
@@ -38,6 +54,7 @@ class Request:
         max_tokens: Upper bound of tokens written.
         temperature: 0 for the most likely reply.
         seed: Sampling seed, where the backend takes one.
+        deadline: When models behind a network give up, shared by all requests of one user.
     """
 
     messages: tuple[Message, ...]
@@ -45,6 +62,7 @@ class Request:
     max_tokens: int = 512
     temperature: float = 0.0
     seed: int = 0
+    deadline: Deadline | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from rag_rec.errors import ConfigError, StorageError
 from rag_rec.llm.base import ChatModel, Completion, OnDone, Request, TokenCounter
 from rag_rec.llm.conform import conforms
 from rag_rec.types import Usage
 
 _FORMAT = 1
-_BUSY_MS = 60_000
+_BUSY_S = 60.0
 _STORE_EVERY = 256
 
 _SCHEMA = """
@@ -56,12 +58,14 @@ class ReplyCache:
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
-                self.path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
+                self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode = WAL")
+            # SQLite does not wait for others while it changes the journal's mode
+            with FileLock(f"{self.path}.lock", timeout=_BUSY_S):
+                self._db.execute("PRAGMA journal_mode = WAL")
+                self._db.execute(_SCHEMA)
             # a power cut may cost the last replies, never the file
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute(_SCHEMA)
 
     def get(self, key: bytes) -> Completion | None:
         """The reply stored under a key; its usage counts one cached answer and no call."""
@@ -188,6 +192,10 @@ class CachedModel:
             "seed": request.seed,
         }
         return hashlib.sha256(_canonical(asked).encode()).digest()
+
+    def holds(self, request: Request) -> bool:
+        """Whether a request would be answered without a call."""
+        return self._cache.get(self.key(request)) is not None
 
     def close(self) -> None:
         """Closes the model and the cache."""

@@ -17,7 +17,7 @@ def conforms(text: str, schema: dict[str, Any] | None) -> bool:
     """
     if schema is None:
         return bool(text.strip())
-    opening, closing = ("{", "}") if schema["type"] == "object" else ("[", "]")
+    opening, closing = ("{", "}") if schema.get("type") == "object" else ("[", "]")
     try:
         value = json.loads(text[text.find(opening) : text.rfind(closing) + 1])
     except (ValueError, RecursionError):
@@ -26,9 +26,11 @@ def conforms(text: str, schema: dict[str, Any] | None) -> bool:
 
 
 def _fits(value: Any, schema: dict[str, Any]) -> bool:
+    if "enum" in schema:
+        return type(value) is not bool and type(value) is not float and value in schema["enum"]
     match schema["type"]:
         case "integer":
-            return type(value) is int and value in schema.get("enum", [value])
+            return type(value) is int
         case "string":
             return isinstance(value, str)
         case "array":

@@ -55,7 +55,7 @@ class LangChainChatModel:
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
         return map_requests(
-            lambda request: complete(lambda: self._once(request), self._options.retry),
+            lambda request: complete(request, self._once, self._options.retry, self._options.gate),
             requests,
             concurrency=self._options.concurrency,
             on_done=on_done,

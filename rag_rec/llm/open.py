@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rag_rec.errors import ConfigError
 from rag_rec.llm.base import ChatModel, TokenCounter
+from rag_rec.llm.gate import GatedModel
 from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
 
 SPECS = """\
@@ -26,7 +27,7 @@ def open_model(
 
     Args:
         spec: See `SPECS`.
-        options: For models behind a network.
+        options: For models behind a network; their gate stands before every kind of model.
         tokenizer: A ``tokenizer.json`` for exact counts of models behind a network.
 
     Raises:
@@ -40,17 +41,18 @@ def open_model(
             from rag_rec.llm.local import LocalChatModel  # optional
 
             context = options.context_tokens if options else 0
-            return LocalChatModel(rest or None, **({"context_tokens": context} if context else {}))
+            local = LocalChatModel(rest or None, **({"context_tokens": context} if context else {}))
+            return _gated(local, options)
         case "openai", name if name:
             model, _, base_url = name.partition("@")
-            counter = _counter(tokenizer)
+            counter = token_counter(tokenizer)
             return OpenAIChatModel(model, base_url or None, options=options, tokens=counter)
         case "vllm", name if name:
             from rag_rec.llm.vllm import VllmChatModel  # optional
 
             context = options.context_tokens if options else 0
             limit = {"max_model_len": context} if context else None
-            return VllmChatModel(name, engine_options=limit)
+            return _gated(VllmChatModel(name, engine_options=limit), options)
         case "langchain", name if ":" in name:
             from rag_rec.llm.langchain import LangChainChatModel  # optional
 
@@ -78,5 +80,10 @@ class FileTokens:
         return [len(encoding.ids) for encoding in encoded]
 
 
-def _counter(tokenizer: str | Path | None) -> TokenCounter | None:
+def _gated(model: ChatModel, options: OpenAIOptions | None) -> ChatModel:
+    return GatedModel(model, options.gate) if options and options.gate else model
+
+
+def token_counter(tokenizer: str | Path | None) -> TokenCounter | None:
+    """Exact counts by a ``tokenizer.json``; None where there is no such file to go by."""
     return FileTokens(tokenizer) if tokenizer else None

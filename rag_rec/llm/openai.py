@@ -6,11 +6,13 @@ here, because a 200 may carry HTML, an error object, or a completion without cho
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -29,14 +31,16 @@ from rag_rec.errors import (
     Truncated,
 )
 from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.gate import Gate
 from rag_rec.llm.pool import map_requests
 from rag_rec.llm.retry import RetryPolicy, complete
 from rag_rec.types import Usage
 
 _log = logging.getLogger(__name__)
 
-_HOSTED_CONTEXT = 128_000
-_SERVER_CONTEXT = 8_192
+HOSTED_CONTEXT = 128_000
+SERVER_CONTEXT = 8_192
+_MAX_BODY = 16 << 20
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
@@ -50,6 +54,7 @@ class OpenAIOptions:
         retry: When to ask again.
         context_tokens: Context length; 0 to ask the server, or 128,000 for hosted models.
         parameters: Further request parameters; ``null`` leaves a standard one out.
+        gate: Asked before every request, retries included.
     """
 
     concurrency: int = 16
@@ -57,6 +62,7 @@ class OpenAIOptions:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     context_tokens: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    gate: Gate | None = None
 
 
 class OpenAIChatModel:
@@ -95,6 +101,7 @@ class OpenAIChatModel:
             base_url=base_url,
             max_retries=0,
             timeout=self._options.timeout_s,
+            http_client=_HttpClient(event_hooks={"request": [_stamp], "response": [_bound]}),
         )
 
     @property
@@ -107,7 +114,7 @@ class OpenAIChatModel:
         if self._options.context_tokens:
             return self._options.context_tokens
         if self._hosted:
-            return _HOSTED_CONTEXT
+            return HOSTED_CONTEXT
         try:
             reply = self._client.models.with_raw_response.list()
             models = json.loads(reply.content)["data"]
@@ -120,17 +127,17 @@ class OpenAIChatModel:
         _log.warning(
             "%s: context length taken as %d tokens, because %s; set context_tokens",
             self.name,
-            _SERVER_CONTEXT,
+            SERVER_CONTEXT,
             why,
         )
-        return _SERVER_CONTEXT
+        return SERVER_CONTEXT
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
         return map_requests(
-            lambda request: complete(lambda: self._once(request), self._options.retry),
+            lambda request: complete(request, self._once, self._options.retry, self._options.gate),
             requests,
             concurrency=self._options.concurrency,
             on_done=on_done,
@@ -144,7 +151,12 @@ class OpenAIChatModel:
         started = time.perf_counter()
         try:
             raw = self._client.post(
-                "/chat/completions", body=self._body(request), cast_to=httpx2.Response
+                "/chat/completions",
+                body=request_body(
+                    self._model, request, self._options.parameters, hosted=self._hosted
+                ),
+                cast_to=httpx2.Response,
+                options={"timeout": self._timeout_s(request)},
             )
             text, tokens, error = read_body(raw.content, self.name)
         except openai.OpenAIError as failure:
@@ -157,28 +169,74 @@ class OpenAIChatModel:
         )
         return Completion(text, usage, error)
 
-    def _body(self, request: Request) -> dict[str, Any]:
-        limit = "max_completion_tokens" if self._hosted else "max_tokens"
-        body: dict[str, Any] = {
-            "model": self._model,
-            "messages": [
-                {"role": m.role, "content": encodable(m.content)} for m in request.messages
-            ],
-            limit: request.max_tokens,
-            "temperature": request.temperature,
-            "seed": request.seed,
-        }
-        if request.schema is not None:
-            body["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {
-                    "name": "answer",
-                    "strict": True,
-                    "schema": portable(request.schema),
-                },
-            }
-        body |= self._options.parameters
-        return {name: value for name, value in body.items() if value is not None}
+    def _timeout_s(self, request: Request) -> float:
+        left = request.deadline.left_s() if request.deadline else self._options.timeout_s
+        return max(0.001, min(self._options.timeout_s, left))
+
+
+def request_body(
+    model: str, request: Request, parameters: Mapping[str, Any], *, hosted: bool
+) -> dict[str, Any]:
+    """A request as the API takes it.
+
+    Args:
+        model: The model's name at the endpoint.
+        request: The request.
+        parameters: Further parameters; ``None`` leaves a standard one out.
+        hosted: Whether the hosted API is meant, which calls some things differently.
+    """
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": [{"role": m.role, "content": encodable(m.content)} for m in request.messages],
+        "max_completion_tokens" if hosted else "max_tokens": request.max_tokens,
+        "temperature": request.temperature,
+        "seed": request.seed,
+    }
+    if request.schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": portable(request.schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    body |= parameters
+    return {name: value for name, value in body.items() if value is not None}
+
+
+class _HttpClient(openai.DefaultHttpxClient):
+    def __del__(self) -> None:  # as the openai package's own does
+        if not self.is_closed:
+            with contextlib.suppress(Exception):
+                self.close()
+
+
+def _stamp(request: httpx2.Request) -> None:
+    request.extensions["begun"] = time.monotonic()
+
+
+def _bound(response: httpx2.Response) -> None:
+    """Bounds the whole body by the time and size a reply may take.
+
+    A client's read timeout starts again with every byte, so a server that drips never meets it.
+    """
+    extensions = response.request.extensions
+    ends = extensions["begun"] + (extensions.get("timeout", {}).get("read") or math.inf)
+    response.stream = _BoundedStream(cast("httpx2.SyncByteStream", response.stream), ends)
+
+
+class _BoundedStream(httpx2.SyncByteStream):
+    def __init__(self, stream: httpx2.SyncByteStream, ends: float) -> None:
+        self._stream = stream
+        self._ends = ends
+
+    def __iter__(self) -> Iterator[bytes]:
+        size = 0
+        for part in self._stream:
+            size += len(part)
+            if time.monotonic() > self._ends:
+                raise httpx2.ReadTimeout("the reply took longer than the timeout")
+            if size > _MAX_BODY:
+                raise httpx2.ReadError(f"a reply of more than {_MAX_BODY} bytes")
+            yield part
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 def encodable(text: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from rag_rec.llm.base import Completion
+from rag_rec.llm.base import Completion, Request
+from rag_rec.llm.gate import Gate, OpenGate
 from rag_rec.types import Usage
 
 
@@ -33,22 +33,32 @@ class RetryPolicy:
 
 
 def complete(
-    once: Callable[[], Completion],
+    request: Request,
+    once: Callable[[Request], Completion],
     policy: RetryPolicy,
-    sleep: Callable[[float], None] = time.sleep,
+    gate: Gate | None = None,
 ) -> Completion:
-    """Calls ``once`` until it succeeds, cannot succeed, or the policy ends it; usage adds up."""
-    usage = Usage()
+    """Sends a request until it succeeds, cannot succeed, or the policy, gate or deadline ends it.
+
+    Returns:
+        The last attempt's completion, with the usage of all.
+    """
+    gate = gate or OpenGate()
+    usage: Usage | None = None
     attempt = 0
     while True:
-        completion = once()
-        usage = completion.usage if attempt == 0 else usage + completion.usage
+        refusal = gate.enter(request)
+        if refusal is not None:
+            return Completion(usage=usage or Usage(), error=refusal)
+        completion = once(request)
+        gate.leave(request, completion)
+        usage = completion.usage if usage is None else usage + completion.usage
         error = completion.error
         attempt += 1
         if error is None or not error.retryable or attempt >= policy.attempts:
             break
         wait = policy.wait_s(attempt - 1, error.retry_after_s)
-        if wait > policy.max_wait_s:
+        if wait > policy.max_wait_s or (request.deadline and wait >= request.deadline.left_s()):
             break
-        sleep(wait)
+        gate.wait(wait)
     return replace(completion, usage=usage)

@@ -8,15 +8,15 @@ markup, and no angle brackets, so that it cannot close the tags it stands betwee
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from rag_rec.errors import BudgetTooSmall
+from rag_rec.prompt.evidence import Quote, Seen, evidence_of, safe
 from rag_rec.prompt.template import Template
 from rag_rec.prompt.variant import Variant
-from rag_rec.text import plain_text
 from rag_rec.types import Candidate, Evidence, Interaction, Item, UserHistory
 
 _LATEST = 5
@@ -49,6 +49,7 @@ class RenderedPrompt:
         n_evidence: Reviews quoted.
         tokens: Tokens of the prompt, chat format included.
         exact: Whether `tokens` was counted with the model's own tokenizer.
+        evidence: What a reason may cite, where the variant asks for citations.
     """
 
     messages: tuple[tuple[Role, str], ...]
@@ -57,6 +58,7 @@ class RenderedPrompt:
     n_evidence: int
     tokens: int
     exact: bool
+    evidence: tuple[Evidence, ...] = ()
 
 
 @dataclass(slots=True)
@@ -66,7 +68,7 @@ class _Packed:
     left: int
     candidates: list[str] = field(default_factory=list)
     history: list[str] = field(default_factory=list)
-    evidence: dict[int, list[str]] = field(default_factory=dict)
+    evidence: dict[int, list[tuple[str, Quote]]] = field(default_factory=dict)
     undo: list[Callable[[], object]] = field(default_factory=list)
 
     def take(self, tokens: int, put: Callable[[], object], undo: Callable[[], object]) -> bool:
@@ -103,6 +105,7 @@ class PromptRenderer:
         budget: int,
         item_of: Callable[[str], Item],
         evidence: Mapping[str, Sequence[Evidence]] | None = None,
+        task: str = "",
     ) -> RenderedPrompt:
         """The prompt of one user.
 
@@ -113,6 +116,7 @@ class PromptRenderer:
             budget: Tokens the prompt may have; the variant's own budget lowers it.
             item_of: Item of an id.
             evidence: Reviews to quote, by item id.
+            task: What the list is to be, for variants that say it (``$task``).
 
         Raises:
             BudgetTooSmall: If the instructions and min(k, candidates) candidates do not fit.
@@ -120,13 +124,17 @@ class PromptRenderer:
         settings = self.variant.settings
         budget = min(budget, settings.budget_tokens or budget)
         shown = candidates[: max(k, settings.max_candidates)]
-        profile = _safe(history.profile or "")
-        cost = self._count_fixed(k) + self._counter.count([profile])[0]
+        profile = safe(history.profile or "")
+        cost = self._count_fixed(k) + sum(self._counter.count([profile, task]))
         packed = _Packed(left=budget - cost)
         self._pack(packed, history, shown, k, item_of, evidence or {})
         while True:
-            prompt = self._assemble(packed, shown, profile, k)
+            prompt = self._assemble(packed, shown, k, profile=profile, task=task)
             if prompt.tokens <= budget:
+                if settings.citations and settings.reason_chars:
+                    quotes = [q for lines in packed.evidence.values() for _, q in lines]
+                    seen = Seen(len(packed.history), prompt.labels, quotes)
+                    return replace(prompt, evidence=evidence_of(seen, history, settings, item_of))
                 return prompt
             if len(packed.undo) <= min(k, len(shown)):
                 raise BudgetTooSmall(_too_small(budget, k))
@@ -153,9 +161,9 @@ class PromptRenderer:
             events = ()
         latest_fit = self._take_history(packed, events[:_LATEST], item_of, start=1)
         quotes = [
-            (place, self._evidence_line(e.text))
+            (place, self._evidence_line(quote), quote)
             for place, candidate in enumerate(shown)
-            for e in evidence.get(candidate.item_id, ())[: self.variant.settings.evidence]
+            for quote in self._quoted(place + 1, candidate, evidence)
         ]
         self._take_evidence(packed, [quote for quote in quotes if quote[0] < k])
         for line in lines[k:]:
@@ -181,11 +189,19 @@ class PromptRenderer:
         return True
 
     def _take_evidence(
-        self, packed: _Packed, quotes: Sequence[tuple[int, tuple[str, int]]]
+        self, packed: _Packed, quotes: Sequence[tuple[int, tuple[str, int], Quote]]
     ) -> None:
-        for place, (line, tokens) in quotes:
+        for place, (line, tokens), quote in quotes:
             lines = packed.evidence.setdefault(place, [])
-            packed.take(tokens, _append(lines, line), lines.pop)
+            packed.take(tokens, _append(lines, (line, quote)), lines.pop)
+
+    def _quoted(
+        self, label: int, candidate: Candidate, evidence: Mapping[str, Sequence[Evidence]]
+    ) -> Iterator[Quote]:
+        settings = self.variant.settings
+        found = evidence.get(candidate.item_id, ())[: settings.evidence]
+        for piece, quoted in enumerate(found, start=1):
+            yield Quote(settings.candidate_number(label, piece), quoted)
 
     # --- lines ----------------------------------------------------------------------------
 
@@ -197,8 +213,10 @@ class PromptRenderer:
         key = ("candidate", str(label), candidate.item_id, hint)
         found = self._lines.get(key)
         if found is None:
+            ref = str(self.variant.settings.candidate_number(label))
             values = self._item_fields(item_of(candidate.item_id))
-            found = self._counted(key, template, values | {"label": str(label), "hint": hint})
+            extra = {"label": str(label), "hint": hint, "ref": ref}
+            found = self._counted(key, template, values | extra)
         return found
 
     def _history_line(
@@ -207,20 +225,24 @@ class PromptRenderer:
         names = self.variant.history_line.names
         rating = f"{event.rating:g}" if event.rating is not None and "rating" in names else "–"
         date = _date(event.timestamp) if "date" in names else "–"
-        key = ("history", str(n) if "n" in names else "", event.item_id, rating, date)
+        place = str(n) if {"n", "ref"} & names else ""
+        key = ("history", place, event.item_id, rating, date)
         found = self._lines.get(key)
         if found is None:
             values = self._item_fields(item_of(event.item_id))
-            extra = {"n": str(n), "rating": rating, "date": date}
+            ref = str(self.variant.settings.past_number(n))
+            extra = {"n": str(n), "ref": ref, "rating": rating, "date": date}
             found = self._counted(key, self.variant.history_line, values | extra)
         return found
 
-    def _evidence_line(self, text: str) -> tuple[str, int]:
-        key = ("evidence", text)
+    def _evidence_line(self, quote: Quote) -> tuple[str, int]:
+        template, settings = self.variant.evidence_line, self.variant.settings
+        ref = str(quote.number) if "ref" in template.names else ""
+        key = ("evidence", ref, quote.evidence.text)
         found = self._lines.get(key)
         if found is None:
-            short = _shorten(_safe(text), self.variant.settings.evidence_chars)
-            found = self._counted(key, self.variant.evidence_line, {"text": short})
+            short = _shorten(safe(quote.evidence.text), settings.evidence_chars)
+            found = self._counted(key, template, {"text": short, "ref": ref})
         return found
 
     def _counted(
@@ -248,7 +270,7 @@ class PromptRenderer:
     def _count_fixed(self, k: int) -> int:
         """Tokens of everything but the lines and the profile."""
         if k not in self._fixed:
-            empty = self._turns(k, history="", candidates="", profile="")
+            empty = self._turns(k, history="", candidates="", profile="", task="")
             self._fixed[k] = self._count(empty)
         return self._fixed[k]
 
@@ -256,22 +278,23 @@ class PromptRenderer:
         texts = [text for _, text in turns]
         return sum(self._counter.count(texts)) + self._counter.per_message * (len(turns) + 1)
 
-    def _turns(
-        self, k: int, *, history: str, candidates: str, profile: str
-    ) -> tuple[tuple[Role, str], ...]:
-        values = {"history": history, "candidates": candidates, "profile": profile, "k": str(k)}
+    def _turns(self, k: int, **values: str) -> tuple[tuple[Role, str], ...]:
         examples: list[tuple[Role, str]] = []
         for example in self.variant.examples:
             examples.extend((("user", example.user), ("assistant", example.assistant)))
         system = self.variant.system.fill({"k": str(k)})
-        return (("system", system), *examples, ("user", self.variant.user.fill(values)))
+        return (
+            ("system", system),
+            *examples,
+            ("user", self.variant.user.fill(values | {"k": str(k)})),
+        )
 
     def _assemble(
-        self, packed: _Packed, shown: Sequence[Candidate], profile: str, k: int
+        self, packed: _Packed, shown: Sequence[Candidate], k: int, *, profile: str, task: str
     ) -> RenderedPrompt:
         blocks: list[str] = []
         for place, line in enumerate(packed.candidates):
-            blocks += [line, *packed.evidence.get(place, ())]
+            blocks += [line, *(quote for quote, _ in packed.evidence.get(place, ()))]
         # collected newest first, so that the oldest are the ones that do not fit
         oldest_first = self.variant.settings.history_order == "oldest_first"
         history = packed.history[::-1] if oldest_first else packed.history
@@ -280,6 +303,7 @@ class PromptRenderer:
             history="\n".join(history) or "(nothing known)",
             candidates="\n".join(blocks),
             profile=profile or "(nothing known)",
+            task=task,
         )
         return RenderedPrompt(
             messages=turns,
@@ -291,24 +315,19 @@ class PromptRenderer:
         )
 
 
-def _append(lines: list[str], line: str) -> Callable[[], object]:
+def _append(lines: list[Any], line: Any) -> Callable[[], object]:
     return lambda: lines.append(line)
 
 
 def _item_fields(item: Item, description_chars: int) -> dict[str, str]:
     return {
-        "title": _safe(item.title) or _safe(item.item_id),
-        "description": _shorten(_safe(item.description), description_chars) or "–",
-        "brand": _safe(item.brand or "") or "–",
+        "title": safe(item.title) or safe(item.item_id),
+        "description": _shorten(safe(item.description), description_chars) or "–",
+        "brand": safe(item.brand or "") or "–",
         "price": f"{item.price:.2f}" if item.price is not None else "–",
-        "categories": ", ".join(map(_safe, item.categories)) or "–",
+        "categories": ", ".join(map(safe, item.categories)) or "–",
         "released": item.released.isoformat() if item.released else "–",
     }
-
-
-def _safe(text: str) -> str:
-    """Outside text as one line that cannot end a tag of the prompt."""
-    return plain_text(text).replace("<", "‹").replace(">", "›")
 
 
 def _shorten(text: str, limit: int) -> str:

@@ -13,8 +13,8 @@ from rag_rec.errors import PromptError
 from rag_rec.prompt.template import Template
 
 ITEM_FIELDS = ("title", "description", "brand", "price", "categories", "released")
-_HISTORY = (*ITEM_FIELDS, "n", "rating", "date")
-_CANDIDATE = (*ITEM_FIELDS, "label", "hint")
+_HISTORY = (*ITEM_FIELDS, "n", "rating", "date", "ref")
+_CANDIDATE = (*ITEM_FIELDS, "label", "hint", "ref")
 
 
 class _Table(BaseModel):
@@ -32,6 +32,8 @@ class PromptSettings(_Table):
         evidence_chars: A longer review is cut at a word end.
         description_chars: Likewise for descriptions.
         reason_chars: Length of a reason; 0 asks for labels only.
+        citations: Ask each reason for the numbers (``$ref``) of the evidence it rests on, and hold
+            it against them; reviews are then quoted by the sentence.
         budget_tokens: Prompt tokens at most; 0 for what the model's context allows.
     """
 
@@ -42,7 +44,21 @@ class PromptSettings(_Table):
     evidence_chars: int = Field(200, ge=20)
     description_chars: int = Field(160, ge=20)
     reason_chars: int = Field(160, ge=0)
+    citations: bool = False
     budget_tokens: int = Field(0, ge=0)
+
+    @property
+    def per_candidate(self) -> int:
+        """Numbers of evidence kept for one candidate: what the catalog says, and its reviews."""
+        return 1 + self.evidence
+
+    def past_number(self, n: int) -> int:
+        """Evidence number of the ``n``-th event, 1 the latest."""
+        return n
+
+    def candidate_number(self, label: int, piece: int = 0) -> int:
+        """Evidence number of a candidate: its own line is piece 0, reviews 1, 2, ..."""
+        return self.max_history + (label - 1) * self.per_candidate + 1 + piece
 
 
 class Example(_Table):
@@ -72,10 +88,11 @@ class Variant:
         settings: What it shows and asks for.
         digest: SHA-256 of the file; part of the run's identity.
         system: Template with ``$k``.
-        user: Template with ``$history``, ``$candidates``, ``$profile``, ``$k``.
-        history_line: Template with the item's fields, ``$n``, ``$rating``, ``$date``.
-        candidate_line: Template with the item's fields, ``$label``, ``$hint``.
-        evidence_line: Template with ``$text``; such lines follow the candidate's own.
+        user: Template with ``$history``, ``$candidates``, ``$profile``, ``$k``,
+            ``$task`` (what a bundle, a sequence or a page is to be).
+        history_line: Template with the item's fields, ``$n``, ``$rating``, ``$date``, ``$ref``.
+        candidate_line: Template with the item's fields, ``$label``, ``$hint``, ``$ref``.
+        evidence_line: Template with ``$text``, ``$ref``; such lines follow the candidate's own.
         examples: Worked examples.
     """
 
@@ -102,10 +119,13 @@ class Variant:
             return Template(getattr(file, field), allowed=allowed, required=required, where=where)
 
         self.system = template("system", ("k",))
-        self.user = template("user", ("history", "candidates", "profile", "k"), ("candidates",))
-        self.history_line = template("history_line", _HISTORY)
-        self.candidate_line = template("candidate_line", _CANDIDATE, ("label",))
-        self.evidence_line = template("evidence_line", ("text",), ("text",))
+        self.user = template(
+            "user", ("history", "candidates", "profile", "k", "task"), ("candidates",)
+        )
+        cited = ("ref",) if file.settings.citations else ()
+        self.history_line = template("history_line", _HISTORY, cited)
+        self.candidate_line = template("candidate_line", _CANDIDATE, ("label", *cited))
+        self.evidence_line = template("evidence_line", ("text", "ref"), ("text", *cited))
 
 
 def prompt_folder() -> Path:

@@ -5,8 +5,10 @@ from rag_rec.retrieve.config import RetrievalConfig
 from rag_rec.retrieve.fit import fit_sources
 from rag_rec.retrieve.fuse import FusedRetriever
 from rag_rec.retrieve.histories import Histories
+from rag_rec.retrieve.pool import pools
 from rag_rec.retrieve.quotes import review_quotes
 from rag_rec.retrieve.ranker import RankerConfig
+from rag_rec.retrieve.sentences import review_sentences
 from rag_rec.retrieve.why import strongest_links
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "Retriever",
     "Source",
     "fit_sources",
+    "pools",
     "review_quotes",
+    "review_sentences",
     "strongest_links",
 ]

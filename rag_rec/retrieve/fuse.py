@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from rag_rec.constraints import limits_items
 from rag_rec.index import ItemIndex
+from rag_rec.retrieve.constraints import CatalogLimits
 from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.load import load_sources
@@ -54,6 +56,7 @@ class FusedRetriever:
 
     def __init__(self, index: ItemIndex, *, decay: float | None = None) -> None:
         self.index = index
+        self.limits = CatalogLimits(index)
         fitted = load_sources(index, decay)
         self._weighting = fitted.weighting
         self._decay = fitted.weighting.decay
@@ -139,7 +142,9 @@ class FusedRetriever:
             if constraints.exclude:
                 rows = [self.index.find(item_id) for item_id in constraints.exclude]
                 blocked[row, [item_ix for item_ix in rows if item_ix is not None]] = True
-        self._add_profiles(histories, extra)
+            if limits_items(constraints):
+                blocked[row] |= self.limits.breaks(constraints)
+        self._add_profiles(histories, extra, blocked)
         return _Batch(users, weights, blocked, extra)
 
     def _choose(self, batch: _Batch, k: int) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
@@ -231,15 +236,23 @@ class FusedRetriever:
         return items, values * np.float32(self._weighting.replay * np.sqrt(self.index.n_items))
 
     def _add_profiles(
-        self, histories: Sequence[UserHistory], extra: list[dict[str, Scores]]
+        self,
+        histories: Sequence[UserHistory],
+        extra: list[dict[str, Scores]],
+        blocked: NDArray[np.bool_],
     ) -> None:
-        """Scores from the plain words about a user, through Chroma."""
+        """Scores from the plain words about a user: through Chroma, or among what is allowed."""
         rows = [row for row, history in enumerate(histories) if history.profile]
         if not rows:
             return
         vectors = self.index.embedder.embed([histories[row].profile or "" for row in rows])
         found = self.index.store.query("items", vectors, _PROFILE_ITEMS)
-        for row, (items, cosines) in zip(rows, found, strict=True):
+        for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
+            if limits_items(histories[row].constraints):
+                free = np.flatnonzero(~blocked[row])
+                every = self.index.item_vectors[free] @ vector
+                nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
+                items, cosines = free[nearest], every[nearest]
             extra[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)
 
 

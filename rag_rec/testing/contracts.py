@@ -12,6 +12,7 @@ from typing import cast
 
 import numpy as np
 
+from rag_rec.constraints import ItemRules, Tally, failed, limits_items, limits_lists, without
 from rag_rec.errors import Truncated
 from rag_rec.ground import answer_schema, parse_json
 from rag_rec.index import Embedder, ItemIndex
@@ -121,18 +122,31 @@ def eligible_items(index: ItemIndex, history: UserHistory) -> set[str]:
         blocked |= set(history.item_ids)
     if not constraints.allow_out_of_stock:
         blocked |= set(index.items.filter(~index.items["in_stock"])["item_id"])
-    return set(index.item_ids) - blocked
+    rules = ItemRules(constraints.model_copy(update={"allow_out_of_stock": True}))
+    free = set(index.item_ids) - blocked
+    if not limits_items(constraints):
+        return free
+    return {item_id for item_id in free if not rules.failed(index.item_by_id(item_id))}
 
 
 def check_list(result: RecommendationList, index: ItemIndex, history: UserHistory, k: int) -> None:
-    """The invariants of a list: full, unique, eligible, ranked, explained, serialisable."""
+    """The invariants of a list: full, unique, eligible, ranked, explained, serialisable.
+
+    Where constraints may be relaxed or count brands and categories, that what an item breaks is
+    what it says it breaks, and that the list is no shorter than it must be.
+    """
     allowed = eligible_items(index, history)
     ids = [slot.item_id for slot in result.items]
-    _require(len(ids) == min(k, len(allowed)), f"{len(ids)} items of {min(k, len(allowed))}")
     _require(len(ids) == len(set(ids)), "an item is listed twice")
-    _require(set(ids) <= allowed, f"not eligible: {sorted(set(ids) - allowed)[:3]}")
+    if limits_lists(history.constraints) or history.constraints.relax:
+        _check_relaxed(result, index, history, k)
+    else:
+        _require(len(ids) == min(k, len(allowed)), f"{len(ids)} items of {min(k, len(allowed))}")
+        _require(set(ids) <= allowed, f"not eligible: {sorted(set(ids) - allowed)[:3]}")
+    _require((len(ids) == k) or result.shortfall is not None, "a short list must say why")
     _require([slot.rank for slot in result.items] == [*range(1, len(ids) + 1)], "ranks 1, 2, ...")
-    _require(all(slot.reason for slot in result.items), "a slot without a reason")
+    said = all(slot.reason or slot.reason_status == "removed" for slot in result.items)
+    _require(said, "a slot without a reason")
     filled = sum(slot.origin == "backfill" for slot in result.items)
     if result.outcome == "ok":
         _require(filled == 0, "ok, but with backfilled slots")
@@ -140,6 +154,31 @@ def check_list(result: RecommendationList, index: ItemIndex, history: UserHistor
         _require(filled == result.repairs.backfilled > 0, "backfilled slots are counted")
     document = json.loads(result.model_dump_json())
     _require([item["item_id"] for item in document["items"]] == ids, "the JSON names the items")
+
+
+def _check_relaxed(
+    result: RecommendationList, index: ItemIndex, history: UserHistory, k: int
+) -> None:
+    asked = history.constraints
+    barred = set(asked.exclude) | (set() if asked.allow_seen else set(history.item_ids))
+    given_up: set[str] = set()
+    for slot in result.items:
+        item = index.item_by_id(slot.item_id)
+        _require(slot.item_id not in barred, f"{slot.item_id} is excluded or seen")
+        _require(set(failed(item, asked)) <= set(slot.relaxed), f"{slot.item_id} breaks a rule")
+        _require(set(slot.relaxed) <= set(asked.relax), "only what may be relaxed is relaxed")
+        given_up |= set(slot.relaxed)
+    items = [index.item_by_id(slot.item_id) for slot in result.items]
+    left = without(asked, [name for name in asked.relax if name in given_up])
+    _require(Tally(left, items).holds, "a count is broken that is not listed as relaxed")
+    if len(items) == k:
+        return
+    weakest = without(asked, asked.relax)
+    listed = {item.item_id for item in items}
+    for item_id in set(index.item_ids) - barred - listed:
+        item = index.item_by_id(item_id)
+        addable = not failed(item, weakest) and not Tally(weakest, items).broken_by(item)
+        _require(not addable, f"the list is short, though {item_id} could be added")
 
 
 def _require(condition: bool, message: str) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -29,6 +31,8 @@ class Answer:
         delay_s: Seconds before it is sent.
         cut: Bytes of the body to send before the connection is dropped; None for all.
         hang: Never answer.
+        reset: Break the connection without an answer.
+        endless: After the body, go on with white space and never end.
     """
 
     body: bytes = b""
@@ -37,6 +41,8 @@ class Answer:
     delay_s: float = 0.0
     cut: int | None = None
     hang: bool = False
+    reset: bool = False
+    endless: bool = False
 
 
 def completion(
@@ -80,19 +86,29 @@ class ChatServer:
     Args:
         answer: From the parsed request body to the response.
         delay_s: Added to every response.
+        keep: Whether `requests` are kept; without, only counted.
 
     Attributes:
         url: The base URL to give to a client, once it has started.
         requests: Parsed bodies of all chat requests so far.
+        times: When each arrived, in ``time.monotonic`` seconds.
+        n_requests: Number of chat requests so far.
     """
 
     def __init__(
-        self, answer: Callable[[Json], Answer] = answer_first_labels, *, delay_s: float = 0.0
+        self,
+        answer: Callable[[Json], Answer] = answer_first_labels,
+        *,
+        delay_s: float = 0.0,
+        keep: bool = True,
     ) -> None:
         self._answer = answer
         self._delay_s = delay_s
+        self._keep = keep
         self.url = ""
         self.requests: list[Json] = []
+        self.times: list[float] = []
+        self.n_requests = 0
         self._ready = threading.Event()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -147,8 +163,15 @@ class ChatServer:
             await asyncio.sleep(3600)
         if answer.delay_s or self._delay_s:
             await asyncio.sleep(answer.delay_s + self._delay_s)
+        if answer.reset:
+            writer.transport.abort()
+            return False
         writer.write(_head(answer) + answer.body[: answer.cut])
         await writer.drain()
+        while answer.endless:
+            writer.write(b"2\r\n \n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
         return answer.cut is None
 
     def _respond(self, line: str, body: bytes) -> Answer:
@@ -156,7 +179,10 @@ class ChatServer:
             models = {"data": [{"id": "scripted", "max_model_len": 16_384}], "object": "list"}
             return Answer(json.dumps(models).encode())
         request = json.loads(body)
-        self.requests.append(request)
+        self.n_requests += 1
+        if self._keep:
+            self.requests.append(request)
+            self.times.append(time.monotonic())
         return self._answer(request)
 
 
@@ -164,22 +190,21 @@ def _head(answer: Answer) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} X",
         "content-type: application/json",
-        f"content-length: {len(answer.body)}",
+        "transfer-encoding: chunked" if answer.endless else f"content-length: {len(answer.body)}",
         *(f"{name}: {value}" for name, value in answer.headers.items()),
     ]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def main() -> None:
-    """Serves until standard input closes; prints the base URL first."""
+    """Serves until standard input closes; prints the base URL, and for each line read a count."""
     parser = argparse.ArgumentParser(description="A loopback chat server for tests.")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
-    with ChatServer(delay_s=parser.parse_args().delay) as server:
+    with ChatServer(delay_s=parser.parse_args().delay, keep=False) as server:
         print(server.url, flush=True)  # noqa: T201 - the caller reads it
-        try:
-            input()
-        except EOFError:
-            return
+        for line in sys.stdin:  # any line asks how many requests there have been
+            del line
+            print(server.n_requests, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

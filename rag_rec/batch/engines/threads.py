@@ -1,0 +1,139 @@
+"""One thread a request in flight: for models behind a network, and for the embedded one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from queue import Empty, SimpleQueue
+
+from rag_rec.batch.engines.base import Limits, Ready, finish, prepare
+from rag_rec.batch.record import Record
+from rag_rec.batch.users import BatchUser
+from rag_rec.recommender import Recommender
+
+_BLOCK = 64
+
+
+class ThreadsEngine:
+    """Prepares users in blocks in the caller's thread while others are being answered.
+
+    Args:
+        recommender: The pipeline.
+        limits: Concurrency, deadline, and when to stop.
+    """
+
+    def __init__(self, recommender: Recommender, limits: Limits) -> None:
+        self._recommender = recommender
+        self._limits = limits
+
+    def run(self, users: Iterable[BatchUser]) -> Iterator[Sequence[Record]]:
+        """See `Engine.run`."""
+        waiting = iter(users)
+        if self._recommender.model is None:
+            yield from self._without_model(waiting)
+            return
+        flight = _Flight(self._recommender, self._limits)
+        try:
+            while not self._ending(flight) and (block := list(islice(waiting, _BLOCK))):
+                ready, failures = prepare(self._recommender, block, self._limits)
+                flight.start(ready)
+                yield failures
+                full = self._limits.concurrency + _BLOCK // 2
+                while flight.size > full and not self._ending(flight):
+                    yield flight.landed()
+            while flight.size:
+                if self._ending(flight):
+                    flight.cancel()
+                yield flight.landed()
+        finally:
+            flight.close()
+        flight.check()
+
+    def _ending(self, flight: _Flight) -> bool:
+        return flight.error is not None or self._limits.stopping()
+
+    def _without_model(self, users: Iterator[BatchUser]) -> Iterator[Sequence[Record]]:
+        while not self._limits.stopping() and (block := list(islice(users, _BLOCK))):
+            ready, failures = prepare(self._recommender, block, self._limits)
+            done = [finish(self._recommender, one, self._limits) for one in ready]
+            yield [*failures, *(record for record in done if record is not None)]
+
+
+class _Flight:
+    """Users being answered.
+
+    What is asked, and what is answered and not yet written, are together at most twice the
+    concurrency: so much, and no more, is paid for again when the process is killed.
+    """
+
+    def __init__(self, recommender: Recommender, limits: Limits) -> None:
+        self._recommender = recommender
+        self._limits = limits
+        self._slots = threading.Semaphore(2 * limits.concurrency)
+        self._unwritten = 0
+        self._pool = ThreadPoolExecutor(limits.concurrency, "rag-rec-batch")
+        self._begun: set[Future[Record | None]] = set()
+        self._done: SimpleQueue[Future[Record | None]] = SimpleQueue()
+        self.error: BaseException | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self._begun)
+
+    def start(self, ready: Sequence[Ready]) -> None:
+        for one in ready:
+            future = self._pool.submit(self._finish, one)
+            self._begun.add(future)
+            future.add_done_callback(self._done.put)
+
+    def landed(self) -> list[Record]:
+        """Records of all that have been answered; waits a moment for the first.
+
+        By the next call the caller has written them.
+        """
+        self._written()
+        try:
+            futures = [self._done.get(timeout=0.2)]
+        except Empty:
+            return []
+        while True:
+            try:
+                futures.append(self._done.get_nowait())
+            except Empty:
+                break
+        return [record for future in futures if (record := self._result(future)) is not None]
+
+    def cancel(self) -> None:
+        """Takes back what no thread has begun."""
+        for future in list(self._begun):
+            future.cancel()
+
+    def close(self) -> None:
+        self._slots.release(2 * self._limits.concurrency)  # nobody waits for the writer now
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def check(self) -> None:
+        """Raises what went wrong in a thread, once all others have landed."""
+        if self.error is not None:
+            raise self.error
+
+    def _finish(self, one: Ready) -> Record | None:
+        self._slots.acquire()
+        return finish(self._recommender, one, self._limits)
+
+    def _written(self) -> None:
+        if self._unwritten:
+            self._slots.release(self._unwritten)
+            self._unwritten = 0
+
+    def _result(self, future: Future[Record | None]) -> Record | None:
+        self._begun.discard(future)
+        if future.cancelled():
+            return None
+        self._unwritten += 1
+        if (error := future.exception()) is not None:
+            self.error = self.error or error
+            return None
+        return future.result()

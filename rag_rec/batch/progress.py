@@ -1,0 +1,211 @@
+"""What a person, or a program, sees of a run while it goes on."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import IO, Any, Protocol
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+_EVERY_S = 10.0
+_WINDOW_S = 60.0
+
+
+@dataclass(slots=True)
+class Status:
+    """Where a run stands; records are counted once they are on the disk.
+
+    Attributes:
+        done: Users with a list, earlier runs included.
+        failed: Rows in the failures file, earlier runs included.
+        total: Rows of the user file, about; None when not known.
+        calls: Requests sent, earlier runs included.
+        cached: Answers from the reply cache.
+        tokens: Tokens read and written.
+        cost: Price of them, where prices are known.
+        currency: What the price is in.
+        waiting_s: Seconds of a pause the provider asked for that are left.
+    """
+
+    done: int = 0
+    failed: int = 0
+    total: int | None = None
+    calls: int = 0
+    cached: int = 0
+    tokens: int = 0
+    cost: float | None = None
+    currency: str = ""
+    waiting_s: float = 0.0
+    users_per_s: float = 0.0
+    tokens_per_s: float = 0.0
+    left_s: float | None = None
+
+    def line(self) -> str:
+        """All of it in one line."""
+        total = f"/{self.total:,}" if self.total is not None else ""
+        parts = [
+            f"{self.done + self.failed:,}{total} users",
+            f"{self.users_per_s:,.1f} users/s",
+            f"{self.tokens_per_s:,.0f} tokens/s",
+        ]
+        if self.cost is not None:
+            parts.append(f"{self.cost:,.4f} {self.currency}")
+        parts += [f"{self.cached:,} cached", f"{self.failed:,} failed"]
+        if self.waiting_s >= 1:
+            parts.append(f"paused {self.waiting_s:.0f} s as the provider asked")
+        if self.left_s is not None:
+            parts.append(f"{clock(self.left_s)} left")
+        return " · ".join(parts)
+
+
+def clock(seconds: float) -> str:
+    """A duration as people read it.
+
+    >>> clock(59), clock(3_725)
+    ('0:59', '1:02:05')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+@dataclass(slots=True)
+class Rates:
+    """Users and tokens a second, over about the last minute."""
+
+    points: list[tuple[float, int, int]] = field(default_factory=list)
+
+    def update(self, status: Status) -> None:
+        """Fills in the rates and the time left."""
+        now, users = time.monotonic(), status.done + status.failed
+        if not self.points or now - self.points[-1][0] >= 1:
+            self.points.append((now, users, status.tokens))
+        while len(self.points) > 2 and now - self.points[0][0] > _WINDOW_S:
+            self.points.pop(0)
+        begin, users_then, tokens_then = self.points[0]
+        seconds = max(now - begin, 1e-3)
+        status.users_per_s = (users - users_then) / seconds
+        status.tokens_per_s = (status.tokens - tokens_then) / seconds
+        status.left_s = None
+        if status.total is not None and status.users_per_s > 0:
+            status.left_s = max(0, status.total - users) / status.users_per_s
+
+
+class Progress(Protocol):
+    """Shows a run."""
+
+    def update(self, status: Status, *, last: bool = False) -> None:
+        """Shows where it stands; called often."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+        ...
+
+    def close(self) -> None:
+        """The run is over."""
+        ...
+
+
+class Silent:
+    """Shows nothing; for callers from Python."""
+
+    def update(self, status: Status, *, last: bool = False) -> None:
+        """Nothing."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class LiveLine:
+    """One line that is drawn again and again, on a terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._live.start()
+
+    def update(self, status: Status, *, last: bool = False) -> None:
+        """Draws the line."""
+        text = Text(status.line(), no_wrap=True, overflow="ellipsis")
+        self._live.update(text, refresh=last)
+
+    def note(self, text: str) -> None:
+        """A line above it."""
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def close(self) -> None:
+        """Takes the line away."""
+        self._live.stop()
+
+
+class PlainLines:
+    """A line every ten seconds, for logs."""
+
+    def __init__(self, stream: IO[str], every_s: float = _EVERY_S) -> None:
+        self._stream = stream
+        self._every_s = every_s
+        self._next = time.monotonic() + every_s
+        self._shown = ""
+
+    def update(self, status: Status, *, last: bool = False) -> None:
+        """Writes a line when it is time, and says nothing twice."""
+        if last or time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._every_s
+            if (line := status.line()) != self._shown:
+                self.note(line)
+            self._shown = line
+
+    def note(self, text: str) -> None:
+        """A line at once."""
+        self._stream.write(text + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class JsonEvents:
+    """One JSON object a line: ``progress`` every second, ``note`` when there is something."""
+
+    def __init__(self, stream: IO[str], every_s: float = 1.0) -> None:
+        self._stream = stream
+        self._every_s = every_s
+        self._next = 0.0
+
+    def update(self, status: Status, *, last: bool = False) -> None:
+        """Writes a ``progress`` event when it is time."""
+        if last or time.monotonic() >= self._next:
+            self._next = time.monotonic() + self._every_s
+            names = [name for name in Status.__slots__ if name != "currency" or status.currency]
+            self.event("progress", **{name: _rounded(getattr(status, name)) for name in names})
+
+    def note(self, text: str) -> None:
+        """Writes a ``note`` event."""
+        self.event("note", text=text)
+
+    def event(self, kind: str, **fields: Any) -> None:
+        """Writes one event."""
+        self._stream.write(json.dumps({"event": kind, **fields}) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def progress_for(console: Console, *, as_json: bool) -> Progress:
+    """Events on stdout when asked for; else a live line on a terminal, lines elsewhere."""
+    if as_json:
+        return JsonEvents(sys.stdout)
+    return LiveLine(console) if console.is_terminal else PlainLines(sys.stderr)
+
+
+def _rounded(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

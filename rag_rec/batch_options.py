@@ -1,0 +1,64 @@
+"""Options that several commands of ``rag-rec batch`` share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag_rec.errors import ConfigError
+from rag_rec.llm import SPECS
+from rag_rec.prompt import variant_names
+
+IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
+Users = Annotated[
+    Path,
+    typer.Option(
+        "--users",
+        metavar="FILE",
+        help="CSV, JSON lines or Parquet. A column user_id; if wanted custom_id, history (item "
+        "ids: a list, or between |), profile (plain words), constraints (JSON), k.",
+    ),
+]
+Llm = Annotated[
+    str | None,
+    typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n")),
+]
+Prompt = Annotated[
+    str | None,
+    typer.Option(
+        "--prompt",
+        metavar="NAME",
+        help="Prompt variant: " + ", ".join(variant_names()) + ", or a .toml file.",
+    ),
+]
+K = Annotated[int | None, typer.Option("--k", min=1, help="List length, where a row names none.")]
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="Settings as TOML ([prices], [batch], [request] too)."
+    ),
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="OURS=THEIRS", help="Name a column, as user_id=customer; repeatable."
+    ),
+]
+
+
+def columns_of(pairs: Iterable[str]) -> dict[str, str]:
+    """Our column to the file's, from pairs on the command line.
+
+    Raises:
+        ConfigError: If one is no pair.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        ours, _, theirs = pair.partition("=")
+        if not ours or not theirs:
+            raise ConfigError(f"--column {pair}: write it as OURS=THEIRS, such as user_id=customer")
+        found[ours] = theirs
+    return found

@@ -1,0 +1,139 @@
+"""Builds a list without a model: greedy insertion, then local search on the same objective.
+
+It also completes what a model began: its choices are fixed, and only the rest is searched.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+_ROUNDS = 30
+_BETTER = 1e-6
+
+
+class Objective(Protocol):
+    """What a list of positions in a pool is worth, and whether it may be.
+
+    Attributes:
+        n: Size of the pool.
+        ordered: Whether the order of a list changes its value.
+    """
+
+    @property
+    def n(self) -> int: ...  # noqa: D102
+    @property
+    def ordered(self) -> bool: ...  # noqa: D102
+
+    def value(self, chosen: Sequence[int]) -> float:
+        """Worth of a list; more is better."""
+        ...
+
+    def admits(self, chosen: Sequence[int]) -> bool:
+        """Whether a list, which may still grow, breaks nothing."""
+        ...
+
+    def thrift(self, chosen: Sequence[int]) -> float:
+        """How much of a budget a list leaves; more leaves more. Constant without a budget."""
+        ...
+
+
+def construct(objective: Objective, length: int, *, fixed: Sequence[int] = ()) -> list[int]:
+    """A list of at most ``length`` distinct positions.
+
+    Args:
+        objective: What is built for.
+        length: Positions wanted.
+        fixed: Positions that stay, in this order; those that are not admitted are left out.
+    """
+    chosen: list[int] = []
+    for position in fixed:
+        fresh = position not in chosen and len(chosen) < length
+        if fresh and objective.admits([*chosen, position]):
+            chosen.append(position)
+    kept = frozenset(chosen)
+    found = [
+        _searched(objective, start, length, kept)
+        for start in (chosen, _with_best_pair(objective, chosen, length))
+    ]
+    if max(map(len, found)) < length:
+        # the best came first and used up the budget: begin with what leaves most of it
+        thrifty = _greedy(objective, chosen, length, objective.thrift)
+        found.append(_searched(objective, thrifty, length, kept))
+    return max(found, key=lambda one: (len(one), objective.value(one)))
+
+
+def _with_best_pair(objective: Objective, chosen: list[int], length: int) -> list[int]:
+    """Two more positions at once: what greedy, which looks at one, does not see."""
+    if len(chosen) + 2 > length:
+        return chosen
+    pairs = itertools.permutations if objective.ordered else itertools.combinations
+    free = [position for position in range(objective.n) if position not in chosen]
+    options = ([*chosen, *pair] for pair in pairs(free, 2))
+    admitted = (option for option in options if objective.admits(option))
+    return max(admitted, key=objective.value, default=chosen)
+
+
+def _searched(
+    objective: Objective, start: list[int], length: int, kept: frozenset[int]
+) -> list[int]:
+    chosen = _greedy(objective, start, length, objective.value)
+    while True:
+        better = _improved(objective, chosen, kept)
+        if better is None:
+            return chosen
+        chosen = _greedy(objective, better, length, objective.value)
+
+
+def _greedy(
+    objective: Objective, chosen: list[int], length: int, worth: Callable[[Sequence[int]], float]
+) -> list[int]:
+    """Inserts the best position at the best place until the list is full or nothing fits."""
+    while len(chosen) < length:
+        options = [
+            option
+            for position in range(objective.n)
+            if position not in chosen
+            for option in _insertions(chosen, position, ordered=objective.ordered)
+            if objective.admits(option)
+        ]
+        if not options:
+            return chosen
+        chosen = max(options, key=worth)
+    return chosen
+
+
+def _improved(objective: Objective, chosen: list[int], kept: frozenset[int]) -> list[int] | None:
+    """The list after the best exchanges and moves; None if there is none that helps."""
+    start = chosen
+    for _ in range(_ROUNDS):
+        best = max(
+            (o for o in _neighbours(objective, chosen, kept) if objective.admits(o)),
+            key=objective.value,
+            default=chosen,
+        )
+        if objective.value(best) <= objective.value(chosen) + _BETTER:
+            break
+        chosen = best
+    return None if chosen is start else chosen
+
+
+def _neighbours(
+    objective: Objective, chosen: list[int], kept: frozenset[int]
+) -> Iterator[list[int]]:
+    for place, position in enumerate(chosen):
+        if position in kept:
+            continue
+        rest = [*chosen[:place], *chosen[place + 1 :]]
+        if objective.ordered:
+            yield from _insertions(rest, position, ordered=True)
+        for other in range(objective.n):
+            if other not in chosen:
+                yield [*chosen[:place], other, *chosen[place + 1 :]]
+
+
+def _insertions(chosen: list[int], position: int, *, ordered: bool) -> Iterator[list[int]]:
+    places = range(len(chosen) + 1) if ordered else [len(chosen)]
+    for place in places:
+        yield [*chosen[:place], position, *chosen[place:]]

@@ -1,0 +1,122 @@
+"""`FaultyServer`: a loopback chat server that fails on a schedule.
+
+What a hosted model does to a program that calls it a hundred thousand times, on demand:
+
+>>> with FaultyServer(by_content({"user-7": ["server_error", "hang"]})) as server:
+...     sorted(FAULTS)[:3]
+['content_filter', 'endless', 'error_body']
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from rag_rec.testing.server import Answer, ChatServer, Json, answer_first_labels, completion
+
+Schedule = Callable[[int, Json], str | None]
+"""From a request's number (from 0) and body to the fault it meets, or None."""
+
+
+def _error(code: str, status: int, **headers: str) -> Answer:
+    body = json.dumps({"error": {"message": f"scripted: {code}", "type": code, "code": code}})
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(body.encode(), status, names)
+
+
+FAULTS: Mapping[str, Answer] = {
+    "rate_limit": _error("rate_limit_exceeded", 429, retry_after="1"),
+    "rate_limit_short": _error("rate_limit_exceeded", 429, retry_after="0.05"),
+    "rate_limit_long": _error("rate_limit_exceeded", 429, retry_after="300"),
+    "quota": _error("insufficient_quota", 429),
+    "server_error": _error("internal", 500),
+    "unavailable": _error("overloaded", 503),
+    "hang": Answer(hang=True),
+    "reset": Answer(reset=True),
+    "html": Answer(b"<html><body>Bad gateway</body></html>"),
+    "malformed": Answer(b'{"choices": [{"message": '),
+    "truncated": Answer(completion("x" * 900), cut=300),
+    "no_choices": Answer(b'{"id": "x", "object": "chat.completion", "choices": []}'),
+    "error_body": Answer(b'{"error": {"message": "scripted", "code": 500}}'),
+    "endless": Answer(b'f\r\n{"id": "chatcmp\r\n', endless=True),
+    "length": Answer(completion('{"items": [{"la', finish="length")),
+    "content_filter": Answer(completion("", finish="content_filter")),
+    "refusal": Answer(completion(None, refusal="I would rather not")),
+    "wrong_schema": Answer(completion('{"recommendations": ["a kettle"]}')),
+    "white_space": Answer(completion(" \n" * 400, finish="length", tokens=400)),
+}
+"""Every fault by name."""
+
+
+class FaultyServer(ChatServer):
+    """A `ChatServer` that answers well but where the schedule names a fault.
+
+    Args:
+        schedule: Which request meets which fault; see `by_number`, `by_content`, `at_random`.
+        answer: The response to all others.
+        delay_s: Added to every response.
+
+    Attributes:
+        met: How often each fault was met.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        answer: Callable[[Json], Answer] = answer_first_labels,
+        *,
+        delay_s: float = 0.0,
+    ) -> None:
+        super().__init__(self._scheduled, delay_s=delay_s)
+        self._schedule = schedule
+        self._well = answer
+        self.met: dict[str, int] = {}
+
+    def _scheduled(self, request: Json) -> Answer:
+        fault = self._schedule(self.n_requests - 1, request)
+        if fault is None:
+            return self._well(request)
+        self.met[fault] = self.met.get(fault, 0) + 1
+        return FAULTS[fault]
+
+
+def by_number(faults: Mapping[int, str]) -> Schedule:
+    """These requests, counted from 0 as they come in."""
+    return lambda number, _: faults.get(number)
+
+
+def by_content(faults: Mapping[str, str | Sequence[str]]) -> Schedule:
+    """Requests whose messages contain a text: always one fault, or some in turn and then none."""
+    left = {
+        text: fault if isinstance(fault, str) else list(fault) for text, fault in faults.items()
+    }
+    lock = threading.Lock()
+
+    def schedule(number: int, request: Json) -> str | None:
+        del number
+        content = "\n".join(message["content"] for message in request["messages"])
+        for text, fault in left.items():
+            if text in content:
+                if isinstance(fault, str):
+                    return fault
+                with lock:
+                    return fault.pop(0) if fault else None
+        return None
+
+    return schedule
+
+
+def at_random(shares: Mapping[str, float], *, seed: int = 0) -> Schedule:
+    """Each fault with its probability; the same seed gives the same faults in the same order."""
+    names, edges = list(shares), []
+    for share in shares.values():
+        edges.append(share + (edges[-1] if edges else 0.0))
+
+    def schedule(number: int, request: Json) -> str | None:
+        del request
+        drawn = random.Random(f"{seed}/{number}").random()  # noqa: S311 - a schedule, no secret
+        return next((name for name, edge in zip(names, edges, strict=True) if drawn < edge), None)
+
+    return schedule
