@@ -7,7 +7,7 @@ from rag_rec.retrieve.fuse import FusedRetriever
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.pool import pools
 from rag_rec.retrieve.quotes import review_quotes
-from rag_rec.retrieve.ranker import RankerConfig
+from rag_rec.retrieve.ranker_config import RankerConfig
 from rag_rec.retrieve.sentences import review_sentences
 from rag_rec.retrieve.why import strongest_links
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.content import Content
 from rag_rec.retrieve.popular import Popular
-from rag_rec.retrieve.ranker import RankerConfig
+from rag_rec.retrieve.ranker_config import RankerConfig
 from rag_rec.retrieve.reviews import Reviews
 from rag_rec.retrieve.search import SearchConfig, Weighting
 from rag_rec.retrieve.sequence import Sequential

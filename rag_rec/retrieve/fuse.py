@@ -3,43 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.constraints import limits_items
 from rag_rec.index import ItemIndex
+from rag_rec.retrieve.asked import Asked, Reader
 from rag_rec.retrieve.constraints import CatalogLimits
 from rag_rec.retrieve.evidence import best
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.load import load_sources
 from rag_rec.retrieve.matrices import columns_of, row_of
 from rag_rec.retrieve.origins import Origins, Scores
-from rag_rec.retrieve.search import REPLAY
+from rag_rec.retrieve.rerank import Ranked, rank_again
 from rag_rec.types import Candidate, UserHistory
 
 _BATCH = 256
 _BATCH_ENTRIES = 2**26
-_PROFILE_ITEMS = 200
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Some users on their way to lists.
-
-    Attributes:
-        users: Their histories.
-        weights: ``float32 [b, n]``, weights of the items in each history.
-        blocked: ``bool [b, n]``, items a user may not be shown.
-        extra: For each user, scores that come from elsewhere than the matrices, by source.
-    """
-
-    users: Histories
-    weights: sparse.csr_array
-    blocked: NDArray[np.bool_]
-    extra: list[dict[str, Scores]]
 
 
 class FusedRetriever:
@@ -58,7 +39,7 @@ class FusedRetriever:
         self.index = index
         self.limits = CatalogLimits(index)
         fitted = load_sources(index, decay)
-        self._weighting = fitted.weighting
+        self._reader = Reader(index, self.limits, fitted.weighting)
         self._decay = fitted.weighting.decay
         self.evidence, self.ranker, self._given = fitted.evidence, fitted.ranker, fitted.given
         self.by_popularity = np.lexsort((np.arange(index.n_items), -fitted.popular))
@@ -72,7 +53,7 @@ class FusedRetriever:
         results: list[list[Candidate]] = []
         origins_of = Origins(self.evidence.names, self.index.n_items).of
         for start in range(0, len(histories), self._batch_size):
-            batch = self._prepare(histories[start : start + self._batch_size])
+            batch = self._reader.read(histories[start : start + self._batch_size])
             chosen = self._choose(batch, k)
             product = batch.weights @ self.evidence.stacked
             for row, (items, scores) in enumerate(chosen):
@@ -81,13 +62,11 @@ class FusedRetriever:
                 results.append(self._candidates(items, scores, origins))
         return results
 
-    def rank(
-        self, histories: Sequence[UserHistory], k: int
-    ) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+    def rank(self, histories: Sequence[UserHistory], k: int) -> list[Ranked]:
         """The same order as `retrieve`, as ``item_ix`` and scores, without the origins."""
-        results: list[tuple[NDArray[np.int32], NDArray[np.float64]]] = []
+        results: list[Ranked] = []
         for start in range(0, len(histories), self._batch_size):
-            batch = self._prepare(histories[start : start + self._batch_size])
+            batch = self._reader.read(histories[start : start + self._batch_size])
             results += self._choose(batch, k)
         return results
 
@@ -113,41 +92,13 @@ class FusedRetriever:
 
     def histories(self, histories: Sequence[UserHistory]) -> Histories:
         """Events as row numbers, -1 for items that are not in the catalog."""
-        find = self.index.find
-        rows = [
-            [-1 if (item_ix := find(item_id)) is None else item_ix for item_id in history.item_ids]
-            for history in histories
-        ]
-        return Histories.of(rows, self.index.n_items)
+        return self._reader.rows(histories)
 
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
         return self.histories(histories).weights(self._decay)
 
-    # --- one batch --------------------------------------------------------------------------
-
-    def _prepare(self, histories: Sequence[UserHistory]) -> _Batch:
-        users = self.histories(histories)
-        blocked = np.repeat(~self.index.in_stock[None, :], len(users), axis=0)
-        extra: list[dict[str, Scores]] = [{} for _ in histories]
-        weights = users.weights(self._decay)
-        for row, history in enumerate(histories):
-            constraints = history.constraints
-            if constraints.allow_out_of_stock:
-                blocked[row] = False
-            if constraints.allow_seen:
-                extra[row][REPLAY] = self._replay(weights, row)
-            else:
-                blocked[row, users.row(row)] = True
-            if constraints.exclude:
-                rows = [self.index.find(item_id) for item_id in constraints.exclude]
-                blocked[row, [item_ix for item_ix in rows if item_ix is not None]] = True
-            if limits_items(constraints):
-                blocked[row] |= self.limits.breaks(constraints)
-        self._add_profiles(histories, extra, blocked)
-        return _Batch(users, weights, blocked, extra)
-
-    def _choose(self, batch: _Batch, k: int) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
+    def _choose(self, batch: Asked, k: int) -> list[Ranked]:
         """Items and scores of each user, best first, ``min(k, eligible items)`` of them."""
         product = batch.weights @ self.evidence.fused
         n = k if self.ranker is None else max(k, self.ranker.depth)
@@ -155,45 +106,11 @@ class FusedRetriever:
             _best_allowed(row_of(product, row), batch.extra[row], batch.blocked[row], n)
             for row in range(len(batch.users))
         ]
-        ranked = self._rank_again(batch, fused)
+        ranked = rank_again(self.ranker, batch, fused)
         return [
             self._filled(items[:k], scores[:k], batch.blocked[row], k)
             for row, (items, scores) in enumerate(ranked)
         ]
-
-    def _rank_again(
-        self, batch: _Batch, fused: list[Scores]
-    ) -> list[tuple[NDArray[np.int32], NDArray[np.float64]]]:
-        """The best candidates in the ranker's order, the others after them.
-
-        A ranked candidate's score is its odds against the best one, above all that are not ranked.
-        """
-        results = [(items, scores.astype(np.float64)) for items, scores in fused]
-        rows = [row for row in range(len(fused)) if self._is_ranked(batch, fused, row)]
-        if self.ranker is None or not rows:
-            return results
-        depth = self.ranker.depth
-        candidates = np.full((len(rows), depth), -1, np.int32)
-        values = np.zeros((len(rows), depth), np.float32)
-        for at, row in enumerate(rows):
-            items, scores = fused[row]
-            n = min(depth, len(items))
-            candidates[at, :n], values[at, :n] = items[:n], scores[:n]
-        found = self.ranker.scores(batch.users.take(np.array(rows)), candidates, values)
-        for at, row in enumerate(rows):
-            items, scores = results[row]
-            n = min(depth, len(items))
-            order = np.argsort(-found[at, :n], kind="stable")
-            below = scores[n] if len(scores) > n else 0.0
-            odds = below + np.exp(found[at, order] - found[at, order[0]])
-            results[row] = (
-                np.concatenate([items[order], items[n:]]),
-                np.concatenate([odds, scores[n:]]),
-            )
-        return results
-
-    def _is_ranked(self, batch: _Batch, fused: list[Scores], row: int) -> bool:
-        return bool(len(fused[row][0]) and len(batch.users.row(row)) and not batch.extra[row])
 
     def _filled(
         self,
@@ -201,7 +118,7 @@ class FusedRetriever:
         scores: NDArray[np.float64],
         blocked: NDArray[np.bool_],
         k: int,
-    ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    ) -> Ranked:
         """Filled up with the most popular allowed items that are not chosen yet, scored 0."""
         if len(items) >= k:
             return items, scores
@@ -224,36 +141,6 @@ class FusedRetriever:
             Candidate(ids[ix], score, origin or {"popular": int(self._popularity_rank[ix])})
             for ix, score, origin in zip(items.tolist(), scores.tolist(), origins, strict=True)
         ]
-
-    # --- evidence from elsewhere ------------------------------------------------------------
-
-    def _replay(self, weights: sparse.csr_array, row: int) -> Scores:
-        """The history itself, where its items may be listed again.
-
-        As strong as an identity matrix scaled to unit deviation like the other sources.
-        """
-        items, values = row_of(weights, row)
-        return items, values * np.float32(self._weighting.replay * np.sqrt(self.index.n_items))
-
-    def _add_profiles(
-        self,
-        histories: Sequence[UserHistory],
-        extra: list[dict[str, Scores]],
-        blocked: NDArray[np.bool_],
-    ) -> None:
-        """Scores from the plain words about a user: through Chroma, or among what is allowed."""
-        rows = [row for row, history in enumerate(histories) if history.profile]
-        if not rows:
-            return
-        vectors = self.index.embedder.embed([histories[row].profile or "" for row in rows])
-        found = self.index.store.query("items", vectors, _PROFILE_ITEMS)
-        for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
-            if limits_items(histories[row].constraints):
-                free = np.flatnonzero(~blocked[row])
-                every = self.index.item_vectors[free] @ vector
-                nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
-                items, cosines = free[nearest], every[nearest]
-            extra[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)
 
 
 def _best_allowed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,16 +14,10 @@ from rag_rec.retrieve.content import Views
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.features import Features
 from rag_rec.retrieve.histories import Histories
-from rag_rec.retrieve.ranker import (
-    Lessons,
-    Propose,
-    RankerConfig,
-    fit_ranker,
-    joined,
-    lessons,
-    propose_best,
-    propose_random,
-)
+from rag_rec.retrieve.lessons import Lessons, joined, lessons
+from rag_rec.retrieve.propose import Propose, propose_best, propose_random
+from rag_rec.retrieve.ranker import fit_ranker
+from rag_rec.retrieve.ranker_config import RankerConfig
 from rag_rec.retrieve.search import Weighting, search_weights
 from rag_rec.retrieve.stats import ItemStats
 
@@ -54,37 +47,44 @@ def fit_fusion(
     n_users = int((data.log.lengths >= wanted.min_events).sum())
     why = f"{n_users} users with {wanted.min_events} or more events, {wanted.min_users} needed"
     if not wanted.enabled:
-        return _unlearned("learning is switched off", config)
+        return _unlearned("learning is switched off", config.weighting)
     if n_users < wanted.min_users:
-        return _unlearned(why, config)
-    before = data.without_last(2)
-    matrices = fit_matrices(before, texts, config)
-    weighting = search_weights(
-        Evidence(matrices, config.weighting.sources),
-        *_next(data, 1),
-        config.weighting,
-        config.search,
-    )
-    stats, vectors = ItemStats.fit(before), np.asarray(data.item_vectors)
-    evidence = Evidence(matrices, weighting.sources)
-    features = Features(evidence, stats, views, vectors, weighting.decay)
+        return _unlearned(why, config.weighting)
+    features, weighting = _features(data, texts, views, config)
     learned = _learn(data, features, wanted, propose_best)
     if learned is None:
-        return _unlearned("no candidate ever came next", replace(config, weighting=weighting))
+        return _unlearned("no candidate ever came next", weighting)
     (folder / "ranker.txt").write_text(fit_ranker(learned, wanted), encoding="utf-8")
     if config.given is not None:
         learned = _learn(data, features, config.given, propose_random)
         if learned is not None:
             (folder / "given.txt").write_text(fit_ranker(learned, config.given), encoding="utf-8")
-    (folder / "stats").mkdir()
-    ItemStats.fit(data).save(folder / "stats")
-    for name, view in views.items():
-        sparse.save_npz(folder / "stats" / f"view_{name}.npz", view, compressed=False)
+    _save_stats(data, views, folder / "stats")
     return {"fusion": "ranker", "fusion_why": why}, weighting
 
 
-def _unlearned(why: str, config: RetrievalConfig) -> tuple[dict[str, str], Weighting]:
-    return {"fusion": "fixed weights", "fusion_why": why}, config.weighting
+def _unlearned(why: str, weighting: Weighting) -> tuple[dict[str, str], Weighting]:
+    return {"fusion": "fixed weights", "fusion_why": why}, weighting
+
+
+def _features(
+    data: FitData, texts: Matrices, views: Views, config: RetrievalConfig
+) -> tuple[Features, Weighting]:
+    """Features and weights by sources that have not seen the last two events of anybody."""
+    before = data.without_last(2)
+    matrices = fit_matrices(before, texts, config)
+    unweighted = Evidence(matrices, config.weighting.sources)
+    weighting = search_weights(unweighted, *_next(data, 1), config.weighting, config.search)
+    evidence = Evidence(matrices, weighting.sources)
+    vectors = np.asarray(data.item_vectors)
+    return Features(evidence, ItemStats.fit(before), views, vectors, weighting.decay), weighting
+
+
+def _save_stats(data: FitData, views: Views, folder: Path) -> None:
+    folder.mkdir()
+    ItemStats.fit(data).save(folder)
+    for name, view in views.items():
+        sparse.save_npz(folder / f"view_{name}.npz", view, compressed=False)
 
 
 def _next(data: FitData, n_hidden: int) -> tuple[Histories, NDArray[np.int32]]:
