@@ -5,7 +5,8 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help demo test test-constraints test-batch-long check format test-vllm sample bench bench-batch clean
+.PHONY: help demo test test-constraints test-batch-long check format test-vllm sample \
+	bench bench-batch bench-evaluate evaluate clean
 
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -33,6 +34,13 @@ bench: $(VENV)/.ready ## The measurements of the README: index building and requ
 	@$(BIN)/python benchmarks/index_throughput.py
 	@$(BIN)/python benchmarks/index_memory.py
 	@$(BIN)/python benchmarks/request_overhead.py
+
+evaluate: $(VENV)/.ready ## Every prompt with the embedded model on the sample (an hour or two; goes on where it stopped).
+	@$(BIN)/rag-rec evaluate run eval/sample.toml --out indexes/eval-sample
+
+bench-evaluate: $(VENV)/.ready ## The harness itself: A/A 200 times, and its own cost at 1,000 users.
+	@$(BIN)/python benchmarks/evaluate_aa.py
+	@$(BIN)/python benchmarks/evaluate_overhead.py
 
 test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies.
 	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py -k hostile $(ARGS)

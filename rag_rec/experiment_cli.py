@@ -9,16 +9,17 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import TaskID
 from rich.table import Table
 
-from rag_rec.console import build_progress, note
+from rag_rec.console import note, steps_shown
 from rag_rec.evaluate.compare import compare_reports
 from rag_rec.evaluate.gate import EXIT, Gate, losses
 from rag_rec.evaluate.report import read_report
 from rag_rec.evaluate.report.words import conclusions, number, p_value
 from rag_rec.evaluate.runner import run
 from rag_rec.evaluate_cli import evaluate_app
+
+_out = Console(width=max(110, Console().width) if not sys.stdout.isatty() else None)
 
 ExperimentFile = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.toml", help="What is compared; examples in eval/.")
@@ -64,14 +65,7 @@ def run_experiment(
     """
     gates = [Gate.of(text) for text in gate or ()]
     before = None if gate_against is None else read_report(gate_against)
-    with build_progress() as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def step(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done)
-
+    with steps_shown() as step:
         report = run(experiment, out, on_step=step, on_progress=step)
     _finish(report, out, png=png, as_json=as_json)
     _judge(report, gates, before)
@@ -109,7 +103,7 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
             p_value(c.p_holm),
             c.verdict,
         )
-    Console().print(table)
+    _out.print(table)
     note(
         f"{found[0].metric} over {found[0].comparison.n_users} users"
         if found
@@ -135,9 +129,9 @@ def _finish(report: dict[str, Any], out: Path, *, png: bool, as_json: bool) -> N
         table.add_row(
             row["name"], number(row["value"]), f"{row['low']:.4f} to {row['high']:.4f}", verdict
         )
-    Console().print(table)
+    _out.print(table)
     for line in conclusions(report):
-        Console().print(f"- {line}", markup=False, highlight=False)
+        _out.print(f"- {line}", markup=False, highlight=False)
     note(f"reports: {out}/report.html, report.md, report.json, users.parquet")
 
 

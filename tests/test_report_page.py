@@ -111,9 +111,15 @@ def big(n: int) -> tuple[dict[str, Any], Details]:
         for at in range(n)
     ]
     hits = rng.random((n, 10)) < 0.02
-    lists = [[items[i] for i in rng.choice(20_000, 20, replace=False)] for _ in range(n)]
+
+    def orders() -> list[list[str]]:
+        starts = rng.integers(0, 20_000 - 20, n)
+        return [[items[i] for i in start + rng.permutation(20)] for start in starts]
+
+    lists = orders()
     for name in ("random", "popularity", "bm25", "item-knn", "retrieval only"):
-        found = {task.key: some[:10] for task, some in zip(tasks, lists, strict=True)}
+        ranked = lists if name == "retrieval only" else orders()
+        found = {task.key: some[:10] for task, some in zip(tasks, ranked, strict=True)}
         rows.append(Row(name, "baseline", [Relevance(hits, np.ones(n, np.int64))], found))
     for name in ("one", "two"):
         answers = {
@@ -125,7 +131,7 @@ def big(n: int) -> tuple[dict[str, Any], Details]:
             )
             for task, some in zip(tasks, lists, strict=True)
         }  # fmt: skip
-        found = {task.key: some[:10] for task, some in zip(tasks, lists, strict=True)}
+        found = {task.key: some[9::-1] for task, some in zip(tasks, lists, strict=True)}
         rows.append(Row(name, "variant", [Relevance(hits, np.ones(n, np.int64))], found, answers))
     values = hits.any(axis=1).astype(float)
     comparison = compare_all([values], values, alpha=0.05, seed=0)[0]

@@ -21,7 +21,7 @@ Values = NDArray[np.float64]
 def recall(found: Relevance, k: int) -> Values:
     """Share of a user's targets that are among the first ``k``."""
     hits = found.hits[:, :k]
-    return np.divide(hits @ np.ones(hits.shape[1]), found.n_relevant)
+    return hits @ np.ones(hits.shape[1]) / found.n_relevant
 
 
 def hit(found: Relevance, k: int) -> Values:

@@ -191,7 +191,7 @@ class Engine:
             if opened is None:
                 raise ConfigError(f"'{settings.llm}' opens no model")
             if self._cache is None:
-                self._cache = ReplyCache(self._out / "replies.sqlite")
+                self._cache = ReplyCache(self._experiment.cache or self._out / "replies.sqlite")
             self._open[settings.llm] = CachedModel(
                 opened, self._cache, parameters=settings.parameters
             )

@@ -8,7 +8,6 @@ import numpy as np
 
 from rag_rec.evaluate.answers import Answer
 from rag_rec.evaluate.engine import price_of
-from rag_rec.ground import parse_json
 
 
 def manners(
@@ -24,7 +23,8 @@ def manners(
     ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
     share of slots the model chose. ``kept order``: users whose list is the order it was given.
     ``reasons by model``: share of slots whose reason the model wrote; the others' are from
-    the log. ``reasons verified``: share of the model's reasons that were checked and hold.
+    the log. ``reasons verified``: share of the model's reasons that hold against what
+    they cite; reasons that cite nothing are not verified.
     """
     asked = [answer for answer in answers if answer.messages]
     if not asked:
@@ -46,7 +46,7 @@ def manners(
         "slots by model": _share(origin != "backfill" for origin in slots),
         "kept order": _share(a.items == a.candidates[: len(a.items)] for a in asked),
         "reasons by model": len(written) / max(1, len(slots)),
-        "reasons verified": _share(status != "unverified" for status in written),
+        "reasons verified": _share(status == "verified" for status in written),
     } | costs(asked, price)
 
 
@@ -76,17 +76,8 @@ def _first_valid(answer: Answer) -> bool:
     return (
         answer.outcome == "ok"
         and "repaired" not in answer.origins
-        and not any(n for name, n in answer.repairs.items() if name != "poor_reason")
+        and not any(n for name, n in answer.repairs.items() if not name.endswith("_reason"))
     )
-
-
-def reply_labels(answer: Answer) -> list[int]:
-    """Labels of the first reply as written, before anything was dropped; empty if unreadable."""
-    try:
-        document = parse_json(answer.replies[0]) if answer.replies else {}
-        return [entry["label"] for entry in document["items"] if type(entry["label"]) is int]
-    except (ValueError, KeyError, TypeError):
-        return []
 
 
 def _share(values: Iterable[bool]) -> float | None:

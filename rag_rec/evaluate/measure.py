@@ -11,14 +11,12 @@ import numpy as np
 
 from rag_rec import __version__
 from rag_rec.errors import ConfigError
-from rag_rec.evaluate.accuracy import measure, measure_all
+from rag_rec.evaluate.accuracy import measure
 from rag_rec.evaluate.answers import Answer
 from rag_rec.evaluate.audit import leaks, lists_hit, outsiders, retries
-from rag_rec.evaluate.beyond import Catalog, describe_lists, serendipity
 from rag_rec.evaluate.blend import WEIGHTS, blend_answers, fit_blend
 from rag_rec.evaluate.engine import sensitivity_arms
-from rag_rec.evaluate.experiment import VariantSettings
-from rag_rec.evaluate.manners import manners
+from rag_rec.evaluate.leaderboard import leaderboard
 from rag_rec.evaluate.retrievers import proposing
 from rag_rec.evaluate.rows import (
     CEILING,
@@ -31,9 +29,8 @@ from rag_rec.evaluate.rows import (
     variant_row,
 )
 from rag_rec.evaluate.sampling import STRATA
-from rag_rec.evaluate.scorer import Relevance, Task
+from rag_rec.evaluate.scorer import Task
 from rag_rec.evaluate.sensitivity import position_bias
-from rag_rec.evaluate.significance import bootstrap_interval, compare_all
 from rag_rec.evaluate.study import Study
 
 Gathered = dict[str, dict[str, dict[str, Answer]]]
@@ -100,7 +97,7 @@ def measure_study(study: Study, found: Gathered, notes: Sequence[str]) -> tuple[
         "users": _users(study, tasks),
         "notes": [*notes, *_shortfalls(study, found, tasks)],
         "findings": _findings(study, tasks, rows),
-        "rows": _rows(study, rows, tasks),
+        "rows": leaderboard(study, rows, tasks),
         "funnel": _funnel(study, rows, users, deep),
         "blends": blends,
         "sensitivity": _sensitivity(study, found),
@@ -177,108 +174,13 @@ def _shortfalls(study: Study, found: Gathered, tasks: Sequence[Task]) -> list[st
             "report is on those, the first in an order drawn before anything was asked"
         )
     n_validation = len(study.sampled.validation.tasks)
-    for name, answers in found.get("validation", {}).items():
-        if len(answers) < n_validation:
-            notes.append(f"{name}: {len(answers)} of {n_validation} validation users answered")
+    asking = [v.name for v in study.experiment.all_variants() if v.llm != "none"]
+    for name in asking:
+        n = len(found.get("validation", {}).get(name, {}))
+        if n < n_validation:
+            fitted = "" if n >= _ENOUGH else "; no blend is fitted"
+            notes.append(f"{name}: {n} of {n_validation} validation users answered{fitted}")
     return notes
-
-
-# --- rows -----------------------------------------------------------------------------------
-
-
-def _rows(study: Study, rows: Sequence[Row], tasks: Sequence[Task]) -> list[Report]:
-    experiment = study.experiment
-    metric = experiment.metric
-    values = {row.name: row.values(lambda r: measure(r, metric)) for row in rows}
-    if experiment.baseline not in values:
-        raise ConfigError(
-            f"baseline '{experiment.baseline}' is no row; there are {', '.join(values)}"
-        )
-    tested = [row.name for row in rows if row.kind in {"variant", "blend"}]
-    tested = [name for name in tested if name != experiment.baseline]
-    comparisons = dict(zip(tested, compare_all(
-        [values[name] for name in tested], values[experiment.baseline],
-        alpha=experiment.alpha, seed=experiment.seed,
-    ), strict=True)) if tested else {}  # fmt: skip
-    catalog = Catalog.of(study.index)
-    variants = {variant.name: variant for variant in experiment.all_variants()}
-    strata = np.array([task.stratum for task in tasks])
-    popular = rows[1].lists
-    return [
-        _row(study, row, values[row.name], strata)
-        | {"comparison": asdict(comparisons[row.name]) if row.name in comparisons else None}
-        | _described(study, row, tasks, catalog, popular)
-        | _behaved(study, row, tasks, variants.get(row.name))
-        for row in rows
-    ]
-
-
-def _row(study: Study, row: Row, values: np.ndarray, strata: np.ndarray) -> Report:  # type: ignore[type-arg]
-    experiment = study.experiment
-    low, high = bootstrap_interval(values, seed=experiment.seed)
-    every = [measure_all(found, experiment.ks) for found in row.relevance]
-    means = {name: float(np.mean([some[name].mean() for some in every])) for name in every[0]}
-    groups = {
-        name: _group(values[strata == name], experiment.seed)
-        for name in STRATA
-        if (strata == name).any()
-    }
-    means_by_group = [group["value"] for group in groups.values()]
-    repeats = [_mean(found, experiment.metric) for found in row.relevance]
-    return {
-        "name": row.name,
-        "kind": row.kind,
-        "metrics": means,
-        "value": float(values.mean()),
-        "low": low,
-        "high": high,
-        "strata": groups,
-        "gap": max(means_by_group) - min(means_by_group),
-        "repeats": repeats,
-        "delivered": None if row.delivered is None else _mean(row.delivered, experiment.metric),
-    }
-
-
-def _mean(found: Relevance, metric: str) -> float:
-    return float(measure(found, metric).mean())
-
-
-def _group(values: np.ndarray, seed: int) -> Report:  # type: ignore[type-arg]
-    low, high = bootstrap_interval(values, seed=seed)
-    return {"users": len(values), "value": float(values.mean()), "low": low, "high": high}
-
-
-def _described(
-    study: Study,
-    row: Row,
-    tasks: Sequence[Task],
-    catalog: Catalog,
-    popular: Mapping[str, Sequence[str]],
-) -> Report:
-    if not row.lists:
-        return {"beyond": {}}
-    users = [task.key for task in tasks]
-    targets = study.sampled.test.scorer.targets_of(users)
-    surprises = [
-        serendipity(row.lists[user], frozenset(target), frozenset(popular[user]))
-        for user, target in zip(users, targets, strict=True)
-    ]
-    histories = {task.key: task.history.item_ids for task in tasks}
-    described = describe_lists(row.lists, histories, study.index, catalog)
-    return {"beyond": described | {"serendipity": float(np.mean(surprises))}}
-
-
-def _behaved(
-    study: Study, row: Row, tasks: Sequence[Task], variant: VariantSettings | None
-) -> Report:
-    histories = {task.key: task.history.item_ids for task in tasks}
-    prices = study.experiment.budget.prices
-    price = prices.get(variant.llm) if variant else None
-    found = manners(list(row.answers.values()), histories, price) if row.kind == "variant" else {}
-    about = {"llm": variant.llm, "prompt": variant.prompt, "retriever": variant.retriever} if (
-        variant
-    ) else {}  # fmt: skip
-    return {"manners": found, **about}
 
 
 # --- the other parts --------------------------------------------------------------------------

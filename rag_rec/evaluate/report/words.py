@@ -7,6 +7,8 @@ from typing import Any
 
 Report = dict[str, Any]
 
+_ECHO = 0.5
+
 
 def number(value: float | None, digits: int = 4) -> str:
     """A figure, or a dash where there is none."""
@@ -35,6 +37,7 @@ def conclusions(report: Report) -> list[str]:
         ),
     ]
     lines += list(_verdicts(report, baseline))
+    lines += list(_echoes(report))
     lines += list(_blame(report))
     lines += list(_blend_lines(report))
     return lines
@@ -69,6 +72,17 @@ def _verdicts(report: Report, baseline: str) -> Iterator[str]:
             yield (
                 f"{row['name']}: no difference shown ({size}); differences under "
                 f"{found['smallest']:.4f} cannot be seen with so many users{more}."
+            )
+
+
+def _echoes(report: Report) -> Iterator[str]:
+    """Models that mostly repeat what they were shown; their score is then retrieval's."""
+    for row in report["rows"]:
+        kept = row["manners"].get("kept order") if row["manners"] else None
+        if kept is not None and kept >= _ECHO:
+            yield (
+                f"{row['name']} repeats the order it was given for {percent(kept)} of the users it "
+                "was asked for: what it scores there is retrieval's."
             )
 
 

@@ -18,7 +18,7 @@ from rag_rec.evaluate.report.page import page_of
 def write_reports(report: Report, details: Details, out: Path) -> None:
     """``report.json``, ``report.md``, ``report.html`` and ``users.parquet``, each whole or not."""
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "report.json", json.dumps(report, indent=1, ensure_ascii=False) + "\n")
+    _write(out / "report.json", _json(report))
     _write(out / "report.md", markdown_of(report))
     _write(out / "report.html", page_of(report, details))
     _users(report, details).write_parquet(out / "users.parquet")
@@ -34,11 +34,20 @@ def read_report(path: str | Path) -> Report:
     file = file / "report.json" if file.is_dir() else file
     try:
         report: Any = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError("there is no report; run an experiment first", path=file) from error
     except (OSError, ValueError) as error:
         raise DataError(f"is not a report ({error})", path=file) from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise DataError(f"is no report of format {FORMAT}; run the experiment again", path=file)
     return report
+
+
+def _json(report: Report) -> str:
+    """Indented for people, but for the places, which are one long line."""
+    hits = json.dumps(report["hits"], separators=(",", ":"))
+    text = json.dumps(report | {"hits": None}, indent=1, ensure_ascii=False)
+    return text.replace('"hits": null', f'"hits": {hits}') + "\n"
 
 
 def _write(path: Path, text: str) -> None:
