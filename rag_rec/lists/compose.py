@@ -261,10 +261,14 @@ _WINDOW = 5
 
 def _marked(pool: Pool, asked: Constraints, chosen: Sequence[int]) -> tuple[Choice, ...]:
     """The chosen, each with the constraints that were given up for it."""
+    items: list[Item] = [pool.items[position] for position in chosen]
     of_items, tally = ItemRules(asked), Tally(asked)
+    # a list that obeys the counts as a whole breaks none, in whatever order it is read
+    obeys = Tally(asked, items).holds
     choices: list[Choice] = []
-    for position in chosen:
-        item: Item = pool.items[position]
-        choices.append(Choice(item.item_id, (*of_items.failed(item), *tally.broken_by(item))))
+    for item in items:
+        counts = () if obeys else tally.broken_by(item)
+        given_up = [name for name in counts if getattr(pool.rules, name) is None]
+        choices.append(Choice(item.item_id, (*of_items.failed(item), *given_up)))
         tally.add(item)
     return tuple(choices)
