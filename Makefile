@@ -32,7 +32,7 @@ bench: $(VENV)/.ready ## The measurements of the README: index building and requ
 	@$(BIN)/python benchmarks/request_overhead.py
 
 test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies.
-	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py -k hostile $(ARGS)
+	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py tests/test_lists.py -k hostile $(ARGS)
 
 test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM2 (minutes).
 	@scripts/vllm_env.sh

@@ -21,7 +21,7 @@ from rag_rec.lists.objectives import BundleObjective, Pool, SequenceObjective
 from rag_rec.lists.slate import SlateObjective, Theme, compose_page, themes_of
 from rag_rec.retrieve import FitData, FusedRetriever, pools
 from rag_rec.text import plain_text
-from rag_rec.types import Candidate, Constraints, Item, SlateRow, UserHistory
+from rag_rec.types import Candidate, Constraints, Item, Relaxable, SlateRow, UserHistory
 
 _POOL = 40
 _PER_SLOT = 15
@@ -267,7 +267,7 @@ def _marked(pool: Pool, asked: Constraints, chosen: Sequence[int]) -> tuple[Choi
     obeys = Tally(asked, items).holds
     choices: list[Choice] = []
     for item in items:
-        counts = () if obeys else tally.broken_by(item)
+        counts: tuple[Relaxable, ...] = () if obeys else tally.broken_by(item)
         given_up = [name for name in counts if getattr(pool.rules, name) is None]
         choices.append(Choice(item.item_id, (*of_items.failed(item), *given_up)))
         tally.add(item)
