@@ -268,7 +268,7 @@ def _marked(pool: Pool, asked: Constraints, chosen: Sequence[int]) -> tuple[Choi
     choices: list[Choice] = []
     for item in items:
         counts: tuple[Relaxable, ...] = () if obeys else tally.broken_by(item)
-        given_up = [name for name in counts if getattr(pool.rules, name) is None]
+        given_up: list[Relaxable] = [n for n in counts if getattr(pool.rules, n) is None]
         choices.append(Choice(item.item_id, (*of_items.failed(item), *given_up)))
         tally.add(item)
     return tuple(choices)
