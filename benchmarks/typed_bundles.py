@@ -37,11 +37,14 @@ GRID = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--only", choices=["clothing", "food", "built"])
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores")
     for domain in ("clothing", "food"):
-        _left_out(options.data / "bundles" / domain, domain)
-    _built()
+        if options.only in {None, domain}:
+            _left_out(options.data / "bundles" / domain, domain)
+    if options.only in {None, "built"}:
+        _built()
 
 
 def _left_out(folder: Path, domain: str) -> None:
@@ -103,9 +106,8 @@ def _left_out(folder: Path, domain: str) -> None:
             rows.setdefault(key, []).extend(found)
     names = {best: "chosen weights", pairs_only: "co-occurrence", "popular": "popularity",
              Weights(0, 0, 1): "text only", Weights(): "the defaults"}  # fmt: skip
-    print(
-        f"{'':<16}{'MRR':>7}{'hit@10':>8}{'hit@50':>8}{'median rank':>13}   ({len(rows[best])} cases)"
-    )
+    print(f"{len(rows[best])} cases")
+    print(f"{'':<16}{'MRR':>7}{'hit@10':>8}{'hit@50':>8}{'median rank':>13}")
     for key, found in rows.items():
         at = np.array(found)
         hits = f"{(at <= 10).mean():>8.3f}{(at <= 50).mean():>8.3f}"

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag_rec.errors import IndexNotFound, StaleIndex
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _FILE = "manifest.json"
 
 

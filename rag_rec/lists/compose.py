@@ -21,7 +21,7 @@ from rag_rec.lists.objectives import BundleObjective, Pool, SequenceObjective
 from rag_rec.lists.slate import SlateObjective, Theme, compose_page, themes_of
 from rag_rec.retrieve import FitData, FusedRetriever, pools
 from rag_rec.text import plain_text
-from rag_rec.types import Candidate, Constraints, Item, SlateRow, UserHistory
+from rag_rec.types import Candidate, Constraints, Item, Relaxable, SlateRow, UserHistory
 
 _POOL = 40
 _PER_SLOT = 15
@@ -261,10 +261,14 @@ _WINDOW = 5
 
 def _marked(pool: Pool, asked: Constraints, chosen: Sequence[int]) -> tuple[Choice, ...]:
     """The chosen, each with the constraints that were given up for it."""
+    items: list[Item] = [pool.items[position] for position in chosen]
     of_items, tally = ItemRules(asked), Tally(asked)
+    # a list that obeys the counts as a whole breaks none, in whatever order it is read
+    obeys = Tally(asked, items).holds
     choices: list[Choice] = []
-    for position in chosen:
-        item: Item = pool.items[position]
-        choices.append(Choice(item.item_id, (*of_items.failed(item), *tally.broken_by(item))))
+    for item in items:
+        counts: tuple[Relaxable, ...] = () if obeys else tally.broken_by(item)
+        given_up: list[Relaxable] = [n for n in counts if getattr(pool.rules, n) is None]
+        choices.append(Choice(item.item_id, (*of_items.failed(item), *given_up)))
         tally.add(item)
     return tuple(choices)
