@@ -52,8 +52,10 @@ def choose(
     free = [item_id for item_id in order if item_id not in barred]
     chosen: dict[str, Choice] = {}
     for n_given_up in range(len(constraints.relax) + 1):
-        rules = without(constraints, constraints.relax[:n_given_up])
-        _fill(chosen, free, k, _Rules(rules), _Rules(constraints), item_of)
+        asked = _Rules(constraints)
+        given_up = constraints.relax[:n_given_up]
+        rules = _Rules(without(constraints, given_up)) if given_up else asked
+        _fill(chosen, free, k, rules, asked, item_of)
         if len(chosen) == k:
             break
     return [chosen[item_id] for item_id in order if item_id in chosen]
@@ -79,9 +81,10 @@ def _fill(
     item_of: Callable[[str], Item],
 ) -> None:
     """Adds what ``rules`` allow; what they allow and ``asked`` does not is marked as relaxed."""
+    tallies = [rules.tally] if rules is asked else [rules.tally, asked.tally]
     for item_id in chosen:
-        rules.tally.add(item_of(item_id))
-        asked.tally.add(item_of(item_id))
+        for tally in tallies:
+            tally.add(item_of(item_id))
     n_before = -1
     # an item may have to wait until the list shows enough categories: hence the passes
     while n_before < len(chosen) < k:
@@ -91,6 +94,7 @@ def _fill(
                 return
             item = item_of(item_id)
             if item_id not in chosen and not rules.broken_by(item):
-                chosen[item_id] = Choice(item_id, asked.broken_by(item))
-                rules.tally.add(item)
-                asked.tally.add(item)
+                relaxed = () if rules is asked else asked.broken_by(item)
+                chosen[item_id] = Choice(item_id, relaxed)
+                for tally in tallies:
+                    tally.add(item)

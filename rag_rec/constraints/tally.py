@@ -10,7 +10,7 @@ from rag_rec.types import Constraints, Item, Relaxable
 
 
 class Tally:
-    """Counts of the items taken so far.
+    """Counts of the items taken so far; what has no limit is not counted.
 
     Args:
         constraints: Whose ``max_per_brand``, ``max_per_category`` and ``min_categories`` count.
@@ -19,6 +19,10 @@ class Tally:
 
     def __init__(self, constraints: Constraints, items: Iterable[Item] = ()) -> None:
         self._constraints = constraints
+        self._by_brand = constraints.max_per_brand is not None
+        self._by_category = (
+            constraints.max_per_category is not None or constraints.min_categories is not None
+        )
         self._brands: Counter[str] = Counter()
         self._categories: Counter[str] = Counter()
         self.n = 0
@@ -35,6 +39,8 @@ class Tally:
 
     def broken_by(self, item: Item) -> tuple[Relaxable, ...]:
         """Counts that would not hold if this item were added."""
+        if not (self._by_brand or self._by_category):
+            return ()
         rules, broken = self._constraints, list[Relaxable]()
         brand, category = brand_of(item), category_of(item, rules)
         if _is_full(rules.max_per_brand, self._brands, brand):
@@ -65,8 +71,10 @@ class Tally:
 
     def _count(self, item: Item, step: int) -> None:
         self.n += step
-        if (brand := brand_of(item)) is not None:
+        if self._by_brand and (brand := brand_of(item)) is not None:
             self._brands[brand] += step
+        if not self._by_category:
+            return
         if (category := category_of(item, self._constraints)) is not None:
             self._categories[category] += step
 

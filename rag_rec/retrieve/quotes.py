@@ -66,9 +66,13 @@ def _nearest(
         return {}
     cosines = index.review_vectors[rows] @ taste
     owners = index.review_items[rows]
+    order = np.lexsort((rows, -cosines, owners))
+    rows, cosines, owners = rows[order], cosines[order], owners[order]
+    place = np.arange(len(rows)) - np.searchsorted(owners, owners)
+    kept = place < n
     found: dict[str, list[tuple[int, float]]] = {}
-    for at in np.lexsort((rows, -cosines)):
-        best = found.setdefault(index.item_ids[owners[at]], [])
-        if len(best) < n:
-            best.append((int(rows[at]), float(cosines[at])))
+    for owner, row, cosine in zip(
+        owners[kept].tolist(), rows[kept].tolist(), cosines[kept].tolist(), strict=True
+    ):
+        found.setdefault(index.item_ids[owner], []).append((row, cosine))
     return found
