@@ -166,7 +166,7 @@ def trials(n_trials: int, n_users: int, index: Path, folder: Path, seed: int) ->
             job.killed(at, inside=drawn.random() if trial % 5 < 2 else None)
             job.finished()
             requests = server.n_requests - before
-            check(job, n_users, requests, in_flight=2 * CONCURRENCY)
+            check(job, n_users, requests, in_flight=CONCURRENCY)
             torn += job.outcome.torn
             extra += requests - n_users
             worst = max(worst, requests - n_users)
@@ -190,7 +190,7 @@ def test_killed_in_the_first_and_in_the_last_write(hash_index_folder: Path, tmp_
         job.killed(1, inside=0.99)
         job.killed(39, inside=0.5)
         job.finished()
-        check(job, 40, server.n_requests, in_flight=2 * CONCURRENCY + 40)
+        check(job, 40, server.n_requests, in_flight=CONCURRENCY + 40)
 
 
 @pytest.mark.long
@@ -209,6 +209,6 @@ def test_killed_ten_times(hash_index_folder: Path, tmp_path: Path) -> None:
         for kill in range(10):
             job.killed(drawn.randrange(20, 180), inside=drawn.random() if kill % 2 else None)
         job.finished()
-        check(job, 2_000, server.n_requests, in_flight=2 * CONCURRENCY)
+        check(job, 2_000, server.n_requests, in_flight=CONCURRENCY)
         assert job.outcome.acknowledged == sorted(job.outcome.acknowledged)
         print(f"killed 10 times: {server.n_requests - 2_000} requests more, {job.outcome}")

@@ -96,14 +96,14 @@ def _longer_turns() -> Generator[None]:
 class _Flight:
     """Users being answered.
 
-    What is asked, and what is answered and not yet written, are together at most twice the
+    What is asked, and what is answered and not yet written, are together at most the
     concurrency: so much, and no more, is paid for again when the process is killed.
     """
 
     def __init__(self, recommender: Recommender, limits: Limits) -> None:
         self._recommender = recommender
         self._limits = limits
-        self._slots = threading.Semaphore(2 * limits.concurrency)
+        self._slots = threading.Semaphore(limits.concurrency)
         self._unwritten = 0
         self._pool = ThreadPoolExecutor(limits.concurrency, "rag-rec-batch")
         self._begun: set[Future[Record | None]] = set()
@@ -141,7 +141,7 @@ class _Flight:
             future.cancel()
 
     def close(self) -> None:
-        self._slots.release(2 * self._limits.concurrency)  # nobody waits for the writer now
+        self._slots.release(self._limits.concurrency)  # nobody waits for the writer now
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def check(self) -> None:
