@@ -52,7 +52,7 @@ bench-batch: $(VENV)/.ready ## Batches: throughput beside a loop and LangChain, 
 test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM2 (minutes).
 	@scripts/vllm_env.sh
 	@.venv-vllm/bin/python scripts/smollm2_to_hf.py
-	@.venv-vllm/bin/python -W ignore -m pytest tests/vllm -rs
+	@.venv-vllm/bin/python -W ignore -m pytest tests/vllm_env -rs
 
 sample: $(VENV)/.ready ## Write the bundled sample again from its seed.
 	@$(BIN)/python -m scripts.make_sample
