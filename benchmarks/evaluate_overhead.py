@@ -78,7 +78,7 @@ def bare(study: Study, folder: Path, url: str) -> float:
     })  # fmt: skip
     started = time.perf_counter()
     index = ItemIndex.open(study.out / "index", HashEmbedder())
-    from rag_rec.recommender import open_from
+    from rag_rec.llm import open_from
 
     with Recommender(index, open_from(settings), settings) as recommender:
         lists = recommender.recommend_many([task.history for task in study.sampled.test.tasks])

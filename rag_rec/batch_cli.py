@@ -27,9 +27,10 @@ from rag_rec.batch_files_cli import (
     poll_command,
     submit_command,
 )
-from rag_rec.batch_options import Columns, Config, IndexDir, K, Llm, Prompt, Users, columns_of
+from rag_rec.batch_options import Columns, K, Users, columns_of
 from rag_rec.config import Settings
 from rag_rec.console import note
+from rag_rec.options import Config, IndexDir, Llm, Prompt
 
 batch_app = typer.Typer(
     no_args_is_help=True,

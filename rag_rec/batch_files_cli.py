@@ -17,10 +17,11 @@ from rag_rec.batch.requests import (
     offline_recommender,
     read_manifest,
 )
-from rag_rec.batch_options import Columns, Config, IndexDir, K, Llm, Prompt, Users, columns_of
+from rag_rec.batch_options import Columns, K, Users, columns_of
 from rag_rec.config import Settings
 from rag_rec.console import note
 from rag_rec.llm.openai_batch import BatchApi
+from rag_rec.options import Config, IndexDir, Llm, Prompt
 
 _POLL_S = 30.0
 

@@ -9,10 +9,7 @@ from typing import Annotated
 import typer
 
 from rag_rec.errors import ConfigError
-from rag_rec.llm import SPECS
-from rag_rec.prompt import variant_names
 
-IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
 Users = Annotated[
     Path,
     typer.Option(
@@ -22,25 +19,7 @@ Users = Annotated[
         "ids: a list, or between |), profile (plain words), constraints (JSON), k.",
     ),
 ]
-Llm = Annotated[
-    str | None,
-    typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n")),
-]
-Prompt = Annotated[
-    str | None,
-    typer.Option(
-        "--prompt",
-        metavar="NAME",
-        help="Prompt variant: " + ", ".join(variant_names()) + ", or a .toml file.",
-    ),
-]
 K = Annotated[int | None, typer.Option("--k", min=1, help="List length, where a row names none.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config", metavar="FILE", help="Settings as TOML ([prices], [batch], [request] too)."
-    ),
-]
 Columns = Annotated[
     list[str] | None,
     typer.Option(

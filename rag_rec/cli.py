@@ -11,32 +11,28 @@ import logging
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 
-from rag_rec import __version__, lists
+from rag_rec import __version__
 from rag_rec.batch_cli import batch_app
 from rag_rec.builder import build_index
 from rag_rec.config import Settings
 from rag_rec.console import build_progress, note, steps_shown, table_of
-from rag_rec.constraints import RELAXABLE, describe
 from rag_rec.dataset import Dataset, load_sample
 from rag_rec.errors import ConfigError, RagRecError
 from rag_rec.experiment_cli import evaluate_app
 from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedder
-from rag_rec.lists import Bundle, Kind, Slate
-from rag_rec.llm import SPECS
-from rag_rec.prompt import variant_names
-from rag_rec.recommender import Recommender, with_request
+from rag_rec.options import AsJson, Config, IndexDir, Llm, Prompt
+from rag_rec.recommend_cli import K, recommend_command
+from rag_rec.recommender import Recommender
 from rag_rec.retrieve import RetrievalConfig
 from rag_rec.show import item_document, show_document, show_prompt, user_document
-from rag_rec.types import Constraints, RecommendationList, UserHistory
+from rag_rec.types import UserHistory
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,102 +49,11 @@ _out = Console()
 
 Formats = StrEnum("Formats", ["auto", "amazon", "movielens", "recbole", "sequences"])
 OnErrors = StrEnum("OnErrors", ["stop", "skip"])
-ListTypes = StrEnum("ListTypes", ["topk", "bundle", "sequence", "slate"])
 
 # every command
 Debug = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 Version = Annotated[bool, typer.Option("--version", help="Show the version.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON document on stdout and nothing else.")
-]
 
-# a run
-IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
-Llm = Annotated[
-    str | None,
-    typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n")),
-]
-Prompt = Annotated[
-    str | None,
-    typer.Option(
-        "--prompt",
-        metavar="NAME",
-        help="Prompt variant: " + ", ".join(variant_names()) + ", or a .toml file.",
-    ),
-]
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", help="Settings as TOML; options win over it."),
-]
-K = Annotated[
-    int | None,
-    typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise)."),
-]
-Exclude = Annotated[
-    list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
-]
-Where = Annotated[
-    str | None,
-    typer.Option(
-        "--where",
-        metavar="TEXT",
-        help='What every item must be: "price<=20 and category=tea and not brand=Acme". Fields: '
-        "price, category, brand, released, in_stock, and for the list as a whole max_per_brand, "
-        "max_per_category, min_categories.",
-    ),
-]
-ListType = Annotated[
-    ListTypes,
-    typer.Option(
-        "--type",
-        help="topk: the best. bundle: items that go together. sequence: in an order that matters. "
-        "slate: a page of rows with themes.",
-    ),
-]
-Budget = Annotated[
-    float | None, typer.Option("--budget", min=0, help="What a bundle may cost in all.")
-]
-Slots = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--slot",
-        metavar="TEXT",
-        help='One item of a bundle, as in --where: "category=Teapots"; repeatable.',
-    ),
-]
-Anchors = Annotated[
-    list[str] | None,
-    typer.Option("--anchor", metavar="ID", help="An item the bundle must hold; repeatable."),
-]
-Rows = Annotated[int, typer.Option("--rows", min=1, help="Rows of a slate; --k is items a row.")]
-Wish = Annotated[
-    str | None,
-    typer.Option(
-        "--request",
-        metavar="TEXT",
-        help='A wish in plain words: "a present for my father, under 40". With --llm none only '
-        "prices, years and names of the catalog are understood.",
-    ),
-]
-Relax = Annotated[
-    str | None,
-    typer.Option(
-        "--relax",
-        metavar="NAMES",
-        help="Give these up, in this order, when too few items qualify: " + ", ".join(RELAXABLE),
-    ),
-]
-
-# a user
-User = Annotated[str | None, typer.Option("--user", metavar="ID", help="A user of the log.")]
-Profile = Annotated[
-    str | None,
-    typer.Option("--profile", metavar="TEXT", help='Plain words: "likes slow science fiction".'),
-]
-History = Annotated[
-    str | None,
-    typer.Option("--history", metavar="IDS", help="Item ids, oldest first, separated by commas."),
-]
 
 # the demo
 DemoDir = Annotated[Path, typer.Option(help="Where the demo's index is kept.")]
@@ -275,51 +180,7 @@ def index(
         sys.stdout.write(json.dumps(manifest) + "\n")
 
 
-@app.command()
-def recommend(
-    index: IndexDir,
-    user: User = None,
-    history: History = None,
-    profile: Profile = None,
-    k: K = None,
-    llm: Llm = None,
-    prompt: Prompt = None,
-    exclude: Exclude = None,
-    where: Where = None,
-    relax: Relax = None,
-    request: Wish = None,
-    type: ListType = ListTypes.topk,  # noqa: A002
-    budget: Budget = None,
-    slot: Slots = None,
-    anchor: Anchors = None,
-    rows: Rows = 3,
-    config: Config = None,
-    as_json: AsJson = False,
-) -> None:
-    """Recommend for one user: known by id, by a history of items, or by plain words."""
-    parts = Parts(budget, slot or [], anchor or [])
-    if type != ListTypes.bundle and (budget or slot or anchor):
-        raise typer.BadParameter("--budget, --slot and --anchor go with --type bundle")
-    settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
-    with Recommender.open(index, settings=settings) as recommender:
-        who = _who(recommender, user, history, profile or request)
-        constraints = _constraints(recommender, where, relax, exclude)
-        if settings.llm == "none":
-            note("no model asked (--llm none): this is the retrieval order")
-        kind = _kind(recommender, type, k, rows, parts)
-        understood = recommender.understand(request) if request else None
-        if understood is not None:
-            asked = who.model_copy(update={"constraints": constraints, "profile": profile})
-            who = with_request(asked, understood)
-            constraints = who.constraints
-            note(f"understood ({understood.how}): {describe(constraints) or 'no constraint'}")
-        result = _result(recommender, kind, who, settings.k, constraints)
-        result = result.model_copy(update={"understood": understood})
-        if as_json:
-            sys.stdout.write(result.model_dump_json() + "\n")
-            return
-        past = [recommender.index.item_by_id(i).title for i in who.item_ids[-5:]]
-        _out.print(table_of(user or profile or request or "anonymous", past, result))
+app.command("recommend")(recommend_command)
 
 
 @app.command()
@@ -409,81 +270,6 @@ def _columns(pairs: Iterable[str]) -> dict[str, dict[str, str]]:
             )
         mapping.setdefault(table, {})[name] = theirs
     return mapping
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is asked of a bundle."""
-
-    budget: float | None
-    slots: list[str]
-    anchors: list[str]
-
-
-def _kind(
-    recommender: Recommender, chosen: ListTypes, k: int | None, rows: int, parts: Parts
-) -> Kind | None:
-    """The kind of list that the options describe; None for the best k."""
-    try:
-        match chosen:
-            case ListTypes.bundle:
-                slots, anchors = tuple(map(recommender.where, parts.slots)), tuple(parts.anchors)
-                size = k or max(3, len(anchors) + 1)
-                return Bundle(size=size, budget=parts.budget, slots=slots, anchors=anchors)
-            case ListTypes.sequence:
-                return lists.Sequence(length=k or 5)
-            case ListTypes.slate:
-                return Slate(rows=rows, per_row=k or 4)
-            case _:
-                return None
-    except ValidationError as error:
-        message = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise typer.BadParameter(message) from error
-
-
-def _result(
-    recommender: Recommender,
-    kind: Kind | None,
-    who: UserHistory,
-    k: int,
-    constraints: Constraints,
-) -> RecommendationList:
-    match kind:
-        case Bundle():
-            return recommender.bundle(who, kind, constraints=constraints)
-        case Slate():
-            return recommender.slate(who, kind, constraints=constraints)
-        case None:
-            return recommender.recommend(who, k, constraints=constraints)
-        case _:
-            return recommender.sequence(who, kind, constraints=constraints)
-
-
-def _constraints(
-    recommender: Recommender, where: str | None, relax: str | None, exclude: list[str] | None
-) -> Constraints:
-    names = [name.strip() for name in (relax or "").split(",") if name.strip()]
-    if names and where is None:
-        raise typer.BadParameter("--relax gives up what --where asks for: give --where, too")
-    asked = Constraints() if where is None else recommender.where(where, relax=names)
-    return asked.model_copy(update={"exclude": frozenset(exclude or ())})
-
-
-def _who(
-    recommender: Recommender, user: str | None, history: str | None, profile: str | None
-) -> UserHistory:
-    if user is None and history is None and profile is None:
-        raise typer.BadParameter(
-            "say for whom: --user ID, --history IDS, --profile TEXT or --request TEXT"
-        )
-    if history is not None:
-        ids = [part.strip() for part in history.split(",") if part.strip()]
-        who = UserHistory.of(*ids, user_id=user)
-    elif user is not None:
-        who = recommender.history_of(user)
-    else:
-        who = UserHistory()
-    return who.model_copy(update={"profile": profile}) if profile else who
 
 
 if __name__ == "__main__":

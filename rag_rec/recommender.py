@@ -3,106 +3,53 @@
 from __future__ import annotations
 
 import hashlib
-import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
 from rag_rec import lists
 from rag_rec.blend import Blend, blend_list
 from rag_rec.config import Settings
-from rag_rec.constraints import both, fold, where
-from rag_rec.errors import ConfigError, ModelError
-from rag_rec.ground import (
-    Grounds,
-    Reading,
-    ReasonChecker,
-    answer_schema,
-    build_list,
-    list_fields,
-    merge_readings,
-    read_answer,
-    reask_message,
-)
+from rag_rec.constraints import where
+from rag_rec.errors import ConfigError
+from rag_rec.ground import build_list
 from rag_rec.index import Embedder, ItemIndex
-from rag_rec.lists import Bundle, Kind, ListBuilder, Slate
-from rag_rec.lists.ask import ListAsker
-from rag_rec.llm import (
-    ChatModel,
-    Completion,
-    Gate,
-    Message,
-    OpenAIOptions,
-    Request,
-    RetryPolicy,
-    open_model,
-)
+from rag_rec.lists import Bundle, Kind, ListBuilder, Slate, TopK
+from rag_rec.llm import ChatModel, Completion, open_from
+from rag_rec.pipeline import Asker, Grounder, Job, TypedLists
 from rag_rec.profiles import Profiler
-from rag_rec.prompt import PromptRenderer, RenderedPrompt, load_variant
-from rag_rec.retrieve import (
-    FusedRetriever,
-    pools,
-    review_quotes,
-    review_sentences,
-    strongest_links,
-)
+from rag_rec.prompt import RenderedPrompt, load_variant
+from rag_rec.retrieve import FusedRetriever, pools
 from rag_rec.types import (
     BundleList,
-    Candidate,
     Constraints,
     RecommendationList,
     SequenceList,
     SlatePage,
     TasteProfile,
     Understood,
-    Usage,
     UserHistory,
 )
-from rag_rec.understand import Names, by_keywords, read_request, request_for
+from rag_rec.understand import RequestReader, with_request
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
-_log = logging.getLogger(__name__)
-
 User = str | UserHistory | Sequence[str]
 """A user id of the log, a history, or item ids oldest first."""
 
 OnDone = Callable[[int], None]
 
-_ENTRY_TOKENS = 24
-_REASK_TOKENS = 250
 _PREPARED_AT_ONCE = 128
 
 
-@dataclass(slots=True)
-class Job:
-    """One user on the way through the pipeline.
+class Given(TypedDict, total=False):
+    """What may be said of the user of a list, beside their history."""
 
-    Attributes:
-        history: What is known of the user.
-        candidates: What retrieval proposes, best first.
-        prompt: What the model is shown; None where there is nothing to ask.
-        request: The same as a request.
-        reading: What could be read from the replies.
-        usage: What the user has cost so far.
-        failure: Why the last call gave no complete reply, or None.
-        error: Its words, where the user is left without any reply.
-    """
-
-    history: UserHistory
-    candidates: list[Candidate]
-    prompt: RenderedPrompt | None = None
-    request: Request | None = None
-    reading: Reading | None = None
-    usage: Usage = field(default_factory=Usage)
-    failure: ModelError | None = None
-    error: str | None = None
+    profile: str | None
+    constraints: Constraints | None
 
 
 class Recommender:
@@ -123,9 +70,19 @@ class Recommender:
         self.variant = load_variant(self.settings.prompt)
         self.retriever = FusedRetriever(index, decay=self.settings.history_decay)
         self.lists = ListBuilder(index, self.retriever)
-        self._renderer = None if model is None else PromptRenderer(self.variant, model.tokens)
+        self._grounder = Grounder(index, self.retriever)
+        self._profiler = Profiler(index, model, self._grounder.is_brand)
+        self._asker = (
+            None
+            if model is None
+            else Asker(index, model, self.variant, self.settings, self._profiler)
+        )
         self._blend = Blend.load(self.settings.blend) if self.settings.blend else None
         self.run_id = self._identity()
+        self._typed = TypedLists(
+            index, self.lists, model, self.settings, self._grounder, self.run_id
+        )
+        self._wishes = RequestReader(index, model, seed=self.settings.seed)
 
     @classmethod
     def open(
@@ -193,14 +150,7 @@ class Recommender:
 
         Without a model, or when its reply cannot be used, keywords decide and ``how`` says so.
         """
-        if self.model is not None:
-            asked = request_for(request, self._names, seed=self.settings.seed)
-            completion = self.model.generate([asked])[0]
-            try:
-                return read_request(request, completion.text, self._names)
-            except ValueError:
-                _log.warning("the model's reading of the request cannot be used: keywords decide")
-        return by_keywords(request, self._names)
+        return self._wishes.read(request)
 
     def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
         """Reads constraints, and checks that the catalog knows the names they ask for.
@@ -246,7 +196,7 @@ class Recommender:
 
     def finish_with(self, job: Job, completion: Completion, k: int) -> RecommendationList:
         """The list of a prepared job whose reply came by another way; nothing is asked again."""
-        job.reading = _read(job, completion, k)
+        job.reading = job.read(completion, k)
         return self._ground(job, k)
 
     def profile(self, user: User) -> TasteProfile:
@@ -257,52 +207,49 @@ class Recommender:
         """
         return self._profiler.profiles([self.history_of(user)])[0]
 
-    def bundle(
+    def make(
         self,
         user: User,
-        bundle: Bundle | None = None,
+        kind: Kind,
         *,
         profile: str | None = None,
         constraints: Constraints | None = None,
-    ) -> BundleList:
-        """Items that go together, for one user.
+    ) -> RecommendationList:
+        """A list of any kind, for one user.
 
         Args:
             user: As for `recommend`; ``[]`` for somebody unknown.
-            bundle: Size, budget, slots and anchors; three items when None.
+            kind: `TopK`, `Bundle`, `Sequence` or `Slate`.
             profile: Plain words about the user.
-            constraints: What every item, and the bundle as a whole, must obey.
+            constraints: What every item, and the list as a whole, must obey.
+
+        Returns:
+            A `RecommendationList`, or its `BundleList`, `SequenceList` or `SlatePage`.
 
         Raises:
             DataError: If the user or an item id is unknown.
             ConfigError: If an anchor contradicts the constraints or the budget.
         """
         history = self._history(user, profile, constraints)
-        return BundleList(**self._listed(bundle or Bundle(), history))
+        if isinstance(kind, TopK):
+            return self.recommend_many([history], kind.k)[0]
+        return self._typed.make(kind, history)
+
+    def bundle(
+        self, user: User, bundle: Bundle | None = None, **given: Unpack[Given]
+    ) -> BundleList:
+        """Items that go together, three unless said otherwise; see `make`."""
+        return cast("BundleList", self.make(user, bundle or Bundle(), **given))
 
     def sequence(
-        self,
-        user: User,
-        sequence: lists.Sequence | None = None,
-        *,
-        profile: str | None = None,
-        constraints: Constraints | None = None,
+        self, user: User, sequence: lists.Sequence | None = None, **given: Unpack[Given]
     ) -> SequenceList:
-        """Items in an order that matters, for one user; the arguments are those of `bundle`."""
-        history = self._history(user, profile, constraints)
-        return SequenceList(**self._listed(sequence or lists.Sequence(), history))
+        """Items in an order that matters; see `make`."""
+        return cast("SequenceList", self.make(user, sequence or lists.Sequence(), **given))
 
-    def slate(
-        self,
-        user: User,
-        slate: Slate | None = None,
-        *,
-        profile: str | None = None,
-        constraints: Constraints | None = None,
-    ) -> SlatePage:
-        """A page of rows with themes, for one user; the arguments are those of `bundle`."""
-        history = self._history(user, profile, constraints)
-        return SlatePage(**self._listed(slate or Slate(), history))
+    def slate(self, user: User, slate: Slate | None = None, **given: Unpack[Given]) -> SlatePage:
+        """A page of rows with themes; see `make`."""
+        return cast("SlatePage", self.make(user, slate or Slate(), **given))
 
     def history_of(self, user: User) -> UserHistory:
         """The history a user stands for.
@@ -364,99 +311,25 @@ class Recommender:
         return [Job(h, candidates) for h, candidates in zip(histories, found, strict=True)]
 
     def _render(self, jobs: list[Job], k: int) -> None:
-        if self.model is None or self._renderer is None:
-            return
-        asked = [job for job in jobs if job.candidates and self._weight(job) > 0]
-        shown = [job.candidates[: max(k, self.variant.settings.max_candidates)] for job in asked]
-        n_quotes = self.variant.settings.evidence
-        quotes_of = review_sentences if self.variant.settings.citations else review_quotes
-        evidence = quotes_of(self.index, [job.history for job in asked], shown, n_quotes)
-        max_tokens = self._max_tokens(k)
-        reserve = max_tokens + (max_tokens + _REASK_TOKENS if self.settings.reask else 0)
-        budget = self.model.context_tokens - reserve
-        histories = self._with_taste([job.history for job in asked])
-        for job, history, quotes in zip(asked, histories, evidence, strict=True):
-            job.prompt = self._renderer.render(
-                history,
-                job.candidates,
-                k=k,
-                budget=budget,
-                item_of=self.index.item_by_id,
-                evidence=quotes,
-            )
-            job.request = self._request(job.prompt, k)
+        if self._asker is not None:
+            self._asker.render([j for j in jobs if j.candidates and self._weight(j) > 0], k)
 
     def _generate(self, prepared: Iterator[Job], k: int, on_done: OnDone | None) -> list[Job]:
+        if self._asker is not None:
+            return self._asker.ask(prepared, k, on_done)
         jobs: list[Job] = []
-
-        def requests() -> Iterator[Request]:
-            for job in prepared:
-                jobs.append(job)
-                if job.request is not None:
-                    yield job.request
-                elif on_done:
-                    on_done(1)
-
-        completions: list[Completion] = []
-        if self.model is None:
-            deque(requests(), maxlen=0)  # nothing to send: only prepares the jobs
-        else:
-            completions = self.model.generate(requests(), on_done)
-        asked = [job for job in jobs if job.request is not None]
-        for job, completion in zip(asked, completions, strict=True):
-            job.reading = _read(job, completion, k)
-        self._ask_again([job for job in asked if self._should_reask(job, k)], k)
+        for job in prepared:
+            jobs.append(job)
+            if on_done:
+                on_done(1)
         return jobs
 
-    def _ask_again(self, jobs: list[Job], k: int) -> None:
-        if self.model is None or not jobs:
-            return
-        completions = self.model.generate([_second_request(job, k) for job in jobs])
-        for job, completion in zip(jobs, completions, strict=True):
-            if job.reading is not None:
-                job.reading = merge_readings(job.reading, _read(job, completion, k), k=k)
-
     def _ground(self, job: Job, k: int) -> RecommendationList:
+        grounds = self._grounder.grounds(job)
         made = build_list(
-            job.reading, self._grounds(job), k, usage=job.usage, run_id=self.run_id, error=job.error
+            job.reading, grounds, k, usage=job.usage, run_id=self.run_id, error=job.error
         )
         return self._blended(job, made)
-
-    def _grounds(self, job: Job) -> Grounds:
-        checker = None
-        if job.prompt is not None and job.prompt.evidence:
-            checker = ReasonChecker(job.prompt.evidence, self.index.item_by_id, self._is_brand)
-        return Grounds(
-            history=job.history,
-            candidates=job.candidates,
-            item_of=self.index.item_by_id,
-            reasons_of=lambda ids: strongest_links(self.retriever, job.history, ids),
-            checker=checker,
-        )
-
-    @cached_property
-    def _names(self) -> Names:
-        items = self.index.items
-        categories = dict.fromkeys(name for row in items["categories"].to_list() for name in row)
-        return Names(categories, dict.fromkeys(filter(None, items["brand"].to_list())))
-
-    @cached_property
-    def _profiler(self) -> Profiler:
-        return Profiler(self.index, self.model, self._is_brand)
-
-    def _with_taste(self, histories: list[UserHistory]) -> list[UserHistory]:
-        """Histories whose users speak through their taste profile, where the variant wants it."""
-        silent = [h for h in histories if h.events and not h.profile]
-        if not self.variant.settings.taste or not silent:
-            return histories
-        texts = iter([profile.text for profile in self._profiler.profiles(silent)])
-        return [
-            h.model_copy(update={"profile": next(texts)}) if h.events and not h.profile else h
-            for h in histories
-        ]
-
-    def _is_brand(self, name: str) -> bool:
-        return fold(name) in self.retriever.limits.brands
 
     def _weight(self, job: Job) -> float:
         """How much the model's order counts for this user; at 0 it is not asked."""
@@ -467,60 +340,6 @@ class Recommender:
             return made
         retrieved = [candidate.item_id for candidate in job.candidates]
         return blend_list(made, retrieved, self._weight(job))
-
-    def _listed(self, kind: Kind, history: UserHistory) -> dict[str, Any]:
-        """Candidates, the model's choices, what holds of them and the rest by search."""
-        candidates = self.lists.candidates(history, kind)
-        themes = self.lists.themes(kind, history, candidates) if isinstance(kind, Slate) else []
-        job = Job(history, candidates)
-        if self.model is not None and candidates:
-            asked = ListAsker(self.index, self.model, self.settings).ask(
-                kind, history, candidates, themes
-            )
-            job.prompt, job.reading = asked.prompt, asked.reading
-            job.usage, job.error = asked.usage, asked.error
-        entries = job.reading.entries if job.reading else ()
-        composed = self.lists.compose(kind, history, candidates, entries, themes)
-        fields = list_fields(
-            composed.choices,
-            job.reading,
-            self._grounds(job),
-            k=kind.length,
-            usage=job.usage,
-            run_id=self.run_id,
-            error=job.error,
-        )
-        return fields | composed.extras
-
-    # --- requests ---------------------------------------------------------------------------
-
-    def _max_tokens(self, k: int) -> int:
-        return 16 + k * (_ENTRY_TOKENS + self.variant.settings.reason_chars // 2)
-
-    def _request(self, prompt: RenderedPrompt, k: int) -> Request:
-        n_labels = len(prompt.labels)
-        return Request(
-            messages=tuple(Message(role, text) for role, text in prompt.messages),
-            schema=answer_schema(
-                n_labels=n_labels,
-                k=k,
-                reason_chars=self.variant.settings.reason_chars,
-                n_evidence=self._n_evidence(n_labels),
-            ),
-            max_tokens=self._max_tokens(min(k, n_labels)),
-            temperature=self.settings.temperature,
-            seed=self.settings.seed,
-        )
-
-    def _n_evidence(self, n_labels: int) -> int:
-        settings = self.variant.settings
-        return settings.candidate_number(n_labels + 1) - 1 if settings.citations else 0
-
-    def _should_reask(self, job: Job, k: int) -> bool:
-        if not self.settings.reask or job.reading is None or job.error is not None:
-            return False
-        n_labels = len(job.prompt.labels) if job.prompt else 0
-        return len(job.reading.entries) < min(k, n_labels)
 
     def _identity(self) -> str:
         model = self.model.name if self.model else "none"
@@ -553,53 +372,3 @@ class Recommender:
         from rag_rec.langchain import recommend_tool  # optional
 
         return recommend_tool(self)
-
-
-def with_request(history: UserHistory, understood: Understood) -> UserHistory:
-    """A history with what was understood of a request added to its constraints and profile."""
-    words = " ".join(filter(None, (history.profile, understood.query)))
-    merged = both(history.constraints, understood.constraints)
-    return history.model_copy(update={"profile": words, "constraints": merged})
-
-
-def open_from(settings: Settings, gate: Gate | None = None) -> ChatModel | None:
-    """The model that settings name, behind a gate if there is one."""
-    request = settings.request
-    options = OpenAIOptions(
-        concurrency=request.concurrency,
-        timeout_s=request.timeout_s,
-        retry=RetryPolicy(request.attempts, request.backoff_s, request.max_wait_s),
-        context_tokens=settings.context_tokens,
-        parameters=settings.parameters,
-        gate=gate,
-    )
-    return open_model(settings.llm, options, tokenizer=settings.tokenizer or None)
-
-
-def _read(job: Job, completion: Completion, k: int) -> Reading:
-    """Reads a completion into its job; a failed call reads as an empty reply."""
-    job.usage += completion.usage
-    job.failure = completion.error
-    n_labels = len(job.prompt.labels) if job.prompt else 0
-    if completion.error is not None and not completion.text:
-        job.error = str(completion.error)
-        return Reading()
-    truncated = completion.error is not None
-    return read_answer(completion.text, n_labels=n_labels, k=k, truncated=truncated)
-
-
-def _second_request(job: Job, k: int) -> Request:
-    """The first request, the reply it got, and what is wrong with that reply."""
-    request, reading, prompt = job.request, job.reading, job.prompt
-    if request is None or reading is None or prompt is None:
-        raise AssertionError("only jobs with a reading are asked again")
-    reply = Message("assistant", reading.shown)
-    complaint = Message("user", reask_message(reading, n_labels=len(prompt.labels), k=k))
-    return Request(
-        messages=(*request.messages, reply, complaint),
-        schema=request.schema,
-        max_tokens=request.max_tokens,
-        temperature=request.temperature,
-        seed=request.seed + 1,
-        deadline=request.deadline,
-    )

@@ -20,9 +20,8 @@ from rag_rec import (
     where,
 )
 from rag_rec.constraints import both
-from rag_rec.recommender import with_request
 from rag_rec.testing import ScriptedModel, check_list
-from rag_rec.understand import Names, by_keywords, read_request, request_for
+from rag_rec.understand import Names, by_keywords, read_request, request_for, with_request
 
 NAMES = Names(["Tea", "Black Tea", "Teapots", "Books", "Pots & Pans"], ["Acme", "Halm & Folio"])
 ROWS = [

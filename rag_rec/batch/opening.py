@@ -6,8 +6,8 @@ from pathlib import Path
 
 from rag_rec.config import Settings
 from rag_rec.index import Embedder
-from rag_rec.llm import CachedModel, ChatModel, Gate, GatedModel
-from rag_rec.recommender import Recommender, open_from
+from rag_rec.llm import CachedModel, ChatModel, Gate, GatedModel, open_from
+from rag_rec.recommender import Recommender
 
 
 def open_recommender(

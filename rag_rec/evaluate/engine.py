@@ -18,8 +18,8 @@ from rag_rec.evaluate.recorder import RecordingModel
 from rag_rec.evaluate.retrievers import Propose, Ranking, SwappedRetriever, proposing, shuffled
 from rag_rec.evaluate.scorer import Task
 from rag_rec.index import ItemIndex
-from rag_rec.llm import CachedModel, ChatModel, ReplyCache
-from rag_rec.recommender import Recommender, open_from
+from rag_rec.llm import CachedModel, ChatModel, ReplyCache, open_from
+from rag_rec.recommender import Recommender
 from rag_rec.types import UserHistory
 
 OnProgress = Callable[[str, int, int], None]

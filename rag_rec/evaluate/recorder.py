@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from rag_rec.llm import ChatModel, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm import ChatModel, Completion, OnDone, Request, WrappedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Exchange:
     completion: Completion
 
 
-class RecordingModel:
+class RecordingModel(WrappedModel):
     """Passes requests on and keeps them.
 
     Args:
@@ -24,23 +24,8 @@ class RecordingModel:
     """
 
     def __init__(self, model: ChatModel) -> None:
-        self._model = model
+        super().__init__(model, owned=False)
         self._batches: list[list[Exchange]] = []
-
-    @property
-    def name(self) -> str:
-        """The model's own."""
-        return self._model.name
-
-    @property
-    def context_tokens(self) -> int:
-        """The model's own."""
-        return self._model.context_tokens
-
-    @property
-    def tokens(self) -> TokenCounter:
-        """The model's own."""
-        return self._model.tokens
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
@@ -57,9 +42,6 @@ class RecordingModel:
         pairs = zip(sent, completions, strict=True)
         self._batches.append([Exchange(request, done) for request, done in pairs])
         return completions
-
-    def close(self) -> None:
-        """Leaves the model open: it belongs to the run."""
 
     def take(self, n_asked: int) -> list[list[Exchange]]:
         """Exchanges since the last call, one list for each of ``n_asked`` users, in their order.

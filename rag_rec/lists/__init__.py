@@ -3,11 +3,12 @@
 from rag_rec.lists.affinity import Affinity, Steps
 from rag_rec.lists.compose import ListBuilder
 from rag_rec.lists.construct import construct
-from rag_rec.lists.kinds import Bundle, Kind, Sequence, Slate, TopK
+from rag_rec.lists.kinds import Bundle, Composite, Kind, Sequence, Slate, TopK
 
 __all__ = [
     "Affinity",
     "Bundle",
+    "Composite",
     "Kind",
     "ListBuilder",
     "Sequence",

@@ -47,7 +47,7 @@ class ListAsker:
 
     def ask(
         self,
-        kind: kinds.Kind,
+        kind: kinds.Composite,
         history: UserHistory,
         candidates: Sequence[Candidate],
         themes: Sequence[Theme] = (),
@@ -104,7 +104,7 @@ def reply_tokens(variant: Variant, k: int) -> int:
     return 16 + k * (32 + variant.settings.reason_chars // 2)
 
 
-def task_of(kind: kinds.Kind, themes: Sequence[Theme]) -> str:
+def task_of(kind: kinds.Composite, themes: Sequence[Theme]) -> str:
     """What is asked for, in words."""
     match kind:
         case kinds.Bundle():

@@ -51,7 +51,7 @@ class ListBuilder:
 
     # --- candidates -------------------------------------------------------------------------
 
-    def candidates(self, history: UserHistory, kind: kinds.Kind) -> list[Candidate]:
+    def candidates(self, history: UserHistory, kind: kinds.Composite) -> list[Candidate]:
         """The pool a list is chosen from: what retrieval proposes, and what goes with anchors.
 
         Raises:
@@ -109,7 +109,7 @@ class ListBuilder:
 
     def compose(
         self,
-        kind: kinds.Kind,
+        kind: kinds.Composite,
         history: UserHistory,
         candidates: Sequence[Candidate],
         entries: Sequence[Entry] = (),

@@ -15,6 +15,11 @@ class TopK(Model):
 
     k: int = Field(default=10, ge=1)
 
+    @property
+    def length(self) -> int:
+        """Number of items."""
+        return self.k
+
 
 class Bundle(Model):
     """Items that go together.
@@ -78,4 +83,7 @@ class Slate(Model):
         return self.rows * self.per_row
 
 
-Kind = Bundle | Sequence | Slate
+Composite = Bundle | Sequence | Slate
+"""Kinds that are judged as a whole."""
+
+Kind = TopK | Composite

@@ -12,9 +12,10 @@ from rag_rec.llm.base import (
 )
 from rag_rec.llm.cache import CachedModel, ReplyCache
 from rag_rec.llm.gate import Gate, GatedModel
-from rag_rec.llm.open import SPECS, open_model
+from rag_rec.llm.open import SPECS, open_from, open_model
 from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
 from rag_rec.llm.retry import RetryPolicy
+from rag_rec.llm.wrapper import WrappedModel
 
 __all__ = [
     "SPECS",
@@ -33,5 +34,7 @@ __all__ = [
     "Request",
     "RetryPolicy",
     "TokenCounter",
+    "WrappedModel",
+    "open_from",
     "open_model",
 ]

@@ -22,8 +22,9 @@ from typing import Any
 from filelock import FileLock
 
 from rag_rec.errors import ConfigError, StorageError
-from rag_rec.llm.base import ChatModel, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.base import ChatModel, Completion, OnDone, Request
 from rag_rec.llm.conform import conforms
+from rag_rec.llm.wrapper import WrappedModel
 from rag_rec.types import Usage
 
 _FORMAT = 1
@@ -113,8 +114,10 @@ class ReplyCache:
             ) from error
 
 
-class CachedModel:
+class CachedModel(WrappedModel):
     """Answers from a cache what it holds, and asks the model for the rest.
+
+    It goes by the model's name: a cache does not change what is answered.
 
     Args:
         model: The model behind the cache; closed with it.
@@ -139,7 +142,7 @@ class CachedModel:
     ) -> None:
         self.hits = 0
         self.misses = 0
-        self._model = model
+        super().__init__(model)
         self._parameters = dict(parameters or {})
         self._lock = threading.Lock()
         try:
@@ -147,21 +150,6 @@ class CachedModel:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the model's parameters must be JSON ({error})") from error
         self._cache = cache if isinstance(cache, ReplyCache) else ReplyCache(cache)
-
-    @property
-    def name(self) -> str:
-        """The model's own: a cache does not change what is answered."""
-        return self._model.name
-
-    @property
-    def context_tokens(self) -> int:
-        """The model's own."""
-        return self._model.context_tokens
-
-    @property
-    def tokens(self) -> TokenCounter:
-        """The model's own."""
-        return self._model.tokens
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
@@ -199,7 +187,7 @@ class CachedModel:
 
     def close(self) -> None:
         """Closes the model and the cache."""
-        self._model.close()
+        super().close()
         self._cache.close()
 
     def _generate(self, requests: Iterable[Request], on_done: OnDone | None) -> list[Completion]:

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from rag_rec.errors import ModelError
-from rag_rec.llm.base import ChatModel, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.base import ChatModel, Completion, OnDone, Request
+from rag_rec.llm.wrapper import WrappedModel
 
 
 class Gate(Protocol):
@@ -46,7 +47,7 @@ class OpenGate:
         time.sleep(seconds)
 
 
-class GatedModel:
+class GatedModel(WrappedModel):
     """A gate before a model that has none of its own; one entry a request.
 
     Args:
@@ -56,25 +57,9 @@ class GatedModel:
     """
 
     def __init__(self, model: ChatModel, gate: Gate, *, owned: bool = True) -> None:
-        self._model = model
-        self._owned = owned
+        super().__init__(model, owned=owned)
         self._gate = gate
         self._lock = threading.Lock()
-
-    @property
-    def name(self) -> str:
-        """The model's own."""
-        return self._model.name
-
-    @property
-    def context_tokens(self) -> int:
-        """The model's own."""
-        return self._model.context_tokens
-
-    @property
-    def tokens(self) -> TokenCounter:
-        """The model's own."""
-        return self._model.tokens
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
@@ -98,8 +83,3 @@ class GatedModel:
             self._gate.leave(request, reply)
         answered = iter(replies)
         return [Completion(error=e) if e is not None else next(answered) for e in refusals]
-
-    def close(self) -> None:
-        """Closes the model, if it is owned."""
-        if self._owned:
-            self._model.close()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rag_rec.config import Settings
 from rag_rec.errors import ConfigError
 from rag_rec.llm.base import ChatModel, TokenCounter
-from rag_rec.llm.gate import GatedModel
+from rag_rec.llm.gate import Gate, GatedModel
 from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
+from rag_rec.llm.retry import RetryPolicy
 
 SPECS = """\
 local                         SmolLM2 on this machine (small; proves the path, not the quality)
@@ -59,6 +61,20 @@ def open_model(
             return LangChainChatModel(name, options=options)
         case _:
             raise ConfigError(f"unknown model '{spec}'; choose one of:\n{SPECS}")
+
+
+def open_from(settings: Settings, gate: Gate | None = None) -> ChatModel | None:
+    """The model that settings name, behind a gate if there is one."""
+    request = settings.request
+    options = OpenAIOptions(
+        concurrency=request.concurrency,
+        timeout_s=request.timeout_s,
+        retry=RetryPolicy(request.attempts, request.backoff_s, request.max_wait_s),
+        context_tokens=settings.context_tokens,
+        parameters=settings.parameters,
+        gate=gate,
+    )
+    return open_model(settings.llm, options, tokenizer=settings.tokenizer or None)
 
 
 class FileTokens:

@@ -3,5 +3,13 @@
 from rag_rec.understand.ask import read_request, request_for
 from rag_rec.understand.keywords import by_keywords
 from rag_rec.understand.names import Names
+from rag_rec.understand.reader import RequestReader, with_request
 
-__all__ = ["Names", "by_keywords", "read_request", "request_for"]
+__all__ = [
+    "Names",
+    "RequestReader",
+    "by_keywords",
+    "read_request",
+    "request_for",
+    "with_request",
+]

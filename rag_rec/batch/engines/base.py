@@ -11,7 +11,8 @@ from rag_rec.batch.record import FailureKind, FailureRecord, Record, record_of
 from rag_rec.batch.users import BatchUser
 from rag_rec.errors import BudgetTooSmall, DataError, QuotaExhausted, RateLimited, RunStopped
 from rag_rec.llm import Deadline
-from rag_rec.recommender import Job, Recommender
+from rag_rec.pipeline import Job
+from rag_rec.recommender import Recommender
 from rag_rec.types import RecommendationList, UserHistory
 
 
