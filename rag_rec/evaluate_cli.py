@@ -165,7 +165,8 @@ def _show(report: dict[str, Any], ks: tuple[int, ...]) -> None:
         out.print(table)
         out.print()
     for name, cost in report["cost"].items():
-        note(f"{name}: {cost['seconds']} s, peak {cost['peak_gib']} GiB")
+        reused = " (a kept index was opened, nothing fitted)" if cost.get("index_reused") else ""
+        note(f"{name}: {cost['seconds']} s, peak {cost['peak_gib']} GiB{reused}")
     note(f"fusion: {report['fusion']} ({report['fusion_why']})")
     note(f"solve: {report['solve']} ({report['solve_why']})")
     note(f"{report['cores']} cores; ± is a standard error by bootstrap over users")

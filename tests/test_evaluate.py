@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,22 @@ def test_every_source_is_measured_and_the_ceiling_is_the_recall(sample: Dataset)
     assert report["cost"]["fit"]["seconds"] > 0
     lengths = [row["users"] for row in report["strata"] if row["name"].startswith("history")]
     assert sum(lengths) == report["users"]
+
+
+def test_a_kept_index_is_opened_again_and_the_report_says_so(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    options = Options(
+        ks=(10,),
+        embedder=HashEmbedder(),
+        index=tmp_path / "index",
+        retrieval=RetrievalConfig.within(6.0, ranker=False),
+    )
+    first, second = (evaluate_retrieval(sample, options) for _ in range(2))
+    assert [r["cost"]["fit"]["index_reused"] for r in (first, second)] == [False, True]
+    assert first["rows"] == second["rows"]
+    other = replace(options, retrieval=RetrievalConfig.within(5.0, ranker=False))
+    assert not evaluate_retrieval(sample, other)["cost"]["fit"]["index_reused"]
 
 
 def test_without_the_mask_histories_come_back(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -246,14 +247,13 @@ def test_smoothing_is_the_product_with_the_content_on_either_side() -> None:
     b, t = (cleaned(rng.normal(size=(5, 5)).astype(np.float32)) for _ in range(2))
     before, after = (sparse.csr_array(cleaned(m)) for m in (t @ b, b @ t))
     expected = before / deviation(before) + 0.5 * after / deviation(after)
-    found = Smoothed().fit(sparse.csr_array(b), sparse.csr_array(t))
+    found = Smoothed().fit(sparse.csr_array(b), sparse.csr_array(t), Budget())
     assert found.toarray() == pytest.approx(expected.toarray(), rel=1e-4)
 
 
 def test_beyond_the_memory_budget_the_tail_takes_cooccurrence() -> None:
-    data = fit_data(ROWS)
-    budget = Budget(2 * 4 * 3 * 3 / 2**30)
-    found = Sequential(ridge=0.5, budget=budget).fit(data).toarray()
+    data = replace(fit_data(ROWS), budget=Budget(2 * 4 * 3 * 3 / 2**30))
+    found = Sequential(ridge=0.5).fit(data).toarray()
     head = sorted(np.argsort(-data.log.counts(), kind="stable")[:3])
     tail = [item for item in range(6) if item not in head]
     counted = Cooccurrence().fit(data).toarray()
@@ -262,7 +262,7 @@ def test_beyond_the_memory_budget_the_tail_takes_cooccurrence() -> None:
     assert found[tail] == pytest.approx(counted[tail] * ratio, rel=1e-5)
     inner = np.ix_(head, head)
     assert found[inner].sum() == pytest.approx(counted[inner].sum() * ratio, rel=1e-5)
-    small = Symmetric(ridge=0.5, budget=budget).fit(data).toarray()
+    small = Symmetric(ridge=0.5).fit(data).toarray()
     assert small[tail].sum() == small[:, tail].sum() == 0
     assert small.sum() > 0
 

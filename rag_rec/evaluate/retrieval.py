@@ -99,8 +99,9 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
     if options.candidates is not None:
         split = split.only(options.candidates)
     fit, retrieval = Clock(), Clock()
+    reused = options.index is not None and _is_fitted(options.index, split.fit, options)
     with tempfile.TemporaryDirectory() as scratch:
-        retriever = fit.run(lambda: open_fitted(split.fit, options, Path(scratch)))
+        retriever = fit.run(lambda: open_fitted(split.fit, options, Path(scratch), reused=reused))
         index = retriever.index
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = histories_of(split, mask_history=options.mask_history)
@@ -123,30 +124,34 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
         **_what(dataset, split, options, retriever),
         "rows": rows,
         "strata": _strata(split, ranks["fusion"], options.ks),
-        "cost": {"fit": fit.as_row(), "retrieval": retrieval.as_row()},
+        "cost": {
+            "fit": fit.as_row() | {"index_reused": reused},
+            "retrieval": retrieval.as_row(),
+        },
     }
 
 
-def open_fitted(dataset: Dataset, options: Options, scratch: Path) -> FusedRetriever:
+def open_fitted(
+    dataset: Dataset, options: Options, scratch: Path, *, reused: bool = False
+) -> FusedRetriever:
     """Indexes a data set, with whatever ``rag-rec index`` does, and opens it.
 
-    An index that was kept is opened again when it was fitted on the same data, with the same
-    settings, by the same version.
+    With ``reused`` the index that was kept is opened as it is.
     """
     folder = options.index or scratch / "index"
-    if options.index and _is_fitted(folder, dataset, options):
-        return FusedRetriever(ItemIndex.open(folder, options.embedder))
-    build_index(
-        dataset,
-        folder,
-        embedder=options.embedder,
-        retrieval=options.retrieval,
-        on_step=options.on_step,
-    )
+    if not reused:
+        build_index(
+            dataset,
+            folder,
+            embedder=options.embedder,
+            retrieval=options.retrieval,
+            on_step=options.on_step,
+        )
     return FusedRetriever(ItemIndex.open(folder, options.embedder))
 
 
 def _is_fitted(folder: Path, dataset: Dataset, options: Options) -> bool:
+    """Whether a kept index has the same layout, data and settings."""
     try:
         manifest = ItemIndex.open(folder, options.embedder).manifest
     except (IndexNotFound, StaleIndex):

@@ -8,7 +8,7 @@ scores are then one sparse product, history weights times matrix.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.index import ItemIndex, Vectors
+from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.histories import Histories
 from rag_rec.types import Candidate, UserHistory
 
@@ -46,6 +47,7 @@ class FitData:
         item_vectors: ``float32 [n, d]``, unit rows.
         review_vectors: ``float32 [r, d]``, unit rows.
         review_items: ``int32 [r]``, ``item_ix`` of each review.
+        budget: What fits the memory.
     """
 
     log: Histories
@@ -56,6 +58,7 @@ class FitData:
     item_vectors: Vectors
     review_vectors: Vectors
     review_items: NDArray[np.int32]
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def n_items(self) -> int:
@@ -68,7 +71,7 @@ class FitData:
         return replace(self, log=self.log.without_last(n), times=self.times[kept])
 
     @classmethod
-    def of(cls, index: ItemIndex, texts: list[str]) -> FitData:
+    def of(cls, index: ItemIndex, texts: list[str], budget: Budget | None = None) -> FitData:
         """The data of an index version."""
         log = index.interactions
         rows = index.items.select("item_id").with_row_index("item_ix")
@@ -85,6 +88,7 @@ class FitData:
             item_vectors=index.item_vectors,
             review_vectors=index.review_vectors,
             review_items=index.review_items,
+            budget=budget or Budget(),
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.retrieve.base import FitData
+from rag_rec.retrieve.histories import Histories
 
 _BYTES_OF_ENTRY = 8  # float32 and int32
 _COPIES = 20  # five sources, stacked and summed, and as much again while they are made
@@ -26,16 +26,16 @@ class Budget:
     memory_gib: float = 6.0
     exact_items: int = 40_000
 
-    def dense_head(self, data: FitData) -> NDArray[np.int64]:
+    def dense_head(self, log: Histories) -> NDArray[np.int64]:
         """Items whose dense solve fits, ascending: all, or the most frequent.
 
         The working set is two ``float32 [n, n]``: the matrix inverted in place, and as much again
         for the sparse product it is filled from, LAPACK's blocks and the rows being cut.
         """
         fitting = int(np.sqrt(self.memory_gib * 2**30 / (2 * 4)))
-        if data.n_items <= fitting:
-            return np.arange(data.n_items)
-        order = np.argsort(-data.log.counts(), kind="stable")
+        if log.n_items <= fitting:
+            return np.arange(log.n_items)
+        order = np.argsort(-log.counts(), kind="stable")
         return np.sort(order[:fitting])
 
     def per_row(self, n_items: int, wanted: int) -> int:

@@ -32,6 +32,7 @@ class RetrievalConfig:
         given: A second ranker, for candidates that are given and not retrieved; none by default.
         weighting: How the sources are summed, where the search begins.
         search: The search for a better weighting.
+        budget: What fits the memory; the same for all.
     """
 
     sequential: Sequential = field(default_factory=Sequential)
@@ -44,19 +45,15 @@ class RetrievalConfig:
     given: RankerConfig | None = None
     weighting: Weighting = field(default_factory=lambda: Weighting(dict(_WEIGHTS)))
     search: SearchConfig = field(default_factory=SearchConfig)
+    budget: Budget = field(default_factory=Budget)
 
     @classmethod
     def within(
         cls, memory_gib: float, *, ranker: bool = True, given: bool = False
     ) -> RetrievalConfig:
         """The defaults with another memory budget, or other rankers."""
-        budget = Budget(memory_gib)
         return cls(
-            sequential=Sequential(budget=budget),
-            symmetric=Symmetric(budget=budget),
-            content=Content(budget=budget),
-            smoothed=Smoothed(budget=budget),
-            reviews=Reviews(budget=budget),
+            budget=Budget(memory_gib),
             ranker=RankerConfig(enabled=ranker),
             given=RankerConfig(depth=20, rounds=300, truncation=20) if given else None,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -36,7 +36,6 @@ class Content:
         n_blend: Neighbours of a view that enter the mean.
         word_power: Cosines of words are raised to this.
         vector_power: Cosines of vectors are raised to this; they are all rather large.
-        budget: What fits the memory.
     """
 
     name: str = "content"
@@ -44,33 +43,34 @@ class Content:
     n_blend: int = 50
     word_power: float = 2.0
     vector_power: float = 8.0
-    budget: Budget = field(default_factory=Budget)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
-        return self.blend(self.views(data))
+        return self.blend(self.views(data), data.budget)
 
     def views(self, data: FitData) -> Views:
         """The three views ``title``, ``words``, ``vectors``; none depends on the log."""
         return {
-            "title": self._view(tf_idf(data.titles), self.word_power),
-            "words": self._view(tf_idf(data.texts), self.word_power),
-            "vectors": self._view(np.asarray(data.item_vectors), self.vector_power),
+            "title": self._view(tf_idf(data.titles), self.word_power, data.budget),
+            "words": self._view(tf_idf(data.texts), self.word_power, data.budget),
+            "vectors": self._view(np.asarray(data.item_vectors), self.vector_power, data.budget),
         }
 
-    def blend(self, views: Views) -> sparse.csr_array:
+    def blend(self, views: Views, budget: Budget) -> sparse.csr_array:
         """Mean of the views' nearest items."""
-        n_kept = self.budget.per_row(n_rows(views["title"]), self.n_blend)
+        n_kept = budget.per_row(n_rows(views["title"]), self.n_blend)
         parts = [row_normalised(keep_strongest(view, n_kept)) for view in views.values()]
         total = parts[0]
         for part in parts[1:]:
             total = total + part
         return sparse.csr_array(total * np.float32(1 / len(parts)))
 
-    def _view(self, vectors: np.ndarray | sparse.csr_array, power: float) -> sparse.csr_array:
+    def _view(
+        self, vectors: np.ndarray | sparse.csr_array, power: float, budget: Budget
+    ) -> sparse.csr_array:
         n_items = n_rows(vectors)
-        n_kept = self.budget.per_row(n_items, self.n_view)
-        if self.budget.compares_all(n_items):
+        n_kept = budget.per_row(n_items, self.n_view)
+        if budget.compares_all(n_items):
             matrix = cosine_neighbours(vectors, n_kept)
         elif isinstance(vectors, np.ndarray):
             matrix = clustered_neighbours(vectors, n_kept)

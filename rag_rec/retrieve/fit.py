@@ -30,12 +30,15 @@ def fit_sources(
     """
     config = config or RetrievalConfig()
     index = ItemIndex(version)
-    data = FitData.of(index, item_texts(index.items))
+    data = FitData.of(index, item_texts(index.items), config.budget)
     folder = version / FOLDER
     folder.mkdir()
     with one_step(on_step, "comparing texts"):
         views = config.content.views(data)
-        texts = {"content": config.content.blend(views), "reviews": config.reviews.fit(data)}
+        texts = {
+            "content": config.content.blend(views, config.budget),
+            "reviews": config.reviews.fit(data),
+        }
     with one_step(on_step, "learning the fusion"):
         fusion, weighting = fit_fusion(data, texts, views, config, folder)
     with one_step(on_step, "fitting sources"):
@@ -62,14 +65,14 @@ def fit_sources(
 
 
 def _describe_solve(data: FitData, config: RetrievalConfig) -> dict[str, str]:
-    budget = config.sequential.budget
-    n_head = len(budget.dense_head(data))
+    budget = config.budget
+    n_head = len(budget.dense_head(data.log))
     why = f"{data.n_items} items, of which {n_head} fit {budget.memory_gib:g} GiB"
     whole = n_head == data.n_items
     return {
         "solve": "dense" if whole else "dense head, co-occurrence tail",
         "solve_why": why,
         "neighbours": "every pair compared"
-        if config.content.budget.compares_all(data.n_items)
+        if budget.compares_all(data.n_items)
         else "within clusters, and by rare words",
     }

@@ -31,7 +31,7 @@ def fit_matrices(data: FitData, texts: Matrices, config: RetrievalConfig) -> Mat
         "sequence": sequence,
         "symmetric": config.symmetric.fit(data),
         **texts,
-        "smoothed": config.smoothed.fit(sequence, texts["content"]),
+        "smoothed": config.smoothed.fit(sequence, texts["content"], data.budget),
     }
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
-from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.neighbours import clustered_neighbours, cosine_neighbours
 
 
@@ -19,13 +18,11 @@ class Reviews:
     Attributes:
         n_neighbours: Neighbours kept an item.
         power: Cosines are raised to this; mean vectors are all rather close to each other.
-        budget: What fits the memory.
     """
 
     name: str = "reviews"
     n_neighbours: int = 50
     power: float = 8.0
-    budget: Budget = field(default_factory=Budget)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Sharpened cosines between mean review vectors; items without reviews have none."""
@@ -39,8 +36,8 @@ class Reviews:
         means = member @ data.review_vectors
         norms = np.linalg.norm(means, axis=1, keepdims=True)
         unit = (means / np.where(norms > 0, norms, 1)).astype(np.float32)
-        n_kept = self.budget.per_row(data.n_items, self.n_neighbours)
-        exact = self.budget.compares_all(data.n_items)
+        n_kept = data.budget.per_row(data.n_items, self.n_neighbours)
+        exact = data.budget.compares_all(data.n_items)
         matrix = (cosine_neighbours if exact else clustered_neighbours)(unit, n_kept)
         matrix.data **= self.power
         return matrix

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
-from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.cooccurrence import Cooccurrence
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.matrices import by_blocks, keep_strongest
@@ -31,7 +30,6 @@ class Sequential:
         max_past: Events of the past that are looked at.
         max_future: Events of the future that are looked at.
         n_neighbours: Neighbours kept an item.
-        budget: What fits the memory.
         tail: What is used beyond it.
     """
 
@@ -42,13 +40,12 @@ class Sequential:
     max_past: int = 30
     max_future: int = 15
     n_neighbours: int = 300
-    budget: Budget = field(default_factory=Budget)
     tail: Cooccurrence = field(default_factory=Cooccurrence)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
-        head = self.budget.dense_head(data)
-        n_kept = self.budget.per_row(data.n_items, self.n_neighbours)
+        head = data.budget.dense_head(data.log)
+        n_kept = data.budget.per_row(data.n_items, self.n_neighbours)
         past, future = (part[:, head] for part in self.splits(data.log))
         matrix = self._solve(past, future, n_kept)
         matrix = spread(matrix, head, data.n_items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
@@ -23,20 +23,20 @@ class Smoothed:
         before: Weight of ``T B``.
         after: Weight of ``B T``.
         n_neighbours: Neighbours kept an item in each product.
-        budget: What fits the memory.
     """
 
     name: str = "smoothed"
     before: float = 1.0
     after: float = 0.5
     n_neighbours: int = 300
-    budget: Budget = field(default_factory=Budget)
 
-    def fit(self, sequence: sparse.csr_array, content: sparse.csr_array) -> sparse.csr_array:
+    def fit(
+        self, sequence: sparse.csr_array, content: sparse.csr_array, budget: Budget
+    ) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
         n_items = n_rows(sequence)
-        n_kept = self.budget.per_row(n_items, self.n_neighbours)
-        multiply = product if self.budget.compares_all(n_items) else pruned_product
+        n_kept = budget.per_row(n_items, self.n_neighbours)
+        multiply = product if budget.compares_all(n_items) else pruned_product
         before = multiply(content, sequence, n_kept)
         after = multiply(sequence, content, n_kept)
         scaled = before * np.float32(self.before / deviation(before))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 
 from rag_rec.retrieve.base import FitData
-from rag_rec.retrieve.budget import Budget
 from rag_rec.retrieve.matrices import by_blocks
 from rag_rec.retrieve.solve import ridge_inverse, spread
 
@@ -24,18 +23,16 @@ class Symmetric:
     Attributes:
         ridge: Regularisation.
         n_neighbours: Neighbours kept an item.
-        budget: What fits the memory.
     """
 
     name: str = "symmetric"
     ridge: float = 300.0
     n_neighbours: int = 300
-    budget: Budget = field(default_factory=Budget)
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Matrix ``float32 [n, n]``."""
-        head = self.budget.dense_head(data)
-        n_kept = self.budget.per_row(data.n_items, self.n_neighbours)
+        head = data.budget.dense_head(data.log)
+        n_kept = data.budget.per_row(data.n_items, self.n_neighbours)
         users = data.log.weights(None)[:, head]
         inverse = ridge_inverse(sparse.csr_array(users.T @ users), self.ridge)
         scale = (-1 / np.diag(inverse)).astype(np.float32)
