@@ -127,6 +127,22 @@ def test_the_strongest_link_names_an_item_of_the_history(retriever: FusedRetriev
     assert all(title in link.text for link in links.values())
     cold = strongest_links(retriever, UserHistory(), found)
     assert {link.text for link in cold.values()} == {"Popular with other users."}
+    near = strongest_links(retriever, UserHistory(), found, near_profile=found[:1])
+    assert near[found[0]].text == "Close to what was asked for."
+    assert near[found[1]].text == "Popular with other users."
+
+
+def test_an_item_nobody_took_is_not_called_popular(tmp_path: Path) -> None:
+    rows = "item_id,title\na,Green tea\nb,Black tea\n"
+    (tmp_path / "items.csv").write_text(rows)
+    (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\nu,a,1\n")
+    data = Dataset.load(items=tmp_path / "items.csv", interactions=tmp_path / "log.csv")
+    build_index(data, tmp_path / "index", embedder=HashEmbedder())
+    opened = FusedRetriever(ItemIndex.open(tmp_path / "index", HashEmbedder()))
+    links = strongest_links(opened, UserHistory(), ["a", "b"])
+    opened.index.close()
+    texts = [link.text for link in links.values()]
+    assert texts == ["Popular with other users.", "Nobody has taken it yet."]
 
 
 def test_quotes_are_reviews_of_that_item(retriever: FusedRetriever) -> None:

@@ -26,11 +26,12 @@ class Grounder:
         checker = None
         if job.prompt is not None and job.prompt.evidence:
             checker = ReasonChecker(job.prompt.evidence, self._index.item_by_id, self.is_brand)
+        asked_for = {c.item_id for c in job.candidates if "profile" in c.sources}
         return Grounds(
             history=job.history,
             candidates=job.candidates,
             item_of=self._index.item_by_id,
-            reasons_of=lambda ids: strongest_links(self._retriever, job.history, ids),
+            reasons_of=lambda ids: strongest_links(self._retriever, job.history, ids, asked_for),
             checker=checker,
         )
 

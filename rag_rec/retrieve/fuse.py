@@ -42,6 +42,7 @@ class FusedRetriever:
         self._reader = Reader(index, self.limits, fitted.weighting)
         self._decay = fitted.weighting.decay
         self.evidence, self.ranker, self._given = fitted.evidence, fitted.ranker, fitted.given
+        self.popularity = fitted.popular
         self.by_popularity = np.lexsort((np.arange(index.n_items), -fitted.popular))
         place = np.empty(index.n_items, np.int64)
         place[self.by_popularity] = np.arange(index.n_items)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -21,11 +21,20 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def strongest_links(
-    retriever: FusedRetriever, history: UserHistory, item_ids: Sequence[str]
+    retriever: FusedRetriever,
+    history: UserHistory,
+    item_ids: Sequence[str],
+    near_profile: Collection[str] = (),
 ) -> dict[str, Evidence]:
     """The strongest single link from the history to each item.
 
-    Where there is none, its closeness to the profile or its popularity.
+    Where there is none, its closeness to the profile or its popularity, if it has either.
+
+    Args:
+        retriever: The retriever that proposed the items.
+        history: The user.
+        item_ids: The items.
+        near_profile: Those of them that the user's plain words brought up.
     """
     index, evidence = retriever.index, retriever.evidence
     targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
@@ -43,15 +52,23 @@ def strongest_links(
             if value > strength[where[at]]:
                 strength[where[at]] = value
                 link[where[at]] = (evidence.names[which[at]], past)
-    fallback = "Close to what was asked for." if history.profile else "Popular with other users."
+
+    def unlinked(item_id: str, item_ix: int) -> str:
+        if item_id in near_profile:
+            return "Close to what was asked for."
+        taken = retriever.popularity[item_ix] > 0
+        return "Popular with other users." if taken else "Nobody has taken it yet."
+
     return {
         item_id: Evidence(
             item_id=item_id,
             kind="history",
-            text=_sentence(retriever, found) if found else fallback,
+            text=_sentence(retriever, found) if found else unlinked(item_id, item_ix),
             similarity=float(value),
         )
-        for item_id, found, value in zip(item_ids, link, strength, strict=True)
+        for item_id, item_ix, found, value in zip(
+            item_ids, targets.tolist(), link, strength, strict=True
+        )
     }
 
 
