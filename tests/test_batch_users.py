@@ -116,10 +116,11 @@ def test_a_field_that_cannot_be_used_is_named(
 )  # fmt: skip
 def test_a_line_that_is_no_object_costs_itself(line: bytes, tmp_path: Path) -> None:
     path = write(tmp_path / "u.jsonl", b'{"user_id": "a"}\n' + line + b'\n\n\r\n{"user_id": "b"}')
-    first, bad, last = users_of(path)
+    first, bad, *blank, last = users_of(path)
     assert isinstance(bad, BadUser)
     assert bad.row == 2
     assert [first.row, last.row] == [1, 5]
+    assert [(row.row, row.reason) for row in blank] == [(n, "is a blank line") for n in (3, 4)]
     assert len(bad.reason) < 200
 
 
@@ -139,9 +140,10 @@ def test_a_csv_row_that_cannot_be_read_costs_itself(
     line: bytes, reason: str, tmp_path: Path
 ) -> None:
     path = write(tmp_path / "u.csv", b"user_id,profile\na,\n" + line + b'\n\nb,"x\ny"\nc,\x00\n')
-    first, bad, second, third = users_of(path)
+    first, bad, blank, second, third = users_of(path)
     assert isinstance(bad, BadUser)
     assert reason in bad.reason
+    assert blank == BadUser(4, "bad_row", "is a blank line")
     assert [first.row, bad.row, second.row, third.row] == [2, 3, 5, 7]
     assert second.profile == "x\ny"  # type: ignore[union-attr]
     assert third.profile == "\x00"  # type: ignore[union-attr]
@@ -175,6 +177,13 @@ def test_columns_can_be_named(tmp_path: Path) -> None:
     assert (user.custom_id, user.profile) == ("a", "likes tea")
     with pytest.raises(ConfigError, match="no such column to map: name"):
         users_of(path, name="who")
+
+
+@pytest.mark.parametrize("name", ["u.csv", "u.jsonl"])
+def test_blank_lines_at_the_end_are_not_rows(name: str, tmp_path: Path) -> None:
+    header, row = (b"user_id\n", b"a\n") if name == "u.csv" else (b"", b'{"user_id": "a"}\n')
+    path = write(tmp_path / name, header + row + b"\n \n\r\n\n")
+    assert [user.custom_id for user in users_of(path)] == ["a"]  # type: ignore[union-attr]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30)

@@ -23,6 +23,7 @@ from rag_rec.ground import parse_json
 _MAX_LINE = 32 << 20
 _MAX_QUOTED_LINES = 100
 _PARQUET_ROWS = 2_000
+_BLANK = "is a blank line"
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -42,7 +43,7 @@ class Row:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Rows of a file, in order; blank lines are passed over.
+    """Rows of a file, in order; a blank line is a bad row, unless nothing comes after it.
 
     Args:
         path: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet``, or one of them as
@@ -55,10 +56,11 @@ def read_rows(path: Path) -> Iterator[Row]:
         match ending(plain):
             case "csv" | "txt" | "tsv":
                 with plain.open("rb") as handle:
-                    yield from _csv_rows(handle, path, tabs=ending(plain) == "tsv")
+                    rows = _csv_rows(handle, path, tabs=ending(plain) == "tsv")
+                    yield from _without_last_blanks(rows)
             case "jsonl" | "ndjson":
                 with plain.open("rb") as handle:
-                    yield from _json_rows(handle, path)
+                    yield from _without_last_blanks(_json_rows(handle, path))
             case "parquet" | "pq":
                 yield from _parquet_rows(plain, path)
             case other:
@@ -98,6 +100,19 @@ def _lines(handle: IO[bytes], path: Path) -> Iterator[tuple[int, bytes | None]]:
             yield number, line
 
 
+def _without_last_blanks(rows: Iterator[Row]) -> Iterator[Row]:
+    """The rows; blank lines at the end of a file are not rows."""
+    first = n_blank = 0
+    for row in rows:
+        if row.problem == _BLANK:
+            first, n_blank = (first if n_blank else row.number), n_blank + 1
+            continue
+        for number in range(first, first + n_blank):
+            yield Row(number, problem=_BLANK)
+        n_blank = 0
+        yield row
+
+
 # --- JSON lines -----------------------------------------------------------------------------
 
 
@@ -107,6 +122,8 @@ def _json_rows(handle: IO[bytes], path: Path) -> Iterator[Row]:
             yield Row(number, problem=f"a line of more than {_MAX_LINE >> 20} MiB")
         elif line.strip():
             yield _json_row(number, line)
+        else:
+            yield Row(number, problem=_BLANK)
 
 
 def _json_row(number: int, line: bytes) -> Row:
@@ -176,6 +193,7 @@ def _records(lines: _Lines, delimiter: str, n_fields: int) -> Iterator[tuple[int
             yield number, f"a line of more than {_MAX_LINE >> 20} MiB"
             continue
         if not line.strip():
+            yield number, _BLANK
             continue
         held = _quoted_lines((number, line), lines, quotes=delimiter != "\t")
         records = _parsed(held, delimiter)
