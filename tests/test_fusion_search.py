@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import sparse
 
 from rag_rec.retrieve.budget import Budget
-from rag_rec.retrieve.evidence import Evidence
+from rag_rec.retrieve.evidence import Evidence, best
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.matrices import (
     columns_of,
@@ -126,3 +128,17 @@ def test_a_budget_keeps_fewer_entries_of_larger_catalogs() -> None:
     assert kept == sorted(kept, reverse=True)
     assert kept[2] * 1_000_000 * 8 * 20 <= 4 * 2**30
     assert kept[3] == 10
+
+
+@given(
+    st.dictionaries(st.integers(0, 2**31 - 1), st.sampled_from([-1.0, -0.0, 0.0, 1e-30, 0.5, 3.0])),
+    st.integers(1, 20),
+)
+def test_the_best_are_the_largest_positive_values_ties_by_item(
+    entries: dict[int, float], n: int
+) -> None:
+    items = np.array(list(entries), np.int32)
+    found, values = best(items, np.array(list(entries.values()), np.float32), n)
+    positive = [(-np.float32(value), item) for item, value in entries.items() if value > 0]
+    expected = sorted(positive)[:n]
+    assert list(zip((-values).tolist(), found.tolist(), strict=True)) == expected

@@ -38,7 +38,9 @@ def fold(name: str) -> str:
 
 def limits_items(constraints: Constraints) -> bool:
     """Whether anything is asked of an item's price, categories, brand or date."""
-    return any(getattr(constraints, name) not in (None, frozenset()) for name in _OF_ITEMS)
+    return bool(constraints.model_fields_set) and any(
+        getattr(constraints, name) not in (None, frozenset()) for name in _OF_ITEMS
+    )
 
 
 def limits_lists(constraints: Constraints) -> bool:

@@ -78,6 +78,9 @@ class Reader:
         self, blocked: NDArray[np.bool_], seen: NDArray[np.int32], history: UserHistory
     ) -> None:
         constraints = history.constraints
+        if not constraints.model_fields_set:
+            blocked[seen] = True
+            return
         if constraints.allow_out_of_stock:
             blocked[:] = False
         if not constraints.allow_seen:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieve.matrices import deviation, n_rows
+
+_ITEM_BITS = 2**32 - 1
 
 
 class Evidence:
@@ -44,14 +47,38 @@ class Evidence:
         return sparse.csr_array(self.stacked[:, start : start + self.n_items])
 
 
+def order_keys(items: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Keys that ascend with the value and, where values are equal, descend with the item.
+
+    Positive floats order like their bits; keys of values that are not positive are below 2**32.
+    """
+    return (values.view(np.int32).astype(np.int64) << 32) | (_ITEM_BITS - items.astype(np.int64))
+
+
 def best(
     items: NDArray[np.int32], values: NDArray[np.float32], n: int
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """The ``n`` largest positive values, largest first, ties by item; items are distinct."""
-    if len(values) > n:
-        cut = np.partition(values, len(values) - n)[len(values) - n]
-        near = values >= cut
-        items, values = items[near], values[near]
-    order = np.lexsort((items, -values))[:n]
-    order = order[values[order] > 0]
-    return items[order], values[order]
+    return _decoded(_largest(order_keys(items, values), n))
+
+
+def best_of_rows(
+    keys: NDArray[np.int64], ends: Sequence[int], n: int
+) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    """`best` of each row of a sparse matrix, from the keys of its entries and its row pointer."""
+    chosen = [_largest(keys[start:end], n) for start, end in pairwise(ends)]
+    items, values = _decoded(np.concatenate([np.empty(0, np.int64), *chosen]))
+    cuts = [0, *accumulate(map(len, chosen))]
+    return [(items[start:end], values[start:end]) for start, end in pairwise(cuts)]
+
+
+def _largest(keys: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    if len(keys) > n:
+        keys = np.partition(keys, len(keys) - n)[len(keys) - n :]
+    keys = np.sort(keys)
+    return keys[np.searchsorted(keys, _ITEM_BITS, side="right") :][::-1]
+
+
+def _decoded(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    items = _ITEM_BITS - (keys & _ITEM_BITS)
+    return items.astype(np.int32), (keys >> 32).astype(np.int32).view(np.float32)

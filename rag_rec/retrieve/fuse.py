@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +12,10 @@ from scipy import sparse
 from rag_rec.index import ItemIndex
 from rag_rec.retrieve.asked import Asked, Reader
 from rag_rec.retrieve.constraints import CatalogLimits
-from rag_rec.retrieve.evidence import best
+from rag_rec.retrieve.evidence import best, best_of_rows, order_keys
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.load import load_sources
-from rag_rec.retrieve.matrices import columns_of, row_of
+from rag_rec.retrieve.matrices import columns_of, row_lengths, row_of
 from rag_rec.retrieve.origins import Origins, Scores
 from rag_rec.retrieve.rerank import Ranked, rank_again
 from rag_rec.types import Candidate, UserHistory
@@ -101,12 +102,15 @@ class FusedRetriever:
 
     def _choose(self, batch: Asked, k: int) -> list[Ranked]:
         """Items and scores of each user, best first, ``min(k, eligible items)`` of them."""
-        product = batch.weights @ self.evidence.fused
+        product: Any = batch.weights @ self.evidence.fused
         n = k if self.ranker is None else max(k, self.ranker.depth)
-        fused = [
-            _best_allowed(row_of(product, row), batch.extra[row], batch.blocked[row], n)
-            for row in range(len(batch.users))
-        ]
+        keys = order_keys(product.indices, product.data)
+        owners = np.repeat(np.arange(len(batch.users)), row_lengths(product))
+        keys[batch.blocked[owners, product.indices]] = 0
+        fused = best_of_rows(keys, product.indptr.tolist(), n)
+        for row, extra in enumerate(batch.extra):
+            if extra:
+                fused[row] = _best_with(row_of(product, row), extra, batch.blocked[row], n)
         ranked = rank_again(self.ranker, batch, fused)
         return [
             self._filled(items[:k], scores[:k], batch.blocked[row], k)
@@ -144,14 +148,13 @@ class FusedRetriever:
         ]
 
 
-def _best_allowed(
+def _best_with(
     fused: Scores, extra: dict[str, Scores], blocked: NDArray[np.bool_], n: int
 ) -> Scores:
-    items, values = fused
-    if extra:
-        items = np.concatenate([items, *(found for found, _ in extra.values())])
-        values = np.concatenate([values, *(strength for _, strength in extra.values())])
-        items, place = np.unique(items, return_inverse=True)
-        values = np.bincount(place, values, len(items)).astype(np.float32)
+    """The best where evidence from elsewhere is added."""
+    items = np.concatenate([fused[0], *(found for found, _ in extra.values())])
+    values = np.concatenate([fused[1], *(strength for _, strength in extra.values())])
+    items, place = np.unique(items, return_inverse=True)
+    values = np.bincount(place, values, len(items)).astype(np.float32)
     free = ~blocked[items]
     return best(items[free], values[free], n)
