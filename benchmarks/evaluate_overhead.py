@@ -11,42 +11,22 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
+from request_overhead import running_server
 
 from rag_rec import Dataset, ItemIndex, Recommender, Settings, load_sample
 from rag_rec.evaluate import Experiment, run
 from rag_rec.evaluate.prompts import with_settings
 from rag_rec.evaluate.study import Study
+from rag_rec.llm import open_from
 from rag_rec.testing import HashEmbedder
 
 N_USERS, IN_FLIGHT = 1_000, 16
-
-
-@contextmanager
-def running_server(delay: float) -> Iterator[str]:
-    """The base URL of a chat server in a process of its own."""
-    code = "from rag_rec.testing.server import main; main()"
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, "--delay", str(delay)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert server.stdin
-    assert server.stdout
-    yield server.stdout.readline().strip()
-    server.stdin.close()
-    server.wait(10)
-    server.stdout.close()
 
 
 def many_users() -> Dataset:
@@ -78,8 +58,6 @@ def bare(study: Study, folder: Path, url: str) -> float:
     })  # fmt: skip
     started = time.perf_counter()
     index = ItemIndex.open(study.out / "index", HashEmbedder())
-    from rag_rec.llm import open_from
-
     with Recommender(index, open_from(settings), settings) as recommender:
         lists = recommender.recommend_many([task.history for task in study.sampled.test.tasks])
     assert all(made.outcome == "ok" for made in lists)

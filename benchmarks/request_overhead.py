@@ -30,11 +30,11 @@ N_USERS, IN_FLIGHT, ROUNDS = 2_000, 64, 5
 
 
 @contextmanager
-def running_server() -> Iterator[str]:
+def running_server(delay_s: float = 0.1) -> Iterator[str]:
     """The base URL of a chat server in a process of its own."""
     code = "from rag_rec.testing.server import main; main()"
     server = subprocess.Popen(
-        [sys.executable, "-c", code, "--delay", "0.1"],
+        [sys.executable, "-c", code, "--delay", str(delay_s)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
