@@ -100,6 +100,7 @@ def _slates(recommender: Recommender) -> None:
         for weight in (0.0, 0.1, 0.3, 0.5, 0.7):
             objective = SlateObjective(pool, (vectors @ vectors.T).astype(np.float32), weight)
             for name, page in (
+                ("each row", _greedy(objective, themes, kind.per_row, whole_page=False)),
                 ("greedy", _greedy(objective, themes, kind.per_row)),
                 ("joint", [p for row in compose_page(objective, themes, 4, empty) for p in row]),
             ):
@@ -109,19 +110,35 @@ def _slates(recommender: Recommender) -> None:
                 )
     print(f"\nslates of 3 x 4, {len(users)} users, {n} candidates x {COPIES} near-identical copies")
     print(f"{'diversity weight':<20}{'relevance':>10}{'diversity':>11}{'copies a page':>15}")
+    curves: dict[str, list[tuple[float, float]]] = {}
     for name, found in table.items():
         relevance, diversity, copies = np.array(found).mean(axis=0)
+        curves.setdefault(name.rsplit(" ", 1)[0], []).append((relevance, diversity))
         print(f"{name:<20}{relevance:>10.3f}{diversity:>11.3f}{copies:>15.2f}")
+    for relevance, diversity in curves["joint"][1:]:
+        others = {n: _at_relevance(curves[n], relevance) for n in ("each row", "greedy")}
+        above = ", ".join(f"{diversity - other:+.4f} of {n}" for n, other in others.items())
+        print(f"at relevance {relevance:.3f} joint diversity {diversity:.3f}: {above}")
 
 
-def _greedy(objective: SlateObjective, themes: list[Theme], per_row: int) -> list[int]:
-    """Row after row, the next best for the page so far; nothing is taken back."""
+def _greedy(
+    objective: SlateObjective, themes: list[Theme], per_row: int, *, whole_page: bool = True
+) -> list[int]:
+    """Row after row, the next best for the page so far, or for its row; nothing is taken back."""
     page: list[int] = []
     for theme in themes:
+        row: list[int] = []
         for _ in range(per_row):
-            free = [p for p in sorted(theme.members) if p not in page]
-            page.append(max(free, key=lambda p: objective.value([*page, p])))
+            free = [p for p in sorted(theme.members) if p not in (*page, *row)]
+            before = [*page, *row] if whole_page else row
+            row.append(max(free, key=lambda p: objective.value([*before, p])))
+        page += row
     return page
+
+
+def _at_relevance(curve: list[tuple[float, float]], relevance: float) -> float:
+    """Diversity where a curve of (relevance, diversity) has some relevance, by interpolation."""
+    return float(np.interp(relevance, *np.array(sorted(curve)).T))
 
 
 if __name__ == "__main__":
