@@ -98,7 +98,8 @@ class ItemIndex:
         return self.items["item_id"].to_list()
 
     @cached_property
-    def _rows(self) -> dict[str, int]:
+    def row_of(self) -> dict[str, int]:
+        """Row number of each item id."""
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
     @cached_property
@@ -108,7 +109,7 @@ class ItemIndex:
 
     def find(self, item_id: str) -> int | None:
         """Row number of an item id, None if it is not in the catalog."""
-        return self._rows.get(item_id)
+        return self.row_of.get(item_id)
 
     def item(self, item_ix: int) -> Item:
         """The item at a row number."""

@@ -16,7 +16,7 @@ from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.matrices import row_of
 from rag_rec.retrieve.origins import Scores
 from rag_rec.retrieve.search import REPLAY, Weighting
-from rag_rec.types import UserHistory
+from rag_rec.types import Constraints, UserHistory
 
 _PROFILE_ITEMS = 200
 
@@ -54,11 +54,8 @@ class Reader:
 
     def rows(self, histories: Sequence[UserHistory]) -> Histories:
         """Events as row numbers, -1 for items that are not in the catalog."""
-        find = self._index.find
-        rows = [
-            [-1 if (item_ix := find(item_id)) is None else item_ix for item_id in history.item_ids]
-            for history in histories
-        ]
+        place = self._index.row_of
+        rows = [[place.get(event.item_id, -1) for event in user.events] for user in histories]
         return Histories.of(rows, self._index.n_items)
 
     def read(self, histories: Sequence[UserHistory]) -> Asked:
@@ -67,22 +64,21 @@ class Reader:
         blocked = np.repeat(~self._index.in_stock[None, :], len(users), axis=0)
         extra: list[dict[str, Scores]] = [{} for _ in histories]
         weights = users.weights(self._weighting.decay)
+        known = users.items >= 0
+        blocked[users.owners[known], users.items[known]] = True
         for row, history in enumerate(histories):
+            if not history.constraints.model_fields_set:
+                continue  # the defaults: nothing seen, nothing out of stock
             if history.constraints.allow_seen:
                 extra[row][REPLAY] = self._replay(weights, row)
-            self._bar(blocked[row], users.row(row), history)
+            self._bar(blocked[row], users.row(row), history.constraints)
         self._add_profiles(histories, extra, blocked)
         return Asked(users, weights, blocked, extra)
 
     def _bar(
-        self, blocked: NDArray[np.bool_], seen: NDArray[np.int32], history: UserHistory
+        self, blocked: NDArray[np.bool_], seen: NDArray[np.int32], constraints: Constraints
     ) -> None:
-        constraints = history.constraints
-        if not constraints.model_fields_set:
-            blocked[seen] = True
-            return
-        if constraints.allow_out_of_stock:
-            blocked[:] = False
+        blocked[:] = False if constraints.allow_out_of_stock else ~self._index.in_stock
         if not constraints.allow_seen:
             blocked[seen] = True
         excluded = (self._index.find(item_id) for item_id in constraints.exclude)
