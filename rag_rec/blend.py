@@ -17,13 +17,13 @@ A weight of 0 means that the model is not asked at all.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rag_rec.errors import ConfigError
+from rag_rec.toml_file import first_problem, read_toml
 from rag_rec.types import RecommendationList
 
 _DAMPING = 10
@@ -73,16 +73,9 @@ class Blend(_Table):
             ConfigError: If it cannot be read or is not one.
         """
         try:
-            return cls.model_validate(tomllib.loads(Path(path).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise ConfigError(f"the blend file {path} cannot be read ({error.strerror})") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from error
+            return cls.model_validate(read_toml(path, "blend file"))
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            where = f"{path}: {field}" if field else str(path)
-            raise ConfigError(f"{where}: {first['msg'].lower()}") from error
+            raise ConfigError(first_problem(error, str(path))) from error
 
     def save(self, path: str | Path) -> None:
         """Writes the file that `load` reads."""

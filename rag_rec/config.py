@@ -11,13 +11,13 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag_rec.errors import ConfigError
+from rag_rec.toml_file import first_problem, read_toml
 
 NOT_IDENTITY = {"request", "k", "prices", "batch"}
 """Settings that cannot change a list, or (k) show in it."""
@@ -129,19 +129,11 @@ class Settings(_Table):
         Raises:
             ConfigError: If the file cannot be read or holds something unknown.
         """
+        table = read_toml(path, "settings file") if path else {}
         try:
-            text = Path(path).read_text(encoding="utf-8") if path else ""
-            table = tomllib.loads(text)
             return cls.model_validate(table | {k: v for k, v in overrides.items() if v is not None})
-        except FileNotFoundError as error:
-            raise ConfigError(f"there is no settings file {path}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            where = f"{path}: " if path else ""
-            raise ConfigError(f"{where}{field}: {first['msg'].lower()}") from error
+            raise ConfigError(first_problem(error, str(path or ""))) from error
 
     def digest(self) -> str:
         """SHA-256 of what can change a list; transport, and k (it is in the list), are left out."""

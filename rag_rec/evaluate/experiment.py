@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -29,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rag_rec.errors import ConfigError
 from rag_rec.prompt import variant_names
+from rag_rec.toml_file import first_problem, read_toml
 
 METRICS = ("ndcg", "recall", "hit", "mrr", "map")
 
@@ -261,13 +261,7 @@ class Experiment(_Table):
         Raises:
             ConfigError: If the file cannot be read or holds something unknown.
         """
-        try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise ConfigError(f"there is no experiment file {path}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path} is not TOML: {error}") from error
-        return cls.of(table, where=f"{path}: ")
+        return cls.of(read_toml(path, "experiment file"), where=str(path))
 
     @classmethod
     def of(cls, table: dict[str, Any], *, where: str = "") -> Experiment:
@@ -279,10 +273,7 @@ class Experiment(_Table):
         try:
             return cls.model_validate(table)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            prefix = f"{where}{field}: " if field else where
-            raise ConfigError(prefix + first["msg"].removeprefix("Value error, ")) from error
+            raise ConfigError(first_problem(error, where)) from error
 
     def all_variants(self) -> list[VariantSettings]:
         """The variants named one by one, then those of the matrix."""

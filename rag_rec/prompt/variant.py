@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rag_rec.errors import PromptError
 from rag_rec.prompt.template import Template
+from rag_rec.toml_file import first_problem
 
 ITEM_FIELDS = ("title", "description", "brand", "price", "categories", "released")
 _HISTORY = (*ITEM_FIELDS, "n", "rating", "date", "ref")
@@ -105,9 +106,7 @@ class Variant:
         except tomllib.TOMLDecodeError as error:
             raise PromptError(f"{name}.toml is not TOML: {error}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"])
-            raise PromptError(f"{name}.toml: {field}: {first['msg'].lower()}") from error
+            raise PromptError(first_problem(error, f"{name}.toml")) from error
         self.name = name
         self.description = file.description
         self.settings = file.settings
