@@ -42,7 +42,7 @@ User = str | UserHistory | Sequence[str]
 
 OnDone = Callable[[int], None]
 
-_PREPARED_AT_ONCE = 128
+_PREPARED_FIRST, _PREPARED_AT_ONCE = 16, 128
 
 
 class Given(TypedDict, total=False):
@@ -299,11 +299,13 @@ class Recommender:
     # --- the five steps ---------------------------------------------------------------------
 
     def _prepare(self, histories: list[UserHistory], k: int) -> Iterator[Job]:
-        """Jobs ready to be sent, some users at a time: the first are answered meanwhile."""
-        for start in range(0, len(histories), _PREPARED_AT_ONCE):
-            jobs = self._retrieve(histories[start : start + _PREPARED_AT_ONCE], k)
+        """Jobs ready to be sent, a few users first and then more: they are answered meanwhile."""
+        start, n = 0, _PREPARED_FIRST
+        while start < len(histories):
+            jobs = self._retrieve(histories[start : start + n], k)
             self._render(jobs, k)
             yield from jobs
+            start, n = start + n, _PREPARED_AT_ONCE
 
     def _retrieve(self, histories: list[UserHistory], k: int) -> list[Job]:
         n = max(k, self.variant.settings.max_candidates)

@@ -214,7 +214,7 @@ class Experiment(_Table):
         baseline: The row every variant is tested against.
         alpha: Chance of a false alarm over all variants together.
         repeats: How often a variant is asked, with seeds of its own; for models that vary.
-        save_every: Users after which answers are saved.
+        save_every: Users after which answers are saved; best a multiple of the concurrency.
         cache: A reply cache to share with other runs and batches; one in the run's folder if empty.
     """
 
@@ -226,7 +226,7 @@ class Experiment(_Table):
     baseline: str = "retrieval only"
     alpha: float = Field(default=0.05, gt=0, lt=1)
     repeats: int = Field(default=1, ge=1)
-    save_every: int = Field(default=250, ge=1)
+    save_every: int = Field(default=256, ge=1)
     cache: str = ""
     data: DataSettings
     split: SplitSettings = SplitSettings()
