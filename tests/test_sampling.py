@@ -165,6 +165,7 @@ def test_a_model_that_helps_long_histories_is_asked_for_those_only() -> None:
 def test_manners_by_hand() -> None:
     good = answer("a", ["x", "y"], ["x", "y", "z"])
     mended = answer("b", ["z", "y"], ["x", "y", "z"], origins=["llm", "repaired"],
+                    statuses=["verified", "replaced"],
                     repairs={"reasked": 1, "duplicate": 1}, replies=["{}", "{}"])  # fmt: skip
     failed = answer("c", ["x", "y"], ["x", "y", "z"], origins=["backfill"] * 2, outcome="failed",
                     error="no", repairs={"unparseable": 1, "backfilled": 2})  # fmt: skip
@@ -175,6 +176,9 @@ def test_manners_by_hand() -> None:
     assert found["failed"] == found["unparseable"] == found["duplicate"] == pytest.approx(1 / 3)
     assert found["re-asked"] == found["repaired"] == pytest.approx(1 / 3)
     assert found["slots by model"] == pytest.approx(4 / 6)
+    assert found["reasons evidence"] == pytest.approx(4 / 6)
+    assert found["reasons verified"] == found["reasons replaced"] == pytest.approx(1 / 6)
+    assert found["reasons unverified"] == found["reasons removed"] == 0
     assert found["kept order"] == pytest.approx(2 / 3)
     assert found["history copied"] == 1
     assert found["cost"] == pytest.approx(3 * (10 + 2 * 5) / 1e6)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import get_args
 
 import numpy as np
 
 from rag_rec.evaluate.answers import Answer
 from rag_rec.evaluate.engine import price_of
+from rag_rec.types import ReasonStatus
+
+
+_STATUSES: tuple[ReasonStatus, ...] = get_args(ReasonStatus)
 
 
 def manners(
@@ -22,15 +27,14 @@ def manners(
     ``history copied``: users in whose list an item of the history stands. ``re-asked``,
     ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
     share of slots the model chose. ``kept order``: users whose list is the order it was given.
-    ``reasons by model``: share of slots whose reason the model wrote; the others' are from
-    the log. ``reasons verified``: share of the model's reasons that hold against what
-    they cite; reasons that cite nothing are not verified.
+    ``reasons ...``: share of the slots whose reason has each status of `ReasonStatus`;
+    together they are all slots.
     """
     asked = [answer for answer in answers if answer.messages]
     if not asked:
         return {}
     slots = [origin for answer in asked for origin in answer.origins]
-    written = [status for answer in asked for status in answer.statuses if status != "evidence"]
+    statuses = [status for answer in asked for status in answer.statuses]
     return {
         "asked": len(asked),
         "failed": _share(answer.outcome == "failed" for answer in asked),
@@ -45,8 +49,7 @@ def manners(
         "repaired": _share("repaired" in answer.origins for answer in asked),
         "slots by model": _share(origin != "backfill" for origin in slots),
         "kept order": _share(a.items == a.candidates[: len(a.items)] for a in asked),
-        "reasons by model": len(written) / max(1, len(slots)),
-        "reasons verified": _share(status == "verified" for status in written),
+        **{f"reasons {name}": _share(s == name for s in statuses) for name in _STATUSES},
     } | costs(asked, price)
 
 
