@@ -106,7 +106,7 @@ def test_a_blend_file_is_read_back(tmp_path: Path) -> None:
         (tmp_path / "bad.toml").write_text(text)
         with pytest.raises(ConfigError, match=said):
             Blend.load(tmp_path / "bad.toml")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="there is no blend file"):
         Blend.load(tmp_path / "none.toml")
 
 

@@ -11,7 +11,6 @@ from rag_rec.evaluate.answers import Answer
 from rag_rec.evaluate.engine import price_of
 from rag_rec.types import ReasonStatus
 
-
 _STATUSES: tuple[ReasonStatus, ...] = get_args(ReasonStatus)
 
 
