@@ -30,6 +30,7 @@ from rag_rec.evaluate.sampling import Sampled, sample_users
 from rag_rec.evaluate.scorer import Scorer
 from rag_rec.evaluate.significance import permutation_p
 from rag_rec.llm import CachedModel, Completion, Message, OnDone, Request
+from rag_rec.pipeline import Asker, Job
 from rag_rec.retrieve import FusedRetriever
 from rag_rec.testing import HashEmbedder, ScriptedModel
 from rag_rec.types import Candidate, Usage, UserHistory
@@ -254,20 +255,21 @@ def test_a_retry_that_depends_on_the_answer_is_caught(sample: Dataset, tmp_path:
 def test_a_second_question_that_no_rule_allows_is_caught(
     index: ItemIndex, sampled: Sampled
 ) -> None:
-    class AsksTwice(Recommender):
-        def _should_reask(self, job: Any, k: int) -> bool:
-            return super()._should_reask(job, k) or job.prompt is not None
-
-        def _ask_again(self, jobs: Any, k: int) -> None:
+    class AsksTwice(Asker):
+        def ask(self, *given: Any) -> list[Job]:
+            jobs = super().ask(*given)
             before = [job.reading for job in jobs]
-            super()._ask_again(jobs, k)
+            self._ask_again(jobs, 5)
             for job, reading in zip(jobs, before, strict=True):
                 job.reading = reading
+            return jobs
 
     from rag_rec.evaluate.answers import answer_tasks
 
     recorder = RecordingModel(ScriptedModel(as_given))
-    recommender = AsksTwice(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
+    recommender = Recommender(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
+    assert recommender._asker is not None
+    recommender._asker.__class__ = AsksTwice
     retriever = SwappedRetriever(recommender.retriever, recommender.retriever.retrieve)
     recommender.retriever = retriever
     answers = answer_tasks(recommender, retriever, recorder, sampled.test.tasks[:5])

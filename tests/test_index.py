@@ -118,10 +118,18 @@ def test_another_embedder_is_refused_with_the_way_out(hash_index_folder: Path) -
         ItemIndex.open(hash_index_folder, HashEmbedder(32))
 
 
-def test_another_schema_is_refused(hash_index_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [('"n_items"', '"n_things"'), ('"schema_version": 2', '"schema_version": 1')],
+)
+def test_another_schema_is_refused(
+    ours: str, theirs: str, hash_index_folder: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(hash_index_folder, tmp_path / "copy")
     path = next((copy / "versions").glob("*/manifest.json"))
-    path.write_text(path.read_text().replace('"n_items"', '"n_things"'))
+    text = path.read_text()
+    assert ours in text
+    path.write_text(text.replace(ours, theirs))
     with pytest.raises(StaleIndex, match="rebuild with rag-rec index"):
         ItemIndex.open(copy)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag_rec.errors import IndexNotFound, StaleIndex
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION: Literal[2] = 2
 _FILE = "manifest.json"
 
 
@@ -42,7 +42,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     created: str
     embedder: EmbedderInfo
     dataset_digest: str
