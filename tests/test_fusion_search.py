@@ -126,7 +126,7 @@ def test_a_budget_keeps_fewer_entries_of_larger_catalogs() -> None:
     kept = [budget.per_row(n, 300) for n in (10_000, 100_000, 1_000_000, 100_000_000)]
     assert kept[0] == 300
     assert kept == sorted(kept, reverse=True)
-    assert kept[2] * 1_000_000 * 8 * 20 <= 4 * 2**30
+    assert kept[2] * 1_000_000 * 8 * 32 <= 4 * 2**30
     assert kept[3] == 10
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rag_rec.retrieve.histories import Histories
 
 _BYTES_OF_ENTRY = 8  # float32 and int32
-_COPIES = 20  # five sources, stacked and summed, and as much again while they are made
+_COPIES = 32  # views, sources, the sources side by side, their sum, and what that is made of
 
 
 @dataclass(frozen=True, slots=True)

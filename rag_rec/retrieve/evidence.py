@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -23,7 +24,6 @@ class Evidence:
         n_items: Number of items ``n``.
         factors: What each source was multiplied by: its weight over its standard deviation.
         stacked: ``float32 [n, sources * n]``; source s has the columns from ``s * n``.
-        fused: ``float32 [n, n]``, the sum of the sources.
     """
 
     def __init__(
@@ -32,19 +32,34 @@ class Evidence:
         self.names = tuple(name for name, matrix in matrices.items() if matrix.nnz)
         self.weights = dict(weights)
         self.n_items: int = n_rows(next(iter(matrices.values())))
-        self.factors = {name: weights[name] / deviation(matrices[name]) for name in self.names}
+        self.factors = factors_of(matrices, weights)
         empty = sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
         parts = [matrices[name] * np.float32(self.factors[name]) for name in self.names] or [empty]
         self.stacked = sparse.csr_array(sparse.hstack(parts, format="csr"), dtype=np.float32)
-        fused = parts[0]
-        for part in parts[1:]:
-            fused = fused + part
-        self.fused = sparse.csr_array(fused, dtype=np.float32)
+
+    @cached_property
+    def fused(self) -> sparse.csr_array:
+        """``float32 [n, n]``, the sum of the sources; made when first asked for, as it is large."""
+        names = iter(self.names)
+        first = next(names, None)
+        if first is None:
+            return sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
+        total = self.matrix(first)
+        for name in names:
+            total = total + self.matrix(name)
+        return sparse.csr_array(total, dtype=np.float32)
 
     def matrix(self, name: str) -> sparse.csr_array:
         """One source's weighted matrix ``float32 [n, n]``."""
         start = self.names.index(name) * self.n_items
         return sparse.csr_array(self.stacked[:, start : start + self.n_items])
+
+
+def factors_of(
+    matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
+) -> dict[str, float]:
+    """Weight over standard deviation of each source that says anything."""
+    return {name: weights[name] / deviation(m) for name, m in matrices.items() if m.nnz}
 
 
 def order_keys(items: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ from scipy import sparse
 from rag_rec.index import ItemIndex, OnStep, item_texts, one_step
 from rag_rec.retrieve.base import FitData
 from rag_rec.retrieve.config import RetrievalConfig
-from rag_rec.retrieve.evidence import Evidence
+from rag_rec.retrieve.evidence import factors_of
 from rag_rec.retrieve.learn import fit_fusion, fit_matrices
 
 FOLDER = "evidence"
@@ -46,7 +46,7 @@ def fit_sources(
     for name, matrix in matrices.items():
         sparse.save_npz(folder / f"{name}.npz", matrix, compressed=False)
     np.save(folder / "popular.npy", config.popular.fit(data))
-    factors = Evidence(matrices, weighting.sources).factors
+    factors = factors_of(matrices, weighting.sources)
     return {
         **fusion,
         **_describe_solve(data, config),

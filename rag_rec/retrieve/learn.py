@@ -73,11 +73,15 @@ def _features(
     """Features and weights by sources that have not seen the last two events of anybody."""
     before = data.without_last(2)
     matrices = fit_matrices(before, texts, config)
-    unweighted = Evidence(matrices, config.weighting.sources)
-    weighting = search_weights(unweighted, *_next(data, 1), config.weighting, config.search)
+    weighting = _weighting(data, matrices, config)
     evidence = Evidence(matrices, weighting.sources)
     vectors = np.asarray(data.item_vectors)
     return Features(evidence, ItemStats.fit(before), views, vectors, weighting.decay), weighting
+
+
+def _weighting(data: FitData, matrices: Matrices, config: RetrievalConfig) -> Weighting:
+    unweighted = Evidence(matrices, config.weighting.sources)
+    return search_weights(unweighted, *_next(data, 1), config.weighting, config.search)
 
 
 def _save_stats(data: FitData, views: Views, folder: Path) -> None:

@@ -53,6 +53,8 @@ def load_sources(index: ItemIndex, decay: float | None) -> Fitted:
         matrices = {name: _load(folder / f"{name}.npz") for name in weights}
         popular = np.load(folder / "popular.npy", allow_pickle=False)
         evidence = Evidence(matrices, weights)
+        del matrices  # the sum is made next, and is as large
+        _ = evidence.fused  # now, not when the first user asks
         rankers = _load_rankers(index, evidence, weighting.decay)
         return Fitted(evidence, popular, *rankers, weighting)
     except FileNotFoundError as error:
