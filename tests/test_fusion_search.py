@@ -17,6 +17,7 @@ from rag_rec.retrieve.matrices import (
     product,
     pruned_product,
     row_lengths,
+    rows_times,
 )
 from rag_rec.retrieve.neighbours import (
     clustered_neighbours,
@@ -142,3 +143,14 @@ def test_the_best_are_the_largest_positive_values_ties_by_item(
     positive = [(-np.float32(value), item) for item, value in entries.items() if value > 0]
     expected = sorted(positive)[:n]
     assert list(zip((-values).tolist(), found.tolist(), strict=True)) == expected
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([40, 20_000, 80_000]))
+def test_few_rows_times_a_wide_matrix_are_the_product_to_the_bit(seed: int, width: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = sparse.csr_array(sparse.random(4, 30, 0.2, "csr", np.float32, rng))
+    matrix = sparse.csr_array(sparse.random(30, width, 8 / width, "csr", np.float32, rng))
+    found, expected = rows_times(weights, matrix), (weights @ matrix).toarray()
+    assert (found.toarray() == expected).all()
+    wanted = rng.integers(0, width, (4, 9)).astype(np.int32)
+    assert (columns_of(found, wanted) == np.take_along_axis(expected, wanted, 1)).all()

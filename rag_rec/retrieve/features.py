@@ -10,7 +10,7 @@ from rag_rec.index import Vectors
 from rag_rec.retrieve.content import Views
 from rag_rec.retrieve.evidence import Evidence
 from rag_rec.retrieve.histories import Histories
-from rag_rec.retrieve.matrices import columns_of, dense, row_lengths
+from rag_rec.retrieve.matrices import columns_of, dense, row_lengths, rows_times
 from rag_rec.retrieve.stats import Floats, ItemStats
 
 _SIMILAR = 20
@@ -83,7 +83,7 @@ class Features:
             wanted = [name for name, asked in _SOURCES.items() if weighting in asked]
             there = [name for name in wanted if name in names]
             columns = [np.maximum(candidates, 0) + names.index(name) * n for name in there]
-            product = rows @ self.evidence.stacked
+            product = rows_times(rows, self.evidence.stacked)
             said = columns_of(product, np.concatenate([candidates[:, :0], *columns], axis=1))
             parts = dict(zip(there, np.split(said, max(len(there), 1), axis=1), strict=False))
             for name in wanted:
@@ -101,10 +101,11 @@ class Features:
         rare = weights["decayed"].copy()
         rare.data *= rarity[rare.indices]
         return {
-            "next_last": columns_of(weights["last"] @ stats.next, candidates),
-            "next_back": columns_of(weights["decayed"] @ self._before, candidates),
-            "together": columns_of(weights["all"] @ stats.together, candidates),
-            "together_cosine": columns_of(rare @ stats.together, candidates) * rarity[candidates],
+            "next_last": columns_of(rows_times(weights["last"], stats.next), candidates),
+            "next_back": columns_of(rows_times(weights["decayed"], self._before), candidates),
+            "together": columns_of(rows_times(weights["all"], stats.together), candidates),
+            "together_cosine": columns_of(rows_times(rare, stats.together), candidates)
+            * rarity[candidates],
         }
 
     def _items(self, seen: sparse.csr_array, candidates: NDArray[np.int32]) -> dict[str, Floats]:
@@ -125,7 +126,7 @@ class Features:
         self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
         found = {
-            name: columns_of(weights["decayed"] @ view, candidates)
+            name: columns_of(rows_times(weights["decayed"], view), candidates)
             for name, view in self._views.items()
         }
         attributes = self._stats.attributes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from rag_rec.retrieve.constraints import CatalogLimits
 from rag_rec.retrieve.evidence import best, best_of_rows, order_keys
 from rag_rec.retrieve.histories import Histories
 from rag_rec.retrieve.load import load_sources
-from rag_rec.retrieve.matrices import columns_of, row_lengths, row_of
+from rag_rec.retrieve.matrices import columns_of, row_lengths, row_of, rows_times
 from rag_rec.retrieve.origins import Origins, Scores
 from rag_rec.retrieve.rerank import Ranked, rank_again
 from rag_rec.types import Candidate, UserHistory
@@ -57,7 +56,7 @@ class FusedRetriever:
         for start in range(0, len(histories), self._batch_size):
             batch = self._reader.read(histories[start : start + self._batch_size])
             chosen = self._choose(batch, k)
-            product = batch.weights @ self.evidence.stacked
+            product = rows_times(batch.weights, self.evidence.stacked)
             for row, (items, scores) in enumerate(chosen):
                 stacked = row_of(product, row)
                 origins = origins_of(stacked, batch.extra[row], batch.blocked[row], items)
@@ -88,7 +87,7 @@ class FusedRetriever:
             if self._given is not None:
                 scores[span] = self._given.given(users, candidates[span])
             else:
-                product = users.weights(self._decay) @ self.evidence.fused
+                product = rows_times(users.weights(self._decay), self.evidence.fused)
                 scores[span] = columns_of(product, candidates[span])
         return scores
 
@@ -102,7 +101,7 @@ class FusedRetriever:
 
     def _choose(self, batch: Asked, k: int) -> list[Ranked]:
         """Items and scores of each user, best first, ``min(k, eligible items)`` of them."""
-        product: Any = batch.weights @ self.evidence.fused
+        product = rows_times(batch.weights, self.evidence.fused)
         n = k if self.ranker is None else max(k, self.ranker.depth)
         keys = order_keys(product.indices, product.data)
         owners = np.repeat(np.arange(len(batch.users)), row_lengths(product))

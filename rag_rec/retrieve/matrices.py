@@ -12,6 +12,7 @@ from scipy import sparse
 _BLOCK_ENTRIES = 2**23
 _ROWS = 2_048
 _PRUNED_LEFT, _PRUNED_RIGHT = 20, 50
+_WIDE = 16
 
 
 def dense(matrix: Any) -> NDArray[np.float32]:
@@ -93,15 +94,57 @@ def stacked_rows(parts: Iterable[sparse.csr_array]) -> sparse.csr_array:
     return sparse.csr_array(sparse.vstack(list(parts), format="csr"))
 
 
-def columns_of(matrix: sparse.csr_array, columns: NDArray[np.int32]) -> NDArray[np.float32]:
+def rows_times(weights: Any, matrix: Any) -> Any:
+    """``weights @ matrix``, the same to the last bit.
+
+    A sparse product needs room for a whole row of the result. For a few users of a large catalog
+    that takes longer than the sums themselves, which are then made from the entries alone.
+
+    Args:
+        weights: ``float32 [b, n]``.
+        matrix: ``float32 [n, m]``.
+    """
+    starts = matrix.indptr[weights.indices]
+    lengths = matrix.indptr[weights.indices + 1] - starts
+    n_entries, width = int(lengths.sum()), int(matrix.shape[1])
+    if n_entries * _WIDE >= width:
+        return weights @ matrix
+    n_users = n_rows(weights)
+    places = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(n_entries)
+    owners = np.repeat(np.repeat(np.arange(n_users), row_lengths(weights)), lengths)
+    keys, where = np.unique(owners * width + matrix.indices[places], return_inverse=True)
+    data = np.zeros(len(keys), np.float32)
+    np.add.at(data, where, matrix.data[places] * np.repeat(weights.data, lengths))
+    pointers = np.searchsorted(keys, np.arange(n_users + 1) * width)
+    columns = (keys % width).astype(np.int32)
+    return sparse.csr_array((data, columns, pointers), shape=(n_users, width))
+
+
+def columns_of(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:
     """Some columns of each row, ``[b, c]``; -1 reads the last column and means nothing."""
+    width = int(matrix.shape[1])
+    if (matrix.nnz + columns.size) * _WIDE < width:
+        return _searched(matrix, columns)
     found = np.empty(columns.shape, np.float32)
-    whole_row = np.zeros(n_rows(matrix.T), np.float32)
+    whole_row = np.zeros(width, np.float32)
     for row, wanted in enumerate(columns):
         stored, values = row_of(matrix, row)
         whole_row[stored] = values
         found[row] = whole_row[wanted]
         whole_row[stored] = 0
+    return found
+
+
+def _searched(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:
+    """`columns_of` without a whole row in memory."""
+    found = np.zeros(columns.shape, np.float32)
+    for row, wanted in enumerate(columns):
+        stored, values = row_of(matrix, row)
+        if len(stored):
+            order = np.argsort(stored)
+            at = np.minimum(np.searchsorted(stored, wanted, sorter=order), len(stored) - 1)
+            at = order[at]
+            found[row] = np.where(stored[at] == wanted, values[at], 0)
     return found
 
 
