@@ -104,20 +104,30 @@ def rows_times(weights: Any, matrix: Any) -> Any:
         weights: ``float32 [b, n]``.
         matrix: ``float32 [n, m]``.
     """
-    starts = matrix.indptr[weights.indices]
-    lengths = matrix.indptr[weights.indices + 1] - starts
-    n_entries, width = int(lengths.sum()), int(matrix.shape[1])
+    n_entries = int((matrix.indptr[weights.indices + 1] - matrix.indptr[weights.indices]).sum())
+    n_users, width = n_rows(weights), int(matrix.shape[1])
     if n_entries * _WIDE >= width:
         return weights @ matrix
-    n_users = n_rows(weights)
-    places = np.repeat(starts - (np.cumsum(lengths) - lengths), lengths) + np.arange(n_entries)
-    owners = np.repeat(np.repeat(np.arange(n_users), row_lengths(weights)), lengths)
-    keys, where = np.unique(owners * width + matrix.indices[places], return_inverse=True)
+    which, columns, values = summands(weights, matrix)
+    owners = np.repeat(np.arange(n_users), row_lengths(weights))[which]
+    keys, where = np.unique(owners * width + columns, return_inverse=True)
     data = np.zeros(len(keys), np.float32)
-    np.add.at(data, where, matrix.data[places] * np.repeat(weights.data, lengths))
+    np.add.at(data, where, values)
     pointers = np.searchsorted(keys, np.arange(n_users + 1) * width)
-    columns = (keys % width).astype(np.int32)
-    return sparse.csr_array((data, columns, pointers), shape=(n_users, width))
+    return sparse.csr_array(
+        (data, (keys % width).astype(np.int32), pointers), shape=(n_users, width)
+    )
+
+
+def summands(
+    weights: Any, matrix: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
+    """What ``weights @ matrix`` sums, in order: entry of the weights, column, value."""
+    starts = matrix.indptr[weights.indices]
+    lengths = matrix.indptr[weights.indices + 1] - starts
+    which = np.repeat(np.arange(len(lengths)), lengths)
+    places = (starts - (np.cumsum(lengths) - lengths))[which] + np.arange(len(which))
+    return which, matrix.indices[places], matrix.data[places] * weights.data[which]
 
 
 def columns_of(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from rag_rec.retrieve.fuse import FusedRetriever
-from rag_rec.retrieve.matrices import row_of
+from rag_rec.retrieve.matrices import summands
 from rag_rec.text import plain_text
 from rag_rec.types import Evidence, UserHistory
 
@@ -37,21 +37,25 @@ def strongest_links(
         near_profile: Those of them that the user's plain words brought up.
     """
     index, evidence = retriever.index, retriever.evidence
+    if not item_ids:
+        return {}
     targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
     weights = retriever.history_weights([history])
+    past, columns, values = summands(weights, evidence.stacked)
+    items = columns % index.n_items
+    order = np.argsort(targets)
+    place = np.searchsorted(targets, items, sorter=order)
+    place = order[np.minimum(place, len(order) - 1)]
+    near = np.flatnonzero((targets[place] == items) & (values > 0))
+    # the strongest of each target comes first, the earliest where several are as strong
+    near = near[np.lexsort((near, -values[near], place[near]))]
+    linked, first = np.unique(place[near], return_index=True)
     strength = np.zeros(len(targets), np.float32)
-    link: list[tuple[str, int] | None] = [None] * len(targets)
-    place = np.full(index.n_items, -1, np.int64)
-    place[targets] = np.arange(len(targets))
-    for past, weight in zip(weights.indices.tolist(), weights.data.tolist(), strict=True):
-        columns, values = row_of(evidence.stacked, past)
-        which, items = np.divmod(columns, index.n_items)
-        where = place[items]
-        for at in np.flatnonzero(where >= 0):
-            value = weight * values[at]
-            if value > strength[where[at]]:
-                strength[where[at]] = value
-                link[where[at]] = (evidence.names[which[at]], past)
+    strength[linked] = values[near[first]]
+    link = {
+        at: (evidence.names[columns[entry] // index.n_items], int(weights.indices[past[entry]]))
+        for at, entry in zip(linked.tolist(), near[first].tolist(), strict=True)
+    }
 
     def unlinked(item_id: str, item_ix: int) -> str:
         if item_id in near_profile:
@@ -63,11 +67,11 @@ def strongest_links(
         item_id: Evidence(
             item_id=item_id,
             kind="history",
-            text=_sentence(retriever, found) if found else unlinked(item_id, item_ix),
-            similarity=float(value),
+            text=_sentence(retriever, link[at]) if at in link else unlinked(item_id, item_ix),
+            similarity=value,
         )
-        for item_id, item_ix, found, value in zip(
-            item_ids, targets.tolist(), link, strength, strict=True
+        for at, (item_id, item_ix, value) in enumerate(
+            zip(item_ids, targets.tolist(), strength.tolist(), strict=True)
         )
     }
 
