@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from rag_rec import ConfigError, Constraints, Item, ItemIndex, Recommender, UserHistory
-from rag_rec.constraints import Tally, choose, describe, failed, where, without
+from rag_rec.constraints import RELAXABLE, Tally, choose, describe, failed, where, without
 from rag_rec.retrieve import FusedRetriever
 from rag_rec.testing import ScriptedModel, check_list, check_retriever
 
@@ -333,16 +333,7 @@ N_CASES = int(os.environ.get("RAG_REC_CASES", "400"))
 def random_constraints(rng: random.Random, index: ItemIndex) -> Constraints:
     brands, categories = names_of(index)
     low = rng.choice([None, None, 5.0, 20.0])
-    names = [
-        "price",
-        "category",
-        "brand",
-        "released",
-        "in_stock",
-        "max_per_brand",
-        "max_per_category",
-        "min_categories",
-    ]
+    names = list(RELAXABLE)
     rng.shuffle(names)
 
     def some(values: list[str], n: int) -> frozenset[str]:
