@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import itertools
 import subprocess
@@ -15,6 +16,7 @@ from batch_tools import ids_of, lines_of, run_batch, settings_for, write_users
 from rag_rec import ConfigError, Recommender, Settings
 from rag_rec.batch import Options, run
 from rag_rec.batch.engines import ChunksEngine, Limits
+from rag_rec.batch.engines.interpreter import settled
 from rag_rec.batch.users import BatchUser
 from rag_rec.index import ItemIndex
 from rag_rec.testing import ChatServer, HashEmbedder, ScriptedModel
@@ -54,6 +56,14 @@ def test_threads_and_chunks_agree(
     assert summary.exit_code == 0
     assert summary.totals.usage.calls == N
     assert records_by_id(tmp_path / "threads.jsonl") == records_by_id(tmp_path / "chunks.jsonl")
+
+
+def test_the_interpreter_is_put_back() -> None:
+    before = sys.getswitchinterval(), gc.get_freeze_count()
+    with settled():
+        assert sys.getswitchinterval() > before[0]
+        assert gc.get_freeze_count() > before[1]
+    assert (sys.getswitchinterval(), gc.get_freeze_count()) == before
 
 
 def test_prompts_that_begin_alike_follow_each_other(hash_index: ItemIndex) -> None:

@@ -32,6 +32,7 @@ from rag_rec.llm import (
     open_model,
 )
 from rag_rec.llm.gbnf import grammar
+from rag_rec.llm.http import Connections
 from rag_rec.llm.local import LocalChatModel, packaged_model
 from rag_rec.llm.openai import portable
 from rag_rec.testing import Answer, ChatServer, check_chat_model, completion, first_labels
@@ -194,6 +195,19 @@ def test_what_is_sent(server: ChatServer) -> None:
     assert sent["strict"] is True
     assert sent["schema"] == portable(SCHEMA)
     assert "maxLength" not in json.dumps(sent)
+
+
+def test_a_connection_is_lent_to_one_request_and_used_again(server: ChatServer) -> None:
+    connections = Connections()
+    with connections.lent() as first, connections.lent() as second:
+        assert first is not second
+        assert first.get(f"{server.url}/models").is_success
+    with connections.lent() as again:
+        assert again is first  # given back last
+        connections.close()
+        assert second.is_closed
+        assert again.get(f"{server.url}/models").is_success
+    assert again.is_closed
 
 
 def test_a_context_length_that_is_a_guess_says_so(

@@ -50,14 +50,13 @@ class Journal:
             StorageError: If it cannot be written; what was there before is intact.
         """
         with self._errors():
-            begin = os.fstat(self._fd).st_size
             record = memoryview(line + b"\n")
             try:
                 while record:
                     record = record[self._write(record) :]
             except OSError:
                 with suppress(OSError):  # the next to open the file removes what is torn
-                    os.ftruncate(self._fd, begin)
+                    self._recover()
                 raise
 
     def sync(self) -> None:

@@ -18,6 +18,8 @@ from rag_rec.index.versions import current_version
 from rag_rec.index.writer import describe
 from rag_rec.types import Interaction, Item, UserHistory
 
+_TEXTS_KEPT = 1 << 15
+
 
 class ItemIndex:
     """The catalog, its vectors, its reviews and the log, as one version holds them.
@@ -33,6 +35,7 @@ class ItemIndex:
         self.items = pl.read_parquet(version / "items.parquet")
         self._given_embedder = embedder
         self._cache: dict[int, Item] = {}
+        self._texts: dict[int, str] = {}
 
     @classmethod
     def open(cls, folder: str | Path, embedder: Embedder | None = None) -> ItemIndex:
@@ -80,12 +83,12 @@ class ItemIndex:
     @cached_property
     def item_vectors(self) -> Vectors:
         """Unit rows, float32 ``[n_items, dimension]``, mapped from disk."""
-        return np.load(self.folder / "items_vectors.npy", mmap_mode="r", allow_pickle=False)
+        return _mapped(self.folder / "items_vectors.npy")
 
     @cached_property
     def review_vectors(self) -> Vectors:
         """Unit rows, float32 ``[n_reviews, dimension]``, mapped from disk."""
-        return np.load(self.folder / "reviews_vectors.npy", mmap_mode="r", allow_pickle=False)
+        return _mapped(self.folder / "reviews_vectors.npy")
 
     @cached_property
     def review_items(self) -> NDArray[np.int32]:
@@ -167,7 +170,7 @@ class ItemIndex:
                 f"no user '{user_id}' in the index; give a history of item ids or a profile text",
                 field="user_id",
             )
-        rows = self.interactions.slice(*span).iter_rows()
+        rows = self.interactions.slice(*span).rows()
         events = tuple(
             Interaction(item_id=item_id, timestamp=time, rating=rating)
             for _, item_id, time, rating in rows
@@ -188,8 +191,15 @@ class ItemIndex:
         return order[starts[item_ix] : starts[item_ix + 1]]
 
     def review_texts(self, rows: Sequence[int]) -> list[str]:
-        """Texts of some reviews, in the order asked for."""
-        return self.store.documents("reviews", rows)
+        """Texts of some reviews, in the order asked for; those asked for lately are kept."""
+        known = {row: text for row in rows if (text := self._texts.get(row)) is not None}
+        if missing := [row for row in rows if row not in known]:
+            fetched = dict(zip(missing, self.store.documents("reviews", missing), strict=True))
+            if len(self._texts) + len(fetched) > _TEXTS_KEPT:
+                self._texts.clear()
+            self._texts.update(fetched)
+            known |= fetched
+        return [known[row] for row in rows]
 
     def reviews_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
         """Item id and text of up to ``n`` reviews that a user wrote."""
@@ -199,3 +209,8 @@ class ItemIndex:
         """Closes the store if it was opened."""
         if "store" in self.__dict__:
             self.store.close()
+
+
+def _mapped(path: Path) -> Vectors:
+    """A plain array over the file; `np.memmap` itself is slow to index."""
+    return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)

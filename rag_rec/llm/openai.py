@@ -6,13 +6,11 @@ here, because a 200 may carry HTML, an error object, or a completion without cho
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
-import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -32,6 +30,7 @@ from rag_rec.errors import (
 )
 from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
 from rag_rec.llm.gate import Gate
+from rag_rec.llm.http import Connections, HttpClient
 from rag_rec.llm.pool import map_requests
 from rag_rec.llm.retry import RetryPolicy, complete
 from rag_rec.types import Usage
@@ -40,7 +39,6 @@ _log = logging.getLogger(__name__)
 
 HOSTED_CONTEXT = 128_000
 SERVER_CONTEXT = 8_192
-_MAX_BODY = 16 << 20
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
@@ -96,13 +94,13 @@ class OpenAIChatModel:
             raise ConfigError(
                 "OPENAI_API_KEY is not set; export it, or name a server: openai:MODEL@http://HOST/v1"
             )
-        self._http = _HttpClient(event_hooks={"request": [_stamp], "response": [_bound]})
+        self._connections = Connections()
         self._client = openai.OpenAI(
             api_key=key or "none",
             base_url=base_url,
             max_retries=0,
             timeout=self._options.timeout_s,
-            http_client=self._http,
+            http_client=HttpClient(),
         )
         self._url = httpx2.URL(f"{self._client.base_url}chat/completions")
         headers = {**self._client.default_headers, **self._client.auth_headers}
@@ -150,6 +148,7 @@ class OpenAIChatModel:
     def close(self) -> None:
         """Closes the connections."""
         self._client.close()
+        self._connections.close()
 
     def _once(self, request: Request) -> Completion:
         started = time.perf_counter()
@@ -168,17 +167,18 @@ class OpenAIChatModel:
     def _post(self, request: Request) -> bytes:
         """The body of a reply with status 200; the client's own errors otherwise.
 
-        The client's connections and headers are used, and not its way of building requests,
-        which takes longer than sending them.
+        The client's headers and kind of connection are used, and not its way of building
+        requests, which takes longer than sending them.
         """
         body = request_body(self._model, request, self._options.parameters, hosted=self._hosted)
         try:
-            reply = self._http.post(
-                self._url,
-                content=json.dumps(body).encode(),
-                headers=self._headers,
-                timeout=self._timeout_s(request),
-            )
+            with self._connections.lent() as http:
+                reply = http.post(
+                    self._url,
+                    content=json.dumps(body).encode(),
+                    headers=self._headers,
+                    timeout=self._timeout_s(request),
+                )
         except httpx2.TimeoutException as failure:
             raise openai.APITimeoutError(failure.request) from failure
         except httpx2.RequestError as failure:
@@ -217,13 +217,6 @@ def request_body(
     return {name: value for name, value in body.items() if value is not None}
 
 
-class _HttpClient(openai.DefaultHttpxClient):
-    def __del__(self) -> None:  # as the openai package's own does
-        if not self.is_closed:
-            with contextlib.suppress(Exception):
-                self.close()
-
-
 def _status_error(reply: httpx2.Response) -> openai.APIStatusError:
     """A status that is not success as the client's error, with what the body says."""
     try:
@@ -232,39 +225,6 @@ def _status_error(reply: httpx2.Response) -> openai.APIStatusError:
         said = reply.text[:500]
     detail = said.get("error", said) if isinstance(said, dict) else said
     return openai.APIStatusError(f"status {reply.status_code}: {said}", response=reply, body=detail)
-
-
-def _stamp(request: httpx2.Request) -> None:
-    request.extensions["begun"] = time.monotonic()
-
-
-def _bound(response: httpx2.Response) -> None:
-    """Bounds the whole body by the time and size a reply may take.
-
-    A client's read timeout starts again with every byte, so a server that drips never meets it.
-    """
-    extensions = response.request.extensions
-    ends = extensions["begun"] + (extensions.get("timeout", {}).get("read") or math.inf)
-    response.stream = _BoundedStream(cast("httpx2.SyncByteStream", response.stream), ends)
-
-
-class _BoundedStream(httpx2.SyncByteStream):
-    def __init__(self, stream: httpx2.SyncByteStream, ends: float) -> None:
-        self._stream = stream
-        self._ends = ends
-
-    def __iter__(self) -> Iterator[bytes]:
-        size = 0
-        for part in self._stream:
-            size += len(part)
-            if time.monotonic() > self._ends:
-                raise httpx2.ReadTimeout("the reply took longer than the timeout")
-            if size > _MAX_BODY:
-                raise httpx2.ReadError(f"a reply of more than {_MAX_BODY} bytes")
-            yield part
-
-    def close(self) -> None:
-        self._stream.close()
 
 
 def encodable(text: str) -> str:

@@ -107,8 +107,9 @@ def history_of(recommender: Recommender, user: BatchUser) -> UserHistory:
         history = UserHistory(user_id=user.user_id)
     else:
         raise DataError("no user_id, history or profile to go by", field="user_id")
-    more = {"profile": user.profile, "constraints": user.constraints}
-    history = history.model_copy(update={k: v for k, v in more.items() if v is not None})
+    given = {"profile": user.profile, "constraints": user.constraints}
+    if more := {name: value for name, value in given.items() if value is not None}:
+        history = history.model_copy(update=more)
     return recommender.history_of(history)
 
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 
 from rag_rec.batch.engines.base import Limits, Ready, finish, prepare
+from rag_rec.batch.engines.interpreter import settled
 from rag_rec.batch.record import Record
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 
 _BLOCK = 64
-_GATHER_S = 0.05
-_TURN_S = 0.02
+_MOMENT_S = 0.05
+_GATHER_S = 0.004
 
 
 class ThreadsEngine:
@@ -41,7 +41,7 @@ class ThreadsEngine:
             return
         flight = _Flight(self._recommender, self._limits)
         try:
-            with _longer_turns(), ThreadPoolExecutor(1, "rag-rec-prepare") as ahead:
+            with settled(), ThreadPoolExecutor(1, "rag-rec-prepare") as ahead:
                 yield from self._all_begun(waiting, flight, ahead)
             while flight.size:
                 if self._ending(flight):
@@ -78,21 +78,6 @@ class ThreadsEngine:
             yield [*failures, *(record for record in done if record is not None)]
 
 
-@contextmanager
-def _longer_turns() -> Generator[None]:
-    """Threads keep the interpreter four times longer, process-wide, until the run is over.
-
-    With dozens of threads that wake at any moment, Python's 5 ms turns cost a tenth of the
-    throughput in hand-overs.
-    """
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(max(before, _TURN_S))
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
 class _Flight:
     """Users being answered.
 
@@ -127,12 +112,11 @@ class _Flight:
         """
         self._written()
         futures: list[Future[Record | None]] = []
-        until = time.monotonic() + _GATHER_S
-        while len(futures) < self._limits.concurrency and (left := until - time.monotonic()) > 0:
-            try:
-                futures.append(self._done.get(timeout=left))
-            except Empty:
-                break
+        with suppress(Empty):
+            futures.append(self._done.get(timeout=_MOMENT_S))
+            time.sleep(_GATHER_S)
+            while len(futures) < self._limits.concurrency:
+                futures.append(self._done.get_nowait())
         return [record for future in futures if (record := self._result(future)) is not None]
 
     def cancel(self) -> None:
