@@ -6,8 +6,10 @@ import json
 import os
 import random
 from datetime import date
+from pathlib import Path
 
 import pytest
+from catalogs import random_index
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -312,6 +314,14 @@ def test_a_model_that_names_too_many_of_one_brand_is_cut_and_counted(hash_index:
     check_list(result, hash_index, history, 4)
 
 
+def test_where_no_list_can_obey_no_model_is_asked(hash_index: ItemIndex) -> None:
+    model = ScriptedModel(reply(1, 2, 3))
+    asked = Constraints(categories=frozenset({"Green Tea"}), min_categories=40)
+    result = Recommender(hash_index, model).recommend("user-042", 5, constraints=asked)
+    assert (result.items, result.outcome, model.requests) == ((), "retrieval_only", [])
+    assert result.shortfall == "0 of 5 items: no more qualify"
+
+
 def hostile(rng: random.Random, n_labels: int) -> str:
     labels: list[object] = [rng.randrange(-2, n_labels + 4) for _ in range(rng.randrange(14))]
     whole = reply(*labels, *rng.choice([[], ["1"], [None], [1.5], [10**30]]))
@@ -337,10 +347,12 @@ def random_constraints(rng: random.Random, index: ItemIndex) -> Constraints:
     rng.shuffle(names)
 
     def some(values: list[str], n: int) -> frozenset[str]:
-        return frozenset(rng.sample(values, n)) if rng.random() < 0.3 else frozenset()
+        chosen = rng.sample(values, min(n, len(values)))
+        return frozenset(chosen) if rng.random() < 0.3 else frozenset()
 
+    n_excluded = min(rng.choice([0, 0, 5, 250]), index.n_items)
     return Constraints(
-        exclude=frozenset(rng.sample(index.item_ids, rng.choice([0, 0, 5, 250]))),
+        exclude=frozenset(rng.sample(index.item_ids, n_excluded)),
         allow_seen=rng.random() < 0.3,
         allow_out_of_stock=rng.random() < 0.3,
         min_price=low,
@@ -358,16 +370,18 @@ def random_constraints(rng: random.Random, index: ItemIndex) -> Constraints:
     )
 
 
-def test_no_hostile_reply_breaks_a_constraint(hash_index: ItemIndex) -> None:
-    """`make test-constraints` runs it with 10,000 cases."""
+def test_no_hostile_reply_breaks_a_constraint(hash_index: ItemIndex, tmp_path: Path) -> None:
+    """Every other hundred over a random catalog; `make test-constraints` runs 10,000 cases."""
     rng = random.Random(11)
     model = ScriptedModel(lambda _: hostile(rng, 20))
-    recommender = Recommender(hash_index, model)
-    users = sorted(hash_index.user_ids)
     for start in range(0, N_CASES, 100):
+        odd = start // 100 % 2
+        index = random_index(rng, tmp_path / str(start)) if odd else hash_index
+        recommender = Recommender(index, model)
+        users = sorted(index.user_ids)
         histories = [
-            hash_index.history(rng.choice(users)).model_copy(
-                update={"constraints": random_constraints(rng, hash_index)}
+            index.history(rng.choice(users)).model_copy(
+                update={"constraints": random_constraints(rng, index)}
             )
             for _ in range(min(100, N_CASES - start))
         ]
@@ -375,4 +389,4 @@ def test_no_hostile_reply_breaks_a_constraint(hash_index: ItemIndex) -> None:
         for history, result in zip(
             histories, recommender.recommend_many(histories, k), strict=True
         ):
-            check_list(result, hash_index, history, k)
+            check_list(result, index, history, k)

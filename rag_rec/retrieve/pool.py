@@ -19,7 +19,8 @@ def pools(
 
     Users whose constraints count brands or categories get as many candidates as it takes, those
     that fill the list first. Where fewer than ``k`` qualify and constraints may be relaxed, those
-    that qualify are followed by those that do with the first of them given up, and so on.
+    that qualify are followed by those that do with the first of them given up, and so on. Where
+    no list at all can obey the constraints there are no candidates, and no model need be asked.
     """
     found = retriever.retrieve(histories, n)
     for at, history in enumerate(histories):
@@ -49,6 +50,8 @@ def _filling(
             exhausted, n = len(more) < n, n * _WIDER
         if len(chosen) == k:
             break
+    if not chosen:
+        return []
     first = dict.fromkeys((*chosen, *pool))
     return [pool[item_id] for item_id in first]
 
