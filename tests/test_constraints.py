@@ -13,10 +13,19 @@ from catalogs import random_index
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rag_rec import ConfigError, Constraints, Item, ItemIndex, Recommender, UserHistory
+from rag_rec import (
+    ConfigError,
+    Constraints,
+    Dataset,
+    Item,
+    ItemIndex,
+    Recommender,
+    UserHistory,
+    build_index,
+)
 from rag_rec.constraints import RELAXABLE, Tally, choose, describe, failed, where, without
 from rag_rec.retrieve import FusedRetriever
-from rag_rec.testing import ScriptedModel, check_list, check_retriever
+from rag_rec.testing import HashEmbedder, ScriptedModel, check_list, check_retriever
 
 # --- as text --------------------------------------------------------------------------------------
 
@@ -314,12 +323,18 @@ def test_a_model_that_names_too_many_of_one_brand_is_cut_and_counted(hash_index:
     check_list(result, hash_index, history, 4)
 
 
-def test_where_no_list_can_obey_no_model_is_asked(hash_index: ItemIndex) -> None:
+def test_where_no_list_can_obey_no_model_is_asked(tmp_path: Path) -> None:
+    titles = [{"item_id": str(n), "title": f"Kettle {n}"} for n in range(5)]
+    (tmp_path / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in titles))
+    (tmp_path / "log.csv").write_text("user_id,item_id\nu,1\nu,2\nv,2\n")
+    data = Dataset.load(items=tmp_path / "items.jsonl", interactions=tmp_path / "log.csv")
+    build_index(data, tmp_path / "index", embedder=HashEmbedder())
     model = ScriptedModel(reply(1, 2, 3))
-    asked = Constraints(categories=frozenset({"Green Tea"}), min_categories=40)
-    result = Recommender(hash_index, model).recommend("user-042", 5, constraints=asked)
+    recommender = Recommender.open(tmp_path / "index", model, embedder=HashEmbedder())
+    result = recommender.recommend("u", 2, constraints=Constraints(min_categories=2))
     assert (result.items, result.outcome, model.requests) == ((), "retrieval_only", [])
-    assert result.shortfall == "0 of 5 items: no more qualify"
+    assert result.shortfall == "0 of 2 items: no more qualify"
+    assert recommender.recommend("u", 2).outcome == "ok"
 
 
 def hostile(rng: random.Random, n_labels: int) -> str:
