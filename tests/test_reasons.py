@@ -242,6 +242,8 @@ def test_what_the_evidence_says_may_be_said(reason: str, cites: tuple[int, ...])
         ("Filtra makes this kettle with a thin stream.", (2,), "brand “filtra”"),
         ("A thin stream, as used by Hoffmann in Vienna.", (2,), "names “Hoffmann”"),
         ("Reviewers praise its thin stream.", (2,), "speaks of reviewers"),
+        ("A customer says the thin stream is steady.", (2,), "speaks of reviewers"),
+        ("Paper Filters by Filtra", (1,), "is a name"),
         ("It goes with the Paper Filters you bought.", (2,), "without citing it"),
         ("“pours like a dream”, says a reviewer about water.", (3,), "quotes “pours like"),
         ("Perfect for any stylish modern household.", (2,), "says too little"),

@@ -30,7 +30,9 @@ _GAP = re.compile(r"\s*(?:…|\.\.\.)\s*")
 _LINK = re.compile(r"https?:|www\.|\S@\S|<[a-z/!]", re.IGNORECASE)
 _REVIEWERS = re.compile(
     r"\b(?:reviews?|reviewers?|customers|buyers|owners"
-    r"|people (?:say|love|praise|report|mention))\b",
+    r"|people (?:say|love|praise|report|mention)"
+    r"|(?:customer|buyer|owner|user|reader|shopper)s? (?:says?|said|writes?|wrote|calls?|called"
+    r"|finds?|found|loves?|loved|praises?|praised|reports?|mentions?|notes?|noted))\b",
     re.IGNORECASE,
 )
 _OWNED = re.compile(
@@ -39,18 +41,21 @@ _OWNED = re.compile(
     r"|\byour (?:own|recent|earlier|previous|past|last|purchase|history)\b",
     re.IGNORECASE,
 )
+_OF_ITEMS = frozenset({"item", "past"})
+_BETWEEN = frozenset({"a", "and", "by", "for", "from", "the"})
 _SHARE = 1 / 3
 _CENT = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A reason, the evidence it may rest on, and all that evidence's text."""
+    """A reason, the evidence it may rest on, all that evidence's text, and its items' names."""
 
     reason: str
     item: Item
     cited: Sequence[Evidence]
     sources: Sequence[str]
+    names: Sequence[str]
 
     @property
     def text(self) -> str:
@@ -93,7 +98,9 @@ class ReasonChecker:
             return wrong
         cited = self.cited(cites)
         sources = [*map(self._source, cited), *self._own_words]
-        claim = _Claim(spoken_text(reason), item, cited, sources)
+        named = [self._item_of(e.item_id) for e in cited if e.kind in _OF_ITEMS]
+        names = [f"{other.title} {other.brand or ''}" for other in named]
+        claim = _Claim(spoken_text(reason), item, cited, sources, names)
         return [problem for check in _CHECKS for problem in check(claim)] + [
             f"names the brand “{name}”, which the evidence does not"
             for name in brands_in(claim.reason, self._is_brand)
@@ -111,7 +118,7 @@ class ReasonChecker:
                 yield f"cites {number}, which is about another item"
 
     def _source(self, evidence: Evidence) -> str:
-        if evidence.kind not in {"item", "past"}:
+        if evidence.kind not in _OF_ITEMS:
             return spoken_text(evidence.text)
         return spoken_text(f"{evidence.text}\n{self._item_of(evidence.item_id).description}")
 
@@ -162,6 +169,9 @@ def _speakers(claim: _Claim) -> Iterator[str]:
 
 
 def _support(claim: _Claim) -> Iterator[str]:
+    spoken = set(words_of(claim.reason)) - _BETWEEN
+    if any(spoken <= set(words_of(name)) for name in claim.names):
+        yield "is a name and says nothing of it"
     said = content_stems(claim.reason)
     known = content_stems(claim.text) | content_stems(claim.item.title)
     if not said or len(said & known) < _SHARE * len(said):
