@@ -16,7 +16,6 @@ from ssl import SSLContext
 from typing import cast
 
 import httpx2
-import openai
 
 _MAX_BODY = 16 << 20
 
@@ -53,8 +52,8 @@ class Connections:
         return httpx2.create_ssl_context()  # reading the certificates takes longer than a request
 
 
-class HttpClient(openai.DefaultHttpxClient):
-    """The `openai` package's client, with replies bounded in time and size.
+class HttpClient(httpx2.Client):
+    """What the `openai` package sends with, with replies bounded in time and size.
 
     Args:
         ssl: What servers are trusted by; read anew when None.
@@ -62,7 +61,7 @@ class HttpClient(openai.DefaultHttpxClient):
 
     def __init__(self, ssl: SSLContext | None = None) -> None:
         hooks = {"request": [_stamp], "response": [_bound]}
-        super().__init__(event_hooks=hooks, verify=ssl or True)
+        super().__init__(event_hooks=hooks, verify=ssl or True, follow_redirects=True)
 
     def __del__(self) -> None:  # as the openai package's own does
         if not self.is_closed:
