@@ -129,7 +129,7 @@ def serve(folder: str) -> dict[str, Any]:
     retriever = FusedRetriever(ItemIndex.open(folder))
     index = retriever.index
     rng = np.random.default_rng(1)
-    known = sorted(index.user_ids[: 20 * BATCH])
+    known = index.user_ids[: 20 * BATCH]
     users = rng.choice(known, min(BATCH, len(known)), replace=False)
     histories = [index.history(user) for user in users]
     retriever.retrieve(histories[:2], 50)
@@ -166,7 +166,7 @@ def _lists(data: Dataset, vectors: GivenVectors, config: RetrievalConfig) -> lis
     with tempfile.TemporaryDirectory(dir=os.environ.get("RAG_REC_SCRATCH")) as folder:
         build_index(data, folder, embedder=vectors, retrieval=config)
         index = ItemIndex.open(folder, vectors)
-        users = [index.history(user) for user in sorted(index.user_ids[:5_000])[:500]]
+        users = [index.history(user) for user in index.user_ids[:500]]
         lists = [items for items, _ in FusedRetriever(index).rank(users, 50)]
         index.close()
     return lists

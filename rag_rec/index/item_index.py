@@ -144,14 +144,15 @@ class ItemIndex:
 
     @cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:
-        spans = self.interactions.with_row_index("row").group_by("user_id").agg(
+        rows = self.interactions.with_row_index("row")
+        spans = rows.group_by("user_id", maintain_order=True).agg(
             pl.col("row").min().alias("start"), pl.len().alias("n")
-        )  # fmt: skip
+        )
         return {user: (start, n) for user, start, n in spans.iter_rows()}
 
     @property
     def user_ids(self) -> list[str]:
-        """Users of the log, in no particular order."""
+        """Users of the log, in its order: by id."""
         return list(self._spans)
 
     def has_user(self, user_id: str) -> bool:
