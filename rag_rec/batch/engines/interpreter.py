@@ -15,9 +15,8 @@ def settled() -> Generator[None]:
     """Longer turns for threads, and no garbage looked for among what was there before.
 
     With dozens of threads that wake at any moment, Python's 5 ms turns cost a tenth of the
-    throughput in hand-overs. The index and the imported packages are some million objects that
-    outlive the run; the collector would visit all of them every few hundred users, which costs
-    another tenth. Both are put back afterwards.
+    throughput in hand-overs. The index and the imported packages outlive the run; the collector
+    would visit all of their objects every few hundred users. Both are put back afterwards.
     """
     turn, frozen = sys.getswitchinterval(), gc.get_freeze_count()
     sys.setswitchinterval(max(turn, _TURN_S))
