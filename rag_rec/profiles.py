@@ -45,16 +45,23 @@ class Profiler:
         self._made: dict[UserHistory, TasteProfile] = {}
 
     def profiles(self, histories: Sequence[UserHistory]) -> list[TasteProfile]:
-        """One profile a history, in order; those not made before are asked for together."""
+        """One profile a history, in order; those not made before are asked for together.
+
+        A profile tells what it cost once, to the first that asked.
+        """
         keys = [UserHistory(user_id=h.user_id, events=h.events) for h in histories]
         new = [key for key in dict.fromkeys(keys) if key not in self._made]
         evidence = [self._evidence(key) for key in new]
         replies: list[Completion | None] = [None] * len(new)
         if self._model is not None and new:
             replies = [*self._model.generate([_request(shown) for shown in evidence])]
-        for key, shown, reply in zip(new, evidence, replies, strict=True):
-            self._made[key] = self._profile(key, shown, reply)
-        return [self._made[key] for key in keys]
+        fresh = {
+            key: self._profile(key, shown, reply)
+            for key, shown, reply in zip(new, evidence, replies, strict=True)
+        }
+        free = {"usage": Usage()}
+        self._made |= {key: made.model_copy(update=free) for key, made in fresh.items()}
+        return [fresh.pop(key, None) or self._made[key] for key in keys]
 
     def _evidence(self, history: UserHistory) -> list[Evidence]:
         """The latest items and the user's own reviews, numbered."""
@@ -119,6 +126,11 @@ def _facts(items: Sequence[Item]) -> Iterator[str]:
 
 def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+
+
+def asks_for_profile(request: Request) -> bool:
+    """Whether a request is one of `Profiler`."""
+    return request.messages[0].content == _SYSTEM
 
 
 def _request(evidence: Sequence[Evidence]) -> Request:

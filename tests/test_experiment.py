@@ -13,9 +13,11 @@ import pytest
 from rag_rec import Dataset
 from rag_rec.errors import ConfigError, DataError
 from rag_rec.evaluate import Experiment
+from rag_rec.evaluate.answers import read_answers
 from rag_rec.evaluate.compare import compare_reports
 from rag_rec.evaluate.gate import Gate, losses
 from rag_rec.evaluate.report import read_report
+from rag_rec.llm import Request
 from rag_rec.testing import ScriptedModel
 from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
 
@@ -103,7 +105,8 @@ def test_a_line_torn_by_a_crash_is_asked_for_again(tmp_path: Path) -> None:
     chosen = experiment(split={"users": 20, "validation_users": 0})
     report = run_with(chosen, tmp_path)
     path = tmp_path / "answers" / "good_plain--test.jsonl"
-    path.write_text(path.read_text()[:-40])
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-40] + "é".encode()[:1])
     model = ScriptedModel(as_given)
     assert run_with(chosen, tmp_path, models={"good": model, "bad": model}) == report
     assert len(model.requests) == 1
@@ -131,6 +134,49 @@ def test_repeats_are_averaged_over(tmp_path: Path) -> None:
     row = rows_of(report)["good plain"]
     assert len(set(row["repeats"])) > 1
     assert row["value"] == pytest.approx(sum(row["repeats"]) / 3)
+
+
+def test_a_taste_profile_is_asked_for_beside_the_list_and_paid_by_its_user(tmp_path: Path) -> None:
+    chosen = experiment(
+        split={"users": 20, "validation_users": 0},
+        save_every=10,
+        matrix={"prompts": ["taste"], "models": ["good"]},
+    )
+
+    def profiled(request: Request) -> str:
+        assert request.schema
+        asks_for_list = "items" in request.schema["properties"]
+        return as_given(request) if asks_for_list else '{"cites": [1], "text": "?"}'
+
+    report = run_with(chosen, tmp_path, models={"good": ScriptedModel(profiled)})
+    assert report["findings"] == []
+    row = rows_of(report)["good taste"]
+    assert row["value"] == rows_of(report)["retrieval only"]["value"]
+    assert row["manners"]["calls"] == 40
+    answers = read_answers(tmp_path / "answers" / "good_taste--test.jsonl")
+    assert {(len(a.replies), a.profiled) for a in answers} == {(1, 1)}
+
+
+def test_lists_for_another_history_are_not_taken_for_answers(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    split = {"users": 30, "validation_users": 0, "protocol": "temporal", "validation_cut": 0.7}
+    chosen = experiment(split=split | {"cut": 0.8}, matrix={"models": ["none"]})
+    run_with(chosen, tmp_path, dataset=sample)
+    later = experiment(split=split | {"cut": 0.95}, matrix={"models": ["none"]})
+    with pytest.raises(DataError, match="another history"):
+        run_with(later, tmp_path, dataset=sample)
+
+
+def test_a_report_is_not_made_of_answers_to_something_else(tmp_path: Path) -> None:
+    chosen = experiment(
+        split={"users": 20, "validation_users": 0}, matrix={"prompts": ["plain"], "models": ["bad"]}
+    )
+    run_with(chosen, tmp_path)
+    variant = {"name": "bad plain", "llm": "good", "prompt": "plain"}
+    edited = experiment(split=chosen.split.model_dump(), matrix={}, variants=[variant])
+    with pytest.raises(ConfigError, match="answers of another model"):
+        run_with(edited, tmp_path, ask=False)
 
 
 def test_failures_are_misses_and_are_shown(tmp_path: Path) -> None:

@@ -278,6 +278,27 @@ def test_a_second_question_that_no_rule_allows_is_caught(
     assert "was asked 2 times where the re-ask rule allows 1" in found
 
 
+def test_a_question_in_a_fresh_chat_is_caught(index: ItemIndex, sampled: Sampled) -> None:
+    from rag_rec.evaluate.answers import answer_tasks
+
+    class AsksAround(Asker):
+        def ask(self, *given: Any) -> list[Job]:
+            jobs = super().ask(*given)
+            self._model.generate([Request((Message("user", "What did they buy?"),))])
+            return jobs
+
+    recorder = RecordingModel(ScriptedModel(lambda r: as_given(r) if r.schema else "tea"))
+    recommender = Recommender(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
+    assert recommender._asker is not None
+    recommender._asker.__class__ = AsksAround
+    retriever = SwappedRetriever(recommender.retriever, recommender.retriever.retrieve)
+    recommender.retriever = retriever
+    answers = answer_tasks(recommender, retriever, recorder, sampled.test.tasks[:5])
+    found = retries(answers, {answer.user: True for answer in answers})
+    assert found is not None
+    assert "continues nobody's chat; its answer was 'tea'" in found
+
+
 # --- a fuzzy matcher, dropped users, ties ---------------------------------------------------------
 
 

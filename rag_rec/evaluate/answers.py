@@ -5,19 +5,22 @@ Nothing in this file can reach a target: it sees tasks (histories) and a recomme
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+import os
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from rag_rec.errors import ConfigError, DataError
-from rag_rec.evaluate.recorder import Exchange, RecordingModel
+from rag_rec.evaluate.recorder import Exchange, RecordingModel, Taken
 from rag_rec.evaluate.retrievers import SwappedRetriever
 from rag_rec.evaluate.scorer import Task
 from rag_rec.llm import Request
+from rag_rec.profiles import asks_for_profile
 from rag_rec.recommender import Recommender
-from rag_rec.types import Candidate, RecommendationList
+from rag_rec.types import Candidate, RecommendationList, Usage
 
 OnDone = Callable[[int], None]
 
@@ -28,6 +31,7 @@ class Answer:
 
     Attributes:
         user: The task's key.
+        history: What `digest_of` says of the history the list was made for.
         items: The list, best first.
         origins: Who chose each slot.
         statuses: Where each slot's reason comes from.
@@ -40,6 +44,9 @@ class Answer:
         repairs: What had to be mended.
         usage: Calls, tokens, seconds, cached answers.
         error: Why the model gave less.
+        profiled: How many of the calls, cached ones included, were for the user's taste profile.
+        others: What the model wrote to questions that continue nobody's chat and ask for no
+            profile, kept with the first user of those asked together.
     """
 
     user: str
@@ -55,9 +62,17 @@ class Answer:
     repairs: dict[str, int] = field(default_factory=dict)
     usage: dict[str, float] = field(default_factory=dict)
     error: str | None = None
+    history: str = ""
+    profiled: int = 0
+    others: list[str] = field(default_factory=list)
 
 
 _FIELDS = tuple(field.name for field in fields(Answer))
+
+
+def digest_of(task: Task) -> str:
+    """The first half of the SHA-256 of everything that is known of a task's user."""
+    return hashlib.sha256(task.history.model_dump_json().encode()).hexdigest()[:32]
 
 
 class AnswerFile:
@@ -73,29 +88,19 @@ class AnswerFile:
 
     def __init__(self, path: Path, identity: dict[str, Any]) -> None:
         self.path = path
-        self._identity = identity
         if path.exists():
-            self._check()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
+            whole = len(_whole_lines(path))
+            if whole < path.stat().st_size:
+                os.truncate(path, whole)
+            if whole:
+                check_identity(path, identity)
+                return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
 
-    def _check(self) -> None:
-        header, _ = read_lines(self.path)
-        changed = sorted(
-            name
-            for name in set(header) | set(self._identity)
-            if header.get(name) != self._identity.get(name)
-        )
-        if changed:
-            raise ConfigError(
-                f"{self.path} holds answers of another {', '.join(changed)}; they are not mixed "
-                "with new ones: give another --out, or remove that file to ask again"
-            )
-
-    def read(self) -> dict[str, Answer]:
-        """Answers by user."""
-        return {answer.user: answer for answer in read_answers(self.path)}
+    def read(self, tasks: Sequence[Task]) -> dict[str, Answer]:
+        """See `answers_to`."""
+        return answers_to(tasks, self.path)
 
     def add(self, answers: Sequence[Answer]) -> None:
         """Appends answers."""
@@ -105,25 +110,66 @@ class AnswerFile:
             file.write("".join(lines))
 
 
-def read_lines(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Header and rows of an answer file; a last line torn by a crash is cut off.
+def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
+    """What answers are answers to must be what is asked now.
+
+    Args:
+        path: The answer file.
+        identity: What is known of it now; what is not named here is not compared.
 
     Raises:
-        DataError: If another line is damaged.
+        ConfigError: If something differs, such as an edited prompt.
     """
-    text = path.read_text(encoding="utf-8")
-    whole, _, torn = text.rpartition("\n")
-    if torn:
-        path.write_text(whole + "\n", encoding="utf-8")
+    header, _ = read_lines(path)
+    if not header:
+        return
+    changed = sorted(name for name in identity if header.get(name) != identity[name])
+    if changed:
+        raise ConfigError(
+            f"{path} holds answers of another {', '.join(changed)}; they are not mixed with new "
+            "ones: give another --out, or remove that file to ask again"
+        )
+
+
+def answers_to(tasks: Sequence[Task], path: Path) -> dict[str, Answer]:
+    """The answers of a file to these tasks, by user.
+
+    Raises:
+        DataError: If a line is damaged, or a list was made for another history of its user.
+    """
+    digests = {task.key: digest_of(task) for task in tasks}
+    found = {a.user: a for a in read_answers(path) if a.user in digests}
+    other = next((user for user in found if found[user].history != digests[user]), None)
+    if other is not None:
+        raise DataError(
+            f"holds a list for another history of user {other}: the data or the split has changed "
+            "since; give another --out, or remove the file to ask again",
+            path=path,
+        )
+    return found
+
+
+def _whole_lines(path: Path) -> bytes:
+    """What a file holds without a last line torn by a crash or still being written."""
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1]
+
+
+def read_lines(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and rows of an answer file, as far as its lines are whole; the file stays as it is.
+
+    Raises:
+        DataError: If a line is damaged.
+    """
     rows: list[dict[str, Any]] = []
-    for number, line in enumerate(whole.split("\n"), start=1):
+    for number, line in enumerate(_whole_lines(path).splitlines(), start=1):
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
+        except ValueError as error:
             raise DataError(
-                f"is not JSON ({error.msg}); remove the file", path=path, row=number
+                f"is not JSON ({error}); remove the file", path=path, row=number
             ) from error
-    return rows[0], rows[1:]
+    return (rows[0], rows[1:]) if rows else ({}, [])
 
 
 def read_answers(path: Path) -> list[Answer]:
@@ -160,11 +206,14 @@ def answer_tasks(
     lists = recommender.recommend_many([task.history for task in tasks], on_done=on_done)
     proposed = retriever.take()
     asked = [found.outcome != "retrieval_only" for found in lists]
-    exchanges = iter(recorder.take(sum(asked)) if recorder else [])
-    return [
-        _answer(task.key, made, proposed[task.key], next(exchanges) if was_asked else [])
+    taken = recorder.take(sum(asked)) if recorder else Taken([], [])
+    chats = iter(taken.chats)
+    answers = [
+        _answer(task, made, proposed[task.key], next(chats) if was_asked else [])
         for task, made, was_asked in zip(tasks, lists, asked, strict=True)
     ]
+    strays = [e.completion.text for e in taken.others if not asks_for_profile(e.request)]
+    return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
 
 
 def pending(tasks: Sequence[Task], done: Container[str], size: int) -> Iterator[list[Task]]:
@@ -175,12 +224,15 @@ def pending(tasks: Sequence[Task], done: Container[str], size: int) -> Iterator[
 
 
 def _answer(
-    user: str, made: RecommendationList, proposed: list[Candidate], exchanges: list[Exchange]
+    task: Task, made: RecommendationList, proposed: list[Candidate], exchanges: list[Exchange]
 ) -> Answer:
     request = exchanges[0].request if exchanges else None
     n_shown = _labels(request) if request else len(proposed)
+    of_chat = sum((exchange.completion.usage for exchange in exchanges), Usage())
     return Answer(
-        user=user,
+        user=task.key,
+        history=digest_of(task),
+        profiled=made.usage.calls + made.usage.cached - of_chat.calls - of_chat.cached,
         items=[slot.item_id for slot in made.items],
         origins=[slot.origin for slot in made.items],
         statuses=[slot.reason_status for slot in made.items],

@@ -87,6 +87,9 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | N
         answers: A variant's answers.
         lists_hit: By user, whether the target is in the list.
     """
+    stray = next((text for answer in answers for text in answer.others), None)
+    if stray is not None:
+        return f"a question was put that continues nobody's chat; its answer was {stray[:80]!r}"
     asked = [answer for answer in answers if answer.messages]
     for answer in asked:
         rule = 1 + answer.repairs.get("reasked", 0)
@@ -98,7 +101,7 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | N
     counts = np.zeros((2, 2), np.int64)
     for answer in asked:
         seen = len(answer.replies)
-        extra = answer.usage["calls"] + answer.usage.get("cached", 0) > seen
+        extra = answer.usage["calls"] + answer.usage.get("cached", 0) - answer.profiled > seen
         counts[int(lists_hit[answer.user]), int(extra)] += 1
     if not counts[:, 1].any():
         return None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rag_rec.config import Settings
 from rag_rec.errors import ConfigError
@@ -19,6 +19,7 @@ from rag_rec.evaluate.retrievers import Propose, Ranking, SwappedRetriever, prop
 from rag_rec.evaluate.scorer import Task
 from rag_rec.index import ItemIndex
 from rag_rec.llm import CachedModel, ChatModel, ReplyCache, open_from
+from rag_rec.prompt import load_variant
 from rag_rec.recommender import Recommender
 from rag_rec.types import UserHistory
 
@@ -123,13 +124,10 @@ class Engine:
             BudgetSpent: When the budget is reached; answers so far are kept.
         """
         with self._recommender(variant, arm) as (recommender, retriever, recorder):
-            file = AnswerFile(answer_path(self._out, variant.name, arm.name), {
-                "variant": variant.name, "arm": arm.name, "run": recommender.run_id,
-                "prompt": recommender.variant.digest, "model": variant.llm,
-                "retriever": variant.retriever, "k": recommender.settings.k,
-                "index": self._index.manifest.digest(), "blend": variant.blend,
-            })  # fmt: skip
-            found = file.read()
+            path = answer_path(self._out, variant.name, arm.name)
+            identity = identity_of(self._experiment, variant, arm.name, self._index, self._out)
+            file = AnswerFile(path, identity | {"run": recommender.run_id})
+            found = file.read(arm.tasks)
             self._spending.add(variant.llm, list(found.values()))
             n_done, total = sum(task.key in found for task in arm.tasks), len(arm.tasks)
             label = f"{variant.name}, {arm.name}"
@@ -159,7 +157,7 @@ class Engine:
         self, variant: VariantSettings, arm: Arm
     ) -> Generator[tuple[Recommender, SwappedRetriever, RecordingModel | None]]:
         pipeline = self._experiment.pipeline
-        prompt = with_settings(variant.prompt, pipeline.prompt_settings(), self._out / "prompts")
+        prompt = _prompt_of(self._experiment, variant, self._out)
         settings = Settings.model_validate({
             "llm": variant.llm, "prompt": str(prompt), "k": pipeline.k, "seed": arm.seed,
             "temperature": pipeline.temperature, "reask": pipeline.reask, "blend": variant.blend,
@@ -196,6 +194,22 @@ class Engine:
                 opened, self._cache, parameters=settings.parameters
             )
         return self._open[settings.llm]
+
+
+def identity_of(
+    experiment: Experiment, variant: VariantSettings, arm: str, index: ItemIndex, out: Path
+) -> dict[str, Any]:
+    """What answers are answers to, as far as it can be told without opening the model."""
+    prompt = load_variant(str(_prompt_of(experiment, variant, out)))
+    return {
+        "variant": variant.name, "arm": arm, "prompt": prompt.digest, "model": variant.llm,
+        "retriever": variant.retriever, "k": experiment.pipeline.k,
+        "index": index.manifest.digest(), "blend": variant.blend,
+    }  # fmt: skip
+
+
+def _prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> Path:
+    return with_settings(variant.prompt, experiment.pipeline.prompt_settings(), out / "prompts")
 
 
 def answer_path(out: Path, variant: str, arm: str) -> Path:

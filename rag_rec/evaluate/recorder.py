@@ -16,6 +16,19 @@ class Exchange:
     completion: Completion
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was asked since the last look.
+
+    Attributes:
+        chats: The exchanges of each user, in the users' order.
+        others: Exchanges that continue nobody's chat.
+    """
+
+    chats: list[list[Exchange]]
+    others: list[Exchange]
+
+
 class RecordingModel(WrappedModel):
     """Passes requests on and keeps them.
 
@@ -32,6 +45,9 @@ class RecordingModel(WrappedModel):
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
         sent: list[Request] = []
+        # the place is taken now: making a request may take a question to the model of its own
+        batch: list[Exchange] = []
+        self._batches.append(batch)
 
         def passing() -> Iterator[Request]:
             for request in requests:
@@ -40,23 +56,22 @@ class RecordingModel(WrappedModel):
 
         completions = self._model.generate(passing(), on_done)
         pairs = zip(sent, completions, strict=True)
-        self._batches.append([Exchange(request, done) for request, done in pairs])
+        batch += [Exchange(request, done) for request, done in pairs]
         return completions
 
-    def take(self, n_asked: int) -> list[list[Exchange]]:
-        """Exchanges since the last call, one list for each of ``n_asked`` users, in their order.
+    def take(self, n_asked: int) -> Taken:
+        """Exchanges since the last call, those of each of ``n_asked`` users together.
 
         The first batch holds one request a user. What comes later continues a chat of the first
         and is told apart by it; a chat that is continued by nobody's rule stays with its user, so
-        that it shows.
+        that it shows, and what continues none is among the others.
         """
         batches, self._batches = self._batches, []
-        if not n_asked:
-            return []
-        first, later = batches[0], batches[1:]
+        first, later = (batches[0], batches[1:]) if batches else ([], [])
         if len(first) != n_asked:
             raise AssertionError(f"{len(first)} requests for {n_asked} users")
         found = [[exchange] for exchange in first]
+        others: list[Exchange] = []
         users: dict[tuple[object, ...], list[int]] = {}
         for at, exchange in enumerate(first):
             users.setdefault(exchange.request.messages, []).append(at)
@@ -67,4 +82,6 @@ class RecordingModel(WrappedModel):
             if owners:
                 fewest = min(owners, key=lambda at: len(found[at]))
                 found[fewest].append(exchange)
-        return found
+            else:
+                others.append(exchange)
+        return Taken(found, others)

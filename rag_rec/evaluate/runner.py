@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_rec.dataset import Dataset
-from rag_rec.errors import DataError
-from rag_rec.evaluate.answers import Answer, read_answers, read_lines
+from rag_rec.evaluate.answers import Answer, answers_to, check_identity
 from rag_rec.evaluate.engine import (
     Arm,
     BudgetSpent,
@@ -16,6 +15,7 @@ from rag_rec.evaluate.engine import (
     OnProgress,
     answer_path,
     arms_of,
+    identity_of,
     sensitivity_arms,
 )
 from rag_rec.evaluate.experiment import Experiment, VariantSettings
@@ -110,20 +110,15 @@ def gather(study: Study) -> Gathered:
     """All answers on disk, by arm, variant and user.
 
     Raises:
-        DataError: If answers were made with another index.
+        ConfigError, DataError: If answers were made under other settings or for other histories.
     """
     found: Gathered = {}
     for arm, variant in plan(study):
         path = answer_path(study.out, variant.name, arm.name)
-        found.setdefault(arm.name, {})[variant.name] = _read(study, path) if path.exists() else {}
+        answers: dict[str, Answer] = {}
+        if path.exists():
+            identity = identity_of(study.experiment, variant, arm.name, study.index, study.out)
+            check_identity(path, identity)
+            answers = answers_to(arm.tasks, path)
+        found.setdefault(arm.name, {})[variant.name] = answers
     return found
-
-
-def _read(study: Study, path: Path) -> dict[str, Answer]:
-    header, _ = read_lines(path)
-    if header.get("index") != study.index.manifest.digest():
-        raise DataError(
-            "refused: its answers were made with another index; remove the file to ask again",
-            path=path,
-        )
-    return {answer.user: answer for answer in read_answers(path)}

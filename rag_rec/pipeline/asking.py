@@ -56,7 +56,7 @@ class Asker:
         evidence = quotes_of(self._index, users, shown, self._wanted.evidence)
         max_tokens = self._max_tokens(k)
         reserve = max_tokens + (max_tokens + _REASK_TOKENS if self._settings.reask else 0)
-        for job, history, quotes in zip(jobs, self._with_taste(users), evidence, strict=True):
+        for job, history, quotes in zip(jobs, self._with_taste(jobs), evidence, strict=True):
             job.prompt = self._renderer.render(
                 history,
                 job.candidates,
@@ -101,15 +101,21 @@ class Asker:
             if job.reading is not None:
                 job.reading = merge_readings(job.reading, job.read(completion, k), k=k)
 
-    def _with_taste(self, histories: list[UserHistory]) -> list[UserHistory]:
+    def _with_taste(self, jobs: Sequence[Job]) -> list[UserHistory]:
         """Histories whose users speak through their taste profile, where the variant wants it."""
-        silent = [h for h in histories if h.events and not h.profile]
+        silent = [job for job in jobs if job.history.events and not job.history.profile]
         if not self._wanted.taste or not silent:
-            return histories
-        texts = iter([profile.text for profile in self._profiler.profiles(silent)])
+            return [job.history for job in jobs]
+        texts: dict[int, str] = {}
+        profiles = self._profiler.profiles([job.history for job in silent])
+        for job, profile in zip(silent, profiles, strict=True):
+            job.usage += profile.usage
+            texts[id(job)] = profile.text
         return [
-            h.model_copy(update={"profile": next(texts)}) if h.events and not h.profile else h
-            for h in histories
+            job.history.model_copy(update={"profile": texts[id(job)]})
+            if id(job) in texts
+            else job.history
+            for job in jobs
         ]
 
     def _max_tokens(self, k: int) -> int:

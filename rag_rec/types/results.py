@@ -138,7 +138,7 @@ class TasteProfile(Model):
         text: What their history and their own reviews say.
         status: ``verified``: a model's words that hold against what they cite. ``facts``: counted.
         evidence: What the text rests on.
-        usage: What making it cost.
+        usage: What making it cost; nothing where it had been made before.
     """
 
     user_id: str | None
