@@ -59,16 +59,22 @@ class Recommender:
         index: An open index.
         model: The language model; None for retrieval only.
         settings: Everything else.
+        retriever: The index's retriever, where it is open already; it takes seconds and memory.
     """
 
     def __init__(
-        self, index: ItemIndex, model: ChatModel | None = None, settings: Settings | None = None
+        self,
+        index: ItemIndex,
+        model: ChatModel | None = None,
+        settings: Settings | None = None,
+        *,
+        retriever: FusedRetriever | None = None,
     ) -> None:
         self.index = index
         self.model = model
         self.settings = settings or Settings()
         self.variant = load_variant(self.settings.prompt)
-        self.retriever = FusedRetriever(index, decay=self.settings.history_decay)
+        self.retriever = retriever or FusedRetriever(index, decay=self.settings.history_decay)
         self.lists = ListBuilder(index, self.retriever)
         self._grounder = Grounder(index, self.retriever)
         self._profiler = Profiler(index, model, self._grounder.is_brand)

@@ -113,15 +113,23 @@ def test_a_line_torn_by_a_crash_is_asked_for_again(tmp_path: Path) -> None:
 
 
 def test_a_budget_stops_the_run_and_the_report_says_so(tmp_path: Path) -> None:
+    models = ("good", "bad")
     chosen = experiment(
         split={"users": 40, "validation_users": 0},
-        save_every=10,
-        budget={"calls": 60},
+        pipeline={"k": 5, "candidates": 10, "reason_chars": 0, "concurrency": 4},
+        matrix={"prompts": ["plain"], "models": ["good", "bad", "none"]},
+        budget={"calls": 50},
     )
     report = run_with(chosen, tmp_path)
-    assert report["users"] == report["users"] | {"planned": 40, "measured": 20}
-    assert any("budget.calls = 60 is spent" in note for note in report["notes"])
-    assert any("20 of 40 users" in note for note in report["notes"])
+    assert report["users"] == report["users"] | {"planned": 40, "measured": 24}
+    assert any("budget.calls = 50 is spent" in note for note in report["notes"])
+    assert any("24 of 40 users" in note for note in report["notes"])
+    answers = [read_answers(tmp_path / "answers" / f"{m}_plain--test.jsonl") for m in models]
+    assert sum(map(len, answers)) == 52, "no more than what was in flight beyond the budget"
+    more = ScriptedModel(as_given)
+    again = run_with(chosen, tmp_path, models={"good": more, "bad": more})
+    assert more.requests == []
+    assert again["users"]["measured"] == 24
 
 
 def test_repeats_are_averaged_over(tmp_path: Path) -> None:

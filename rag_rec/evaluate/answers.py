@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -214,13 +214,6 @@ def answer_tasks(
     ]
     strays = [e.completion.text for e in taken.others if not asks_for_profile(e.request)]
     return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
-
-
-def pending(tasks: Sequence[Task], done: Container[str], size: int) -> Iterator[list[Task]]:
-    """Tasks without an answer, in pieces of ``size``."""
-    left = [task for task in tasks if task.key not in done]
-    for start in range(0, len(left), size):
-        yield left[start : start + size]
 
 
 def _answer(

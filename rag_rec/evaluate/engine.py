@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rag_rec.config import Settings
 from rag_rec.errors import ConfigError
-from rag_rec.evaluate.answers import Answer, AnswerFile, answer_tasks, pending
+from rag_rec.evaluate.answers import Answer, AnswerFile, answer_tasks
 from rag_rec.evaluate.experiment import BudgetSettings, Experiment, VariantSettings
 from rag_rec.evaluate.prompts import with_settings
 from rag_rec.evaluate.recorder import RecordingModel
@@ -21,6 +20,7 @@ from rag_rec.index import ItemIndex
 from rag_rec.llm import CachedModel, ChatModel, ReplyCache, open_from
 from rag_rec.prompt import load_variant
 from rag_rec.recommender import Recommender
+from rag_rec.retrieve import FusedRetriever
 from rag_rec.types import UserHistory
 
 OnProgress = Callable[[str, int, int], None]
@@ -42,6 +42,24 @@ class Arm:
     kind: Literal["plain", "shuffled"]
     tasks: tuple[Task, ...]
     seed: int
+
+
+Plan = Sequence[tuple[Arm, Sequence[VariantSettings]]]
+"""The arms, in order, and who is asked in each."""
+
+
+@dataclass(slots=True)
+class _Side:
+    """A variant in an arm, open, with what it has answered."""
+
+    variant: VariantSettings
+    label: str
+    total: int
+    recommender: Recommender
+    retriever: SwappedRetriever
+    recorder: RecordingModel | None
+    file: AnswerFile
+    found: dict[str, Answer]
 
 
 class BudgetSpent(Exception):
@@ -91,7 +109,7 @@ class Engine:
 
     Args:
         experiment: What to ask.
-        index: The index, built from what may be known.
+        retriever: The retriever of the index, which was built from what may be known.
         out: The run's folder.
         rankings: Other sources of candidates, by name.
         models: Open models by spec, instead of opening them; for tests and programs.
@@ -100,14 +118,14 @@ class Engine:
     def __init__(
         self,
         experiment: Experiment,
-        index: ItemIndex,
+        retriever: FusedRetriever,
         out: Path,
         *,
         rankings: Mapping[str, Ranking],
         models: Mapping[str, ChatModel] | None = None,
     ) -> None:
         self._experiment = experiment
-        self._index = index
+        self._index, self._fused = retriever.index, retriever
         self._out = out
         self._rankings = rankings
         self._given = dict(models or {})
@@ -115,35 +133,37 @@ class Engine:
         self._cache: ReplyCache | None = None
         self._spending = Spending(experiment.budget)
 
-    def answer(
-        self, variant: VariantSettings, arm: Arm, on_progress: OnProgress | None = None
-    ) -> dict[str, Answer]:
-        """Answers of one variant in one arm, by user; only those still missing are asked for.
+    def answer_all(self, plan: Plan, on_progress: OnProgress | None = None) -> None:
+        """Has every variant of every arm answer for the users it has not answered for yet.
+
+        Some users at a time, all variants of an arm one after the other: wherever this ends, the
+        variants have answered for the same users but for the last few.
 
         Raises:
             BudgetSpent: When the budget is reached; answers so far are kept.
         """
-        with self._recommender(variant, arm) as (recommender, retriever, recorder):
-            path = answer_path(self._out, variant.name, arm.name)
-            identity = identity_of(self._experiment, variant, arm.name, self._index, self._out)
-            file = AnswerFile(path, identity | {"run": recommender.run_id})
-            found = file.read(arm.tasks)
-            self._spending.add(variant.llm, list(found.values()))
-            n_done, total = sum(task.key in found for task in arm.tasks), len(arm.tasks)
-            label = f"{variant.name}, {arm.name}"
-            if on_progress:
-                on_progress(label, n_done, total)
-            for piece in pending(arm.tasks, found, self._experiment.save_every):
-                if recorder is not None:
-                    self._spending.check()
-                made = answer_tasks(recommender, retriever, recorder, piece)
-                file.add(made)
-                self._spending.add(variant.llm, made)
-                found |= {answer.user: answer for answer in made}
-                n_done += len(piece)
-                if on_progress:
-                    on_progress(label, n_done, total)
-        return {task.key: found[task.key] for task in arm.tasks}
+        sides = [[self._side(variant, arm) for variant in variants] for arm, variants in plan]
+        for side in (side for group in sides for side in group):
+            self._spending.add(side.variant.llm, list(side.found.values()))
+        for (arm, _), group in zip(plan, sides, strict=True):
+            for start in range(0, len(arm.tasks), self._at_once):
+                for side in group:
+                    self._answer(side, arm.tasks[start : start + self._at_once], on_progress)
+
+    def _answer(self, side: _Side, tasks: Sequence[Task], on_progress: OnProgress | None) -> None:
+        missing = [task for task in tasks if task.key not in side.found]
+        if not missing:
+            return
+        if on_progress:
+            on_progress(side.label, len(side.found), side.total)
+        if side.recorder is not None:
+            self._spending.check()
+        made = answer_tasks(side.recommender, side.retriever, side.recorder, missing)
+        side.file.add(made)
+        self._spending.add(side.variant.llm, made)
+        side.found |= {answer.user: answer for answer in made}
+        if on_progress:
+            on_progress(side.label, len(side.found), side.total)
 
     def close(self) -> None:
         """Closes the models it opened."""
@@ -152,10 +172,13 @@ class Engine:
         if self._cache is not None:
             self._cache.close()
 
-    @contextmanager
-    def _recommender(
-        self, variant: VariantSettings, arm: Arm
-    ) -> Generator[tuple[Recommender, SwappedRetriever, RecordingModel | None]]:
+    @property
+    def _at_once(self) -> int:
+        """Users between two looks at the budget: what is in flight, where there is a budget."""
+        save_every, in_flight = self._experiment.save_every, self._experiment.pipeline.concurrency
+        return min(save_every, in_flight) if self._experiment.budget.limited else save_every
+
+    def _side(self, variant: VariantSettings, arm: Arm) -> _Side:
         pipeline = self._experiment.pipeline
         prompt = _prompt_of(self._experiment, variant, self._out)
         settings = Settings.model_validate({
@@ -166,17 +189,29 @@ class Engine:
         })  # fmt: skip
         model = self._model(settings)
         recorder = None if model is None else RecordingModel(model)
-        recommender = Recommender(self._index, recorder, settings)
-        propose = self._propose(variant, recommender)
+        recommender = Recommender(self._index, recorder, settings, retriever=self._fused)
+        propose = self._propose(variant)
         if arm.kind == "shuffled":
             propose = shuffled(propose, self._experiment.seed)
-        retriever = SwappedRetriever(recommender.retriever, propose)
+        retriever = SwappedRetriever(self._fused, propose)
         recommender.retriever = retriever
-        yield recommender, retriever, recorder
+        path = answer_path(self._out, variant.name, arm.name)
+        identity = identity_of(self._experiment, variant, arm.name, self._index, self._out)
+        file = AnswerFile(path, identity | {"run": recommender.run_id})
+        return _Side(
+            variant=variant,
+            label=f"{variant.name}, {arm.name}",
+            total=len(arm.tasks),
+            recommender=recommender,
+            retriever=retriever,
+            recorder=recorder,
+            file=file,
+            found=file.read(arm.tasks),
+        )
 
-    def _propose(self, variant: VariantSettings, recommender: Recommender) -> Propose:
+    def _propose(self, variant: VariantSettings) -> Propose:
         if variant.retriever == "fused":
-            return recommender.retriever.retrieve
+            return self._fused.retrieve
         return proposing(variant.retriever, self._rankings[variant.retriever])
 
     def _model(self, settings: Settings) -> ChatModel | None:

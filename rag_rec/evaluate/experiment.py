@@ -19,7 +19,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -35,6 +34,7 @@ METRICS = ("ndcg", "recall", "hit", "mrr", "map")
 RETRIEVERS = ("fused", "popularity", "bm25", "item-knn")
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:@+-]*$"
+_NO_NAME = re.compile(r"[^A-Za-z0-9 ._:@+-]+")
 _METRIC = re.compile(rf"^({'|'.join(METRICS)})@([1-9]\d*)$")
 
 
@@ -96,8 +96,8 @@ class SplitSettings(_Table):
     def _in_order(self) -> Self:
         if self.validation_cut >= self.cut:
             raise ValueError("validation_cut must lie before cut")
-        if self.cold_below > self.hot_from:
-            raise ValueError("cold_below must not exceed hot_from")
+        if self.cold_below >= self.hot_from:
+            raise ValueError("cold_below must lie below hot_from")
         return self
 
 
@@ -187,7 +187,7 @@ class SensitivitySettings(_Table):
 
 
 class BudgetSettings(_Table):
-    """Where the run stops asking; 0 for no limit.
+    """Where the run stops asking; 0 for no limit. It is passed by what is in flight at most.
 
     Attributes:
         calls: Model calls, those of earlier runs into the same folder included.
@@ -200,6 +200,15 @@ class BudgetSettings(_Table):
     tokens: int = Field(default=0, ge=0)
     cost: float = Field(default=0.0, ge=0)
     prices: dict[str, tuple[float, float]] = {}
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any limit."""
+        return bool(self.calls or self.tokens or self.cost)
+
+
+def _title(prompt: str) -> str:
+    return Path(prompt).stem if prompt.endswith(".toml") else prompt
 
 
 class Experiment(_Table):
@@ -249,6 +258,15 @@ class Experiment(_Table):
         twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise ValueError(f"two variants are called '{twice.pop()}'")
+        if not self.matrix.prompts and set(self.matrix.models) - {"none"}:
+            raise ValueError("matrix names models to ask but no prompts; prompts = ['all'] is all")
+        asked = {variant.llm for variant in self.all_variants()} - {"none"}
+        strange = sorted(set(self.budget.prices) - asked)
+        if strange:
+            raise ValueError(f"budget.prices names '{strange[0]}', which no variant asks")
+        unpriced = sorted(asked - set(self.budget.prices))
+        if self.budget.cost and unpriced:
+            raise ValueError(f"budget.cost needs a price for '{unpriced[0]}' in budget.prices")
         unknown = set(self.sensitivity.variants) - set(names)
         if unknown:
             raise ValueError(f"sensitivity names '{unknown.pop()}', which is no variant")
@@ -285,13 +303,13 @@ class Experiment(_Table):
             for retriever in self.matrix.retrievers:
                 tail = "" if retriever == "fused" else f" {retriever}"
                 for prompt in prompts if llm != "none" else ("plain",):
-                    name = llm + tail if llm == "none" else f"{llm} {prompt}{tail}"
+                    name = llm + tail if llm == "none" else f"{llm} {_title(prompt)}{tail}"
                     found.append(
-                        VariantSettings(name=name, llm=llm, prompt=prompt, retriever=retriever)
+                        VariantSettings(
+                            name=_NO_NAME.sub("-", name),
+                            llm=llm,
+                            prompt=prompt,
+                            retriever=retriever,
+                        )
                     )
         return found
-
-    def digest(self) -> str:
-        """SHA-256 of everything that decides which users are asked and what they took."""
-        parts = self.model_dump_json(include={"data", "split", "seed"})
-        return hashlib.sha256(parts.encode()).hexdigest()

@@ -9,16 +9,16 @@ from typing import Any
 from rag_rec.dataset import Dataset
 from rag_rec.evaluate.answers import Answer, answers_to, check_identity
 from rag_rec.evaluate.engine import (
-    Arm,
     BudgetSpent,
     Engine,
     OnProgress,
+    Plan,
     answer_path,
     arms_of,
     identity_of,
     sensitivity_arms,
 )
-from rag_rec.evaluate.experiment import Experiment, VariantSettings
+from rag_rec.evaluate.experiment import Experiment
 from rag_rec.evaluate.measure import Gathered, measure_study
 from rag_rec.evaluate.report import write_reports
 from rag_rec.evaluate.study import Study
@@ -81,12 +81,11 @@ def ask_all(
     Only tasks go in: the engine is made without the scorers.
     """
     engine = Engine(
-        study.experiment, study.index, study.out, rankings=study.rankings, models=models
+        study.experiment, study.retriever, study.out, rankings=study.rankings, models=models
     )
     notes: list[str] = []
     try:
-        for arm, variant in plan(study):
-            engine.answer(variant, arm, on_progress)
+        engine.answer_all(plan(study), on_progress)
     except BudgetSpent as spent:
         notes.append(f"stopped asking: {spent}")
     finally:
@@ -94,16 +93,16 @@ def ask_all(
     return notes
 
 
-def plan(study: Study) -> list[tuple[Arm, VariantSettings]]:
+def plan(study: Study) -> Plan:
     """What is asked, in order: the test for everybody, then validation, then sensitivity."""
     experiment, sampled = study.experiment, study.sampled
     variants = experiment.all_variants()
     arms = arms_of(experiment, sampled.test.tasks, sampled.validation.tasks)
-    asked = [(arm, variant) for arm in arms for variant in variants]
+    asked = [(arm, variants) for arm in arms]
     named = set(experiment.sensitivity.variants)
     some = [variant for variant in variants if variant.name in named]
     extra = sensitivity_arms(experiment, sampled.test.tasks) if some else []
-    return asked + [(arm, variant) for arm in extra for variant in some]
+    return asked + [(arm, some) for arm in extra]
 
 
 def gather(study: Study) -> Gathered:
@@ -113,7 +112,7 @@ def gather(study: Study) -> Gathered:
         ConfigError, DataError: If answers were made under other settings or for other histories.
     """
     found: Gathered = {}
-    for arm, variant in plan(study):
+    for arm, variant in ((arm, one) for arm, variants in plan(study) for one in variants):
         path = answer_path(study.out, variant.name, arm.name)
         answers: dict[str, Answer] = {}
         if path.exists():
