@@ -8,11 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rag_rec import Dataset
 from rag_rec.cli import app
 from rag_rec.dataset.bundled import SAMPLE_FOLDER
+from rag_rec.dataset.dataset import ReviewStore
 from rag_rec.errors import DataError
 from rag_rec.evaluate import (
     Options,
@@ -57,6 +59,16 @@ def test_hidden_items_are_in_no_fit_and_only_their_takers_are_asked_for(tmp_path
     assert split.fit.items.height == 20
     assert len(split.users) == 10
     assert not fitted & set(split.targets)
+    told = pl.DataFrame([
+        {"review_id": f"{user} {item}", "user_id": user, "item_id": item, "text": "good"}
+        for user, item in data.interactions.select("user_id", "item_id").iter_rows()
+    ]).with_columns(rating=pl.lit(None, pl.Float64), timestamp=pl.lit(None, pl.Int64))  # fmt: skip
+    split = leave_last_out(replace(data, reviews=ReviewStore([told])))
+    (kept,) = split.fit.reviews.frames()
+    pairs = set(kept.select("user_id", "item_id").iter_rows())
+    assert pairs == set(split.fit.interactions.select("user_id", "item_id").iter_rows())
+    (kept,) = hide_items(split, 0.25).fit.reviews.frames()
+    assert len(set(kept["item_id"])) == 15
     with pytest.raises(DataError, match="hide a larger share"):
         hide_items(whole, 0.0)
 

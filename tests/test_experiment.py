@@ -9,16 +9,17 @@ from typing import Any
 
 import polars as pl
 import pytest
+from filelock import FileLock
 
 from rag_rec import Dataset
 from rag_rec.errors import ConfigError, DataError
-from rag_rec.evaluate import Experiment
+from rag_rec.evaluate import Experiment, run
 from rag_rec.evaluate.answers import read_answers
 from rag_rec.evaluate.compare import compare_reports
 from rag_rec.evaluate.gate import Gate, losses
 from rag_rec.evaluate.report import read_report
 from rag_rec.llm import Request
-from rag_rec.testing import ScriptedModel
+from rag_rec.testing import HashEmbedder, ScriptedModel
 from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
 
 Report = dict[str, Any]
@@ -187,6 +188,31 @@ def test_a_report_is_not_made_of_answers_to_something_else(tmp_path: Path) -> No
         run_with(edited, tmp_path, ask=False)
 
 
+def test_two_runs_do_not_write_to_one_folder(tmp_path: Path) -> None:
+    with FileLock(tmp_path / ".lock"), pytest.raises(ConfigError, match="another run is writing"):
+        run_with(experiment(), tmp_path)
+
+
+def test_a_run_that_died_while_it_built_its_index_builds_it_again(tmp_path: Path) -> None:
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / ".lock").touch()
+    chosen = experiment(split={"users": 20, "validation_users": 0}, matrix={"models": ["none"]})
+    report = run(chosen, tmp_path, embedder=HashEmbedder())
+    assert report["users"]["measured"] == 20
+
+
+def test_a_prompt_deeper_than_a_hundred_has_its_own_ceiling(tmp_path: Path) -> None:
+    chosen = experiment(
+        split={"users": 60, "validation_users": 0},
+        pipeline={"k": 5, "candidates": 200, "reason_chars": 0},
+        matrix={"models": ["none"]},
+    )
+    report = run_with(chosen, tmp_path)
+    stages = report["funnel"]["retrieval"]
+    assert stages["retrieved, first 200"] > stages["retrieved, first 100"]
+    assert rows_of(report)["ceiling"]["value"] == pytest.approx(stages["retrieved, first 200"])
+
+
 def test_failures_are_misses_and_are_shown(tmp_path: Path) -> None:
     chosen = experiment(
         split={"users": 20, "validation_users": 0},
@@ -197,7 +223,9 @@ def test_failures_are_misses_and_are_shown(tmp_path: Path) -> None:
     row = rows_of(report)["good plain"]
     assert row["manners"]["failed"] == 1
     assert row["value"] == 0
-    assert "100.0 %" in (tmp_path / "report.md").read_text()
+    said = (tmp_path / "report.md").read_text()
+    assert "100.0 %" in said
+    assert "repeats the order" not in said
 
 
 def test_reviews_of_hidden_purchases_are_hidden_too(sample: Dataset, tmp_path: Path) -> None:
@@ -245,6 +273,13 @@ def test_gates(first: tuple[Path, Report], tmp_path: Path) -> None:
     (loss,) = losses(worse, report)
     assert loss.startswith("good plain: ndcg@5 fell")
     assert losses(report, report) == []
+    tests = {e.row: e.comparison.p_holm / e.comparison.p for e in compare_reports(report, worse)}
+    assert max(tests.values()) <= 5, "three variants and two blends, not the standing rows too"
+    shallow = json.loads(json.dumps(worse))
+    for row in shallow["rows"]:
+        del row["metrics"]["ndcg@5"]
+    with pytest.raises(DataError, match="decided by ndcg@5, which 'test' did not measure"):
+        losses(shallow, report)
     by_row = {entry.row: entry.comparison.verdict for entry in compare_reports(report, worse)}
     assert by_row["bad plain"] == "better"
     assert by_row["retrieval only"] == "no difference shown"
@@ -269,6 +304,10 @@ def test_reports_of_other_users_are_not_compared(
         ({"sensitivity": {"variants": ["nobody"]}}, "which is no variant"),
         ({"split": {"cut": 0.5, "validation_cut": 0.6}}, "before cut"),
         ({"variants": [{"name": "none"}]}, "two variants are called 'none'"),
+        ({"matrix": {"models": ["good", "none"]}}, "models to ask but no prompts"),
+        ({"split": {"cold_below": 9, "hot_from": 9}}, "cold_below must lie below hot_from"),
+        ({"budget": {"cost": 5}}, "needs a price for 'bad'"),
+        ({"budget": {"prices": {"godo": [1, 1]}}}, "names 'godo', which no variant asks"),
     ],
 )
 def test_a_wrong_experiment_says_what_is_wrong(change: dict[str, Any], said: str) -> None:

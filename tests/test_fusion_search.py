@@ -98,6 +98,20 @@ def test_few_rows_are_compared_as_well() -> None:
     assert overlap(clustered_neighbours(rows, 20), cosine_neighbours(rows, 20)) == 1
 
 
+def test_equal_rows_and_rows_of_nothing_have_their_place_in_clusters() -> None:
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(2_500, 16)).astype(np.float32)
+    rows[::2] = rows[0]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[5::10] = 0
+    found = clustered_neighbours(rows, 20)
+    lengths = np.diff(found.indptr)
+    assert (lengths[5::10] == 0).all()
+    assert (lengths[::2] == 20).all()
+    assert not np.isin(found.indices, np.arange(5, 2_500, 10)).any()
+    assert clustered_neighbours(np.zeros((9, 4), np.float32), 3).nnz == 0
+
+
 def test_rare_words_alone_are_exact_where_all_words_are_rare() -> None:
     rng = np.random.default_rng(2)
     words = sparse.random_array((500, 300), density=0.02, rng=rng, dtype=np.float32).tocsr()

@@ -215,7 +215,19 @@ def fit_data(rows: list[list[int]], n_items: int = 6) -> FitData:
         item_vectors=np.zeros((n_items, 4), np.float32),
         review_vectors=np.zeros((0, 4), np.float32),
         review_items=np.zeros(0, np.int32),
+        review_users=np.zeros(0, np.int32),
     )
+
+
+def test_what_is_put_aside_to_learn_from_takes_its_reviews_along() -> None:
+    data = replace(
+        fit_data([[0, 1, 2], [2, 3]]),
+        review_vectors=np.zeros((5, 4), np.float32),
+        review_items=np.array([1, 2, 2, 2, 3], np.int32),
+        review_users=np.array([0, 0, 1, -1, 1], np.int32),
+    )
+    assert data.without_last(1).review_items.tolist() == [1, -1, 2, 2, -1]
+    assert data.without_last(2).review_items.tolist() == [-1, -1, -1, 2, -1]
 
 
 def cleaned(matrix: np.ndarray) -> np.ndarray:

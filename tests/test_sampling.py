@@ -179,7 +179,7 @@ def test_manners_by_hand() -> None:
     assert found["reasons evidence"] == pytest.approx(4 / 6)
     assert found["reasons verified"] == found["reasons replaced"] == pytest.approx(1 / 6)
     assert found["reasons unverified"] == found["reasons removed"] == 0
-    assert found["kept order"] == pytest.approx(2 / 3)
+    assert found["kept order"] == pytest.approx(1 / 2), "of the two that did not fail"
     assert found["history copied"] == 1
     assert found["cost"] == pytest.approx(3 * (10 + 2 * 5) / 1e6)
     assert (found["seconds p50"], found["cache hits"]) == (1.0, 0.0)

@@ -22,19 +22,23 @@ def check_index(index: ItemIndex, fit: Dataset) -> None:
     """An index must hold what may be known and nothing more.
 
     Raises:
-        DataError: If its log or its reviews are not those of the fit.
+        DataError: If its catalog, its log or its reviews are not those of the fit.
     """
     manifest = index.manifest
     found = (manifest.n_interactions, manifest.n_reviews)
     allowed = (fit.interactions.height, fit.reviews.count)
-    same = found == allowed and index.interactions.sort(
-        "user_id", "timestamp", "item_id", nulls_last=False
-    ).equals(fit.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False))
+    same = (
+        manifest.dataset_digest == fit.digest
+        and found == allowed
+        and index.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False).equals(
+            fit.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False)
+        )
+    )
     if not same:
         raise DataError(
             f"refused: the index holds {found[0]} events and {found[1]} reviews where "
             f"{allowed[0]} and {allowed[1]} may be known; it was built from other data, perhaps "
-            "with the answers in it. Remove its folder to have it built again"
+            f"with the answers in it. Remove {index.folder.parent.parent} to have it built again"
         )
 
 

@@ -37,11 +37,14 @@ class Compared:
 
 
 def compare_reports(first: Report, second: Report) -> list[Compared]:
-    """Compares every row that occurs in both; corrected for their number.
+    """Compares every row that occurs in both.
+
+    Variants and blends are corrected for their number, and so are the rows that are always there:
+    these hardly change between two reports, and may not make the correction stricter.
 
     Raises:
-        DataError: If users or targets differ, a report is void, or its figures are not those of
-            its own places.
+        DataError: If users, targets or metric differ, a report is void, or its figures are not
+            those of its own places.
     """
     for report in (first, second):
         check(report)
@@ -52,8 +55,19 @@ def compare_reports(first: Report, second: Report) -> list[Compared]:
             f"'{second['name']}' {len(two['users'])} of {two['task']}; only the same users with "
             "the same targets can be compared"
         )
-    names = [name for name in one["places"] if name in two["places"]]
     metric = first["experiment"]["metric"]
+    if metric not in second["rows"][0]["metrics"]:
+        raise DataError(
+            f"refused: '{first['name']}' is decided by {metric}, which '{second['name']}' did not "
+            f"measure; it has {', '.join(second['rows'][0]['metrics'])}"
+        )
+    shared = [name for name in one["places"] if name in two["places"]]
+    tested = {row["name"] for row in second["rows"] if row["kind"] in {"variant", "blend"}}
+    standing, made = ([name for name in shared if (name in tested) == t] for t in (False, True))
+    return [found for names in (standing, made) for found in _compare(first, second, names, metric)]
+
+
+def _compare(first: Report, second: Report, names: list[str], metric: str) -> list[Compared]:
     pairs = [(per_user(first, name, metric), per_user(second, name, metric)) for name in names]
     alpha, seed = first["experiment"]["alpha"], first["experiment"]["seed"]
     compared = compare_pairs(pairs, alpha=alpha, seed=seed)

@@ -132,6 +132,11 @@ class PipelineSettings(_Table):
     reason_chars: int | None = Field(default=None, ge=0)
     budget_tokens: int | None = Field(default=None, ge=0)
 
+    @property
+    def depth(self) -> int:
+        """How many candidates a model may see."""
+        return max(self.k, self.candidates)
+
     def prompt_settings(self) -> dict[str, int]:
         """What replaces the settings of a prompt variant."""
         own = ("max_history", "evidence", "evidence_chars", "description_chars", "reason_chars",

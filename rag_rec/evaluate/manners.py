@@ -25,7 +25,8 @@ def manners(
     JSON. ``out of candidates`` and ``duplicate``: users in whose replies that occurred.
     ``history copied``: users in whose list an item of the history stands. ``re-asked``,
     ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
-    share of slots the model chose. ``kept order``: users whose list is the order it was given.
+    share of slots the model chose. ``kept order``: of the users for whom it did not fail, those
+    whose list is the order it was given.
     ``reasons ...``: share of the slots whose reason has each status of `ReasonStatus`;
     together they are all slots.
     """
@@ -47,7 +48,9 @@ def manners(
         "re-asked": _share(answer.repairs.get("reasked", 0) > 0 for answer in asked),
         "repaired": _share("repaired" in answer.origins for answer in asked),
         "slots by model": _share(origin != "backfill" for origin in slots),
-        "kept order": _share(a.items == a.candidates[: len(a.items)] for a in asked),
+        "kept order": _share(
+            a.items == a.candidates[: len(a.items)] for a in asked if a.outcome != "failed"
+        ),
         **{f"reasons {name}": _share(s == name for s in statuses) for name in _STATUSES},
     } | costs(asked, price)
 
@@ -55,21 +58,26 @@ def manners(
 def costs(
     asked: Sequence[Answer], price: tuple[float, float] | None = None
 ) -> dict[str, float | None]:
-    """What the answers took. Seconds are those of answers that were not read from the cache."""
+    """What the answers took; a user's tokens, seconds and cost are of those no cache had a part in.
+
+    ``cost`` is what was spent on this run, the cache's savings included.
+    """
     usages = [answer.usage for answer in asked]
-    seconds = [usage["wall_s"] for usage in usages if usage["calls"]]
+    paid = [usage for usage in usages if usage["calls"] and not usage.get("cached")]
+    seconds = [usage["wall_s"] for usage in paid]
     calls = sum(usage["calls"] for usage in usages)
     cached = sum(usage.get("cached", 0) for usage in usages)
     return {
         "calls": calls,
         "cache hits": cached / (calls + cached) if calls + cached else None,
-        "prompt tokens a user": float(np.mean([usage["prompt_tokens"] for usage in usages])),
-        "completion tokens a user": float(
-            np.mean([usage["completion_tokens"] for usage in usages])
-        ),
+        "prompt tokens a user": _mean(usage["prompt_tokens"] for usage in paid),
+        "completion tokens a user": _mean(usage["completion_tokens"] for usage in paid),
         "seconds p50": float(np.quantile(seconds, 0.5)) if seconds else None,
         "seconds p95": float(np.quantile(seconds, 0.95)) if seconds else None,
         "cost": sum(price_of(usage, price) for usage in usages) if price else None,
+        "cost of a thousand users": _mean(1000 * price_of(usage, price) for usage in paid)
+        if price
+        else None,
     }
 
 
@@ -83,5 +91,9 @@ def _first_valid(answer: Answer) -> bool:
 
 
 def _share(values: Iterable[bool]) -> float | None:
-    found = [float(value) for value in values]
+    return _mean(float(value) for value in values)
+
+
+def _mean(values: Iterable[float]) -> float | None:
+    found = list(values)
     return float(np.mean(found)) if found else None

@@ -20,7 +20,6 @@ from rag_rec.evaluate.leaderboard import leaderboard
 from rag_rec.evaluate.retrievers import proposing
 from rag_rec.evaluate.rows import (
     CEILING,
-    DEPTH,
     RETRIEVAL,
     Row,
     counted,
@@ -56,7 +55,7 @@ class Details:
         user_ids: Their own ids.
         targets: What they took.
         rows: The leaderboard's rows.
-        deep: Retrieval's order, 100 deep.
+        deep: Retrieval's order, 100 deep or deeper.
         titles: Title by item id, for every item that occurs.
     """
 
@@ -173,6 +172,17 @@ def _shortfalls(study: Study, found: Gathered, tasks: Sequence[Task]) -> list[st
             f"{len(tasks)} of {planned} users have been answered for by every variant; the "
             "report is on those, the first in an order drawn before anything was asked"
         )
+    repeats = [f"repeat {n}" for n in range(2, study.experiment.repeats + 1)]
+    for variant in study.experiment.all_variants():
+        whole = 1 + sum(
+            all(task.key in found.get(arm, {}).get(variant.name, {}) for task in tasks)
+            for arm in repeats
+        )
+        if whole < study.experiment.repeats:
+            notes.append(
+                f"{variant.name}: {whole} of {study.experiment.repeats} repeats are complete; "
+                "its figures are averages over those"
+            )
     n_validation = len(study.sampled.validation.tasks)
     asking = [v.name for v in study.experiment.all_variants() if v.llm != "none"]
     for name in asking:
@@ -193,8 +203,8 @@ def _funnel(
     scorer = study.sampled.test.scorer
     depth = max(len(items) for items in deep.values())
     found = scorer.relevance(deep, users, depth)
-    shown = max(study.experiment.pipeline.k, study.experiment.pipeline.candidates)
-    cuts = sorted({*(n for n in _FUNNEL if n <= depth), shown, study.experiment.pipeline.k})
+    pipeline = study.experiment.pipeline
+    cuts = sorted({*(n for n in _FUNNEL if n <= depth), pipeline.depth, pipeline.k})
     stages: Report = {f"retrieved, first {n}": _recall(found.hits[:, :n]) for n in cuts}
     by_variant: Report = {}
     for row in rows:
@@ -203,8 +213,8 @@ def _funnel(
         proposed = {user: row.answers[user].candidates for user in users}
         seen = {u: row.answers[u].candidates[: row.answers[u].n_shown] for u in users}
         by_variant[row.name] = {
-            "proposed": _recall(scorer.relevance(proposed, users, DEPTH).hits),
-            "in the prompt": _recall(scorer.relevance(seen, users, DEPTH).hits),
+            "proposed": _recall(scorer.relevance(proposed, users, depth).hits),
+            "in the prompt": _recall(scorer.relevance(seen, users, depth).hits),
             "in the list": _recall(row.relevance[0].hits),
             "first": _recall(row.relevance[0].hits[:, :1]),
         }

@@ -31,14 +31,20 @@ def read_candidates(path: Path) -> dict[str, list[str]]:
     """Lines ``user item item ...``, plain or gzip.
 
     Raises:
-        DataError: If the file cannot be read.
+        DataError: If the file cannot be read, or two lines name the same user.
     """
     try:
         with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
             parts = [line.split() for line in lines]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read ({error})", path=path) from error
-    return {line[0]: line[1:] for line in parts if line}
+    given: dict[str, list[str]] = {}
+    for number, line in enumerate(parts, start=1):
+        if line and line[0] in given:
+            raise DataError(f"names user {line[0]} a second time", path=path, row=number)
+        if line:
+            given[line[0]] = line[1:]
+    return given
 
 
 def histories_of(split: Split, *, mask_history: bool) -> list[UserHistory]:
@@ -132,11 +138,19 @@ def given_ranks(
     """Rank of the target among each user's first given candidates; ties count against it.
 
     A target that is not among them takes the place of the last one.
+
+    Raises:
+        DataError: If a user has fewer than `GIVEN` candidates, or one is no item.
     """
     lists: list[list[str]] = []
     for user, target in zip(split.users, split.targets, strict=True):
         some = list(given[user])[:GIVEN]
         lists.append(some if target in some else [*some[: GIVEN - 1], target])
+        if len(lists[-1]) < GIVEN:
+            raise DataError(f"--candidates: user {user} has {len(some)}, {GIVEN} are needed")
+        unknown = next((i for i in lists[-1] if retriever.index.find(i) is None), None)
+        if unknown is not None:
+            raise DataError(f"--candidates: user {user} has '{unknown}', which is no item")
     find = retriever.index.find
     candidates = np.array([[find(item_id) for item_id in some] for some in lists], np.int32)
     at = np.array([some.index(t) for some, t in zip(lists, split.targets, strict=True)])

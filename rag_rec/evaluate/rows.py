@@ -46,8 +46,8 @@ class Row:
 
 
 def retrieved(study: Study, tasks: Sequence[Task]) -> dict[str, list[str]]:
-    """The fused retriever's own order, 100 deep, by user."""
-    depth = min(DEPTH, study.index.n_items)
+    """The fused retriever's own order by user, 100 deep or as deep as a prompt goes."""
+    depth = min(max(DEPTH, study.experiment.pipeline.depth), study.index.n_items)
     ids = study.index.item_ids
     found = study.retriever.rank([task.history for task in tasks], depth)
     return {
@@ -71,7 +71,7 @@ def standing_rows(
         Row(name, "baseline", [scorer.relevance(found, users, pipeline.k)], found)
         for name, found in lists.items()
     ]
-    n_shown = max(pipeline.k, pipeline.candidates)
+    n_shown = pipeline.depth
     shown = scorer.relevance({u: deep[u][:n_shown] for u in users}, users, n_shown)
     return [*rows, Row(CEILING, "ceiling", [perfect(shown, pipeline.k)])]
 

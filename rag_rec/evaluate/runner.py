@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from rag_rec.dataset import Dataset
+from rag_rec.errors import ConfigError
 from rag_rec.evaluate.answers import Answer, answers_to, check_identity
 from rag_rec.evaluate.engine import (
     BudgetSpent,
@@ -61,16 +65,30 @@ def run(
     """
     beside = None if isinstance(experiment, Experiment) else Path(experiment)
     chosen = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
-    study = Study.open(
-        chosen, Path(out), beside=beside, dataset=dataset, embedder=embedder, on_step=on_step
-    )
-    try:
-        notes = ask_all(study, models, on_progress) if ask else []
-        report, details = measure_study(study, gather(study), notes)
-    finally:
-        study.close()
-    write_reports(report, details, Path(out))
+    with _alone(Path(out)) if ask else nullcontext():
+        study = Study.open(
+            chosen, Path(out), beside=beside, dataset=dataset, embedder=embedder, on_step=on_step
+        )
+        try:
+            notes = ask_all(study, models, on_progress) if ask else []
+            report, details = measure_study(study, gather(study), notes)
+        finally:
+            study.close()
+        write_reports(report, details, Path(out))
     return report
+
+
+@contextmanager
+def _alone(out: Path) -> Generator[None]:
+    """Holds a run's folder; two runs at a time would pay twice and mix their lines."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ConfigError(
+            f"another run is writing to {out}; wait for it, or give another --out"
+        ) from error
 
 
 def ask_all(

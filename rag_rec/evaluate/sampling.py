@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from rag_rec.dataset import Dataset
-from rag_rec.dataset.dataset import ReviewStore
 from rag_rec.errors import DataError
 from rag_rec.evaluate.experiment import SplitSettings
 from rag_rec.evaluate.scorer import Scorer, Task, pseudonym
+from rag_rec.evaluate.split import reviews_to_fit
 from rag_rec.types import Constraints, Interaction, UserHistory
 
 STRATA = ("cold", "warm", "hot")
@@ -62,7 +61,7 @@ def sample_users(dataset: Dataset, settings: SplitSettings, seed: int) -> Sample
     if not fit_log.height:
         raise DataError("nothing is left to fit on; users need three events and more")
     hidden = placed.filter(pl.col("part") != "fit").select("user_id", "item_id").unique()
-    reviews = _reviews_to_fit(dataset.reviews, hidden, known_until)
+    reviews = reviews_to_fit(dataset.reviews, hidden, known_until)
     test = _part(placed, "test", settings, settings.users, seed)
     n_validation = settings.validation_users
     validation = _part(placed, "validation", settings, n_validation, seed + 1, some=n_validation)
@@ -93,23 +92,6 @@ def _temporal(log: pl.DataFrame, settings: SplitSettings) -> tuple[pl.DataFrame,
     time = pl.col("timestamp")
     part = pl.when(time < first).then(pl.lit("fit")).when(time < second).then(pl.lit("validation"))
     return log.with_columns(part=part.otherwise(pl.lit("test"))), first
-
-
-def _reviews_to_fit(
-    reviews: ReviewStore, hidden: pl.DataFrame, known_until: int | None
-) -> ReviewStore:
-    """Without reviews about hidden events and, where there is a cut, without later ones."""
-
-    def kept() -> Iterator[pl.DataFrame]:
-        for frame in reviews.frames():
-            left = frame.join(hidden, on=["user_id", "item_id"], how="anti", maintain_order="left")
-            if known_until is not None:
-                left = left.filter(
-                    pl.col("timestamp").is_null() | (pl.col("timestamp") < known_until)
-                )
-            yield left
-
-    return ReviewStore(kept())
 
 
 def _part(

@@ -21,7 +21,7 @@ class PositionBias:
         n_users: Users asked both ways.
         correlation: Mean Kendall tau between the two lists, over the items both name; 1 means
             that the order shown does not matter. None if no two lists share two items.
-        overlap: Mean share of items that both lists name.
+        overlap: Mean share of items that both lists name, where the model made either.
         follows: Mean Kendall tau between the shuffled order shown and the list; 1 means that the
             model repeats what it was shown.
         by_position: For each place at which the target was shown: users, share of them with the
@@ -30,7 +30,7 @@ class PositionBias:
 
     n_users: int
     correlation: float | None
-    overlap: float
+    overlap: float | None
     follows: float | None
     by_position: list[tuple[int, int, float, float]]
 
@@ -43,6 +43,7 @@ def position_bias(
     pairs = [(by_model(plain[user]), by_model(mixed[user])) for user in users]
     agreement = [tau for first, second in pairs if (tau := _tau(first, second)) is not None]
     shown = [mixed[user].candidates[: mixed[user].n_shown] for user in users]
+    shared = [share for first, second in pairs if (share := _overlap(first, second)) is not None]
     echo = [
         tau
         for (_, made), order in zip(pairs, shown, strict=True)
@@ -51,7 +52,7 @@ def position_bias(
     return PositionBias(
         n_users=len(users),
         correlation=float(np.mean(agreement)) if agreement else None,
-        overlap=float(np.mean([_overlap(a, b) for a, b in pairs])) if pairs else 0.0,
+        overlap=float(np.mean(shared)) if shared else None,
         follows=float(np.mean(echo)) if echo else None,
         by_position=_by_position([mixed[user] for user in users], scorer),
     )
@@ -92,6 +93,6 @@ def _tau(first: Sequence[str], second: Sequence[str]) -> float | None:
     return float(result.statistic)
 
 
-def _overlap(first: Sequence[str], second: Sequence[str]) -> float:
+def _overlap(first: Sequence[str], second: Sequence[str]) -> float | None:
     longest = max(len(first), len(second))
-    return len(set(first) & set(second)) / longest if longest else 1.0
+    return len(set(first) & set(second)) / longest if longest else None

@@ -32,9 +32,10 @@ class Comparison:
             differs.
         n_users: Users compared.
         n_differ: Users with another value under the variant.
-        n_needed: Users at which a difference of this size would be seen with power .8 at the
-            uncorrected level; None if there is none to be seen.
-        smallest: The smallest difference that this number of users shows with power .8.
+        n_needed: Users at which a difference of this size would be seen with power .8, at the
+            level divided by the number of variants (Bonferroni's, the strictest that Holm's asks
+            for); None if there is none to be seen.
+        smallest: The smallest difference that this number of users shows with power .8 there.
         verdict: ``better``, ``worse`` or ``no difference shown``.
     """
 
@@ -86,7 +87,7 @@ def compare_pairs(
     raw = [permutation_p(d, seed=seed) for d in differences]
     corrected = holm(raw)
     return [
-        _comparison(d, p, q, alpha=alpha, seed=seed)
+        _comparison(d, p, q, alpha=alpha, n_tests=len(pairs), seed=seed)
         for d, p, q in zip(differences, raw, corrected, strict=True)
     ]
 
@@ -152,12 +153,15 @@ def users_needed(effect: float, *, alpha: float = 0.05, power: float = POWER) ->
     return int(np.ceil((z / abs(effect)) ** 2))
 
 
-def _comparison(d: Values, p: float, p_holm: float, *, alpha: float, seed: int) -> Comparison:
+def _comparison(
+    d: Values, p: float, p_holm: float, *, alpha: float, n_tests: int, seed: int
+) -> Comparison:
     low, high = bootstrap_interval(d, level=1 - alpha, seed=seed)
     mean = float(d.mean())
     deviation = float(d.std(ddof=1)) if len(d) > 1 else 0.0
     effect = mean / deviation if deviation > 0 else None
-    z = stats.norm.ppf(1 - alpha / 2) + stats.norm.ppf(POWER)
+    level = alpha / n_tests
+    z = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(POWER)
     verdict = "no difference shown"
     if p_holm < alpha:
         verdict = "better" if mean > 0 else "worse"
@@ -170,7 +174,7 @@ def _comparison(d: Values, p: float, p_holm: float, *, alpha: float, seed: int) 
         effect=effect,
         n_users=len(d),
         n_differ=int((d != 0).sum()),
-        n_needed=users_needed(effect, alpha=alpha) if effect else None,
+        n_needed=users_needed(effect, alpha=level) if effect else None,
         smallest=float(z * deviation / np.sqrt(len(d))),
         verdict=verdict,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 
 from rag_rec.dataset import Dataset
+from rag_rec.dataset.dataset import ReviewStore
 from rag_rec.errors import DataError
 
 PROTOCOLS: Mapping[str, int] = {"leave-last-out": 2, "leave-last-out-fit-validation": 1}
@@ -36,8 +37,16 @@ class Split:
     inputs: list[list[str]]
     targets: list[str]
 
-    def only(self, users: Container[str]) -> Split:
-        """The same fit, some of the users."""
+    def only(self, users: Collection[str]) -> Split:
+        """The same fit, some of the users.
+
+        Raises:
+            DataError: If one of them is not asked for.
+        """
+        known = set(self.users)
+        unknown = next((user for user in users if user not in known), None)
+        if unknown is not None:
+            raise DataError(f"user {unknown} has no target in the log; take them out of the list")
         kept = [at for at, user in enumerate(self.users) if user in users]
         return Split(
             self.fit,
@@ -52,7 +61,8 @@ def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> S
 
     Args:
         dataset: The whole data; its log is in time order within each user.
-        hidden: Events of each user, from the end, that the fit does not see.
+        hidden: Events of each user, from the end, that the fit does not see; neither does it see
+            what the user wrote of them.
         n_target: 1 for the test; 2, with ``hidden=3``, to choose settings on validation.
 
     Raises:
@@ -70,12 +80,36 @@ def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> S
     asked = inputs.join(targets, on="user_id", how="inner", maintain_order="left")
     if not asked.height:
         raise DataError(f"no user has the {n_target + 1} events that this protocol needs")
+    unseen = log.filter(pl.col("age") < hidden).select("user_id", "item_id").unique()
     return Split(
-        replace(dataset, interactions=fit),
+        replace(dataset, interactions=fit, reviews=reviews_to_fit(dataset.reviews, unseen)),
         asked["user_id"].to_list(),
         asked["input"].to_list(),
         asked["item_id"].to_list(),
     )
+
+
+def reviews_to_fit(
+    reviews: ReviewStore, hidden: pl.DataFrame, known_until: int | None = None
+) -> ReviewStore:
+    """Without reviews about hidden events and, where there is a cut, without later ones.
+
+    Args:
+        reviews: All reviews.
+        hidden: ``user_id`` and ``item_id`` of the hidden events.
+        known_until: Time from which on nothing is known.
+    """
+
+    def kept() -> Iterator[pl.DataFrame]:
+        for frame in reviews.frames():
+            left = frame.join(hidden, on=["user_id", "item_id"], how="anti", maintain_order="left")
+            if known_until is not None:
+                left = left.filter(
+                    pl.col("timestamp").is_null() | (pl.col("timestamp") < known_until)
+                )
+            yield left
+
+    return ReviewStore(kept())
 
 
 def hide_items(split: Split, share: float, seed: int = 0) -> Split:
@@ -83,7 +117,8 @@ def hide_items(split: Split, share: float, seed: int = 0) -> Split:
 
     Args:
         split: The task.
-        share: Share of the catalog, drawn at random, whose events the fit does not see.
+        share: Share of the catalog, drawn at random, whose events and reviews the fit does not
+            see.
         seed: Of the draw.
 
     Raises:
@@ -91,14 +126,17 @@ def hide_items(split: Split, share: float, seed: int = 0) -> Split:
     """
     ids = split.fit.items["item_id"]
     hidden = ids.sample(round(share * len(ids)), seed=seed)
-    log = split.fit.interactions.filter(~pl.col("item_id").is_in(hidden.implode()))
+    kept = ~pl.col("item_id").is_in(hidden.implode())
+    log = split.fit.interactions.filter(kept)
+    reviews = ReviewStore(frame.filter(kept) for frame in split.fit.reviews.frames())
     new = set(hidden)
     takers = {
         user for user, target in zip(split.users, split.targets, strict=True) if target in new
     }
     if not takers:
         raise DataError(f"nobody took one of the {len(new)} hidden items; hide a larger share")
-    return replace(split.only(takers), fit=replace(split.fit, interactions=log))
+    fit = replace(split.fit, interactions=log, reviews=reviews)
+    return replace(split.only(takers), fit=fit)
 
 
 def shuffle_ties(dataset: Dataset, seed: int) -> Dataset:

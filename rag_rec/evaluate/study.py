@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rag_rec.builder import build_index
 from rag_rec.dataset import Dataset, load_sample
-from rag_rec.errors import ConfigError
+from rag_rec.errors import ConfigError, IndexNotFound
 from rag_rec.evaluate.audit import check_index
 from rag_rec.evaluate.baselines import baseline_rankings
 from rag_rec.evaluate.experiment import DataSettings, Experiment
@@ -69,9 +69,11 @@ class Study:
         data = dataset or load_data(experiment.data, beside)
         sampled = sample_users(data, experiment.split, experiment.seed)
         folder = out / "index"
-        if not folder.exists():
+        try:
+            index = ItemIndex.open(folder, embedder)
+        except IndexNotFound:
             build_index(sampled.fit, folder, embedder=embedder, on_step=on_step)
-        index = ItemIndex.open(folder, embedder)
+            index = ItemIndex.open(folder, embedder)
         check_index(index, sampled.fit)
         rankings = baseline_rankings(index, experiment.seed)
         return cls(experiment, out, sampled, index, FusedRetriever(index), rankings)

@@ -96,6 +96,11 @@ class ItemIndex:
         return np.load(self.folder / "review_items.npy", allow_pickle=False)
 
     @cached_property
+    def review_users(self) -> NDArray[np.int32]:
+        """Who wrote each review, ``[n_reviews]``: the user's place in the log, -1 for others."""
+        return np.load(self.folder / "review_users.npy", allow_pickle=False)
+
+    @cached_property
     def item_ids(self) -> list[str]:
         """Ids by row number."""
         return self.items["item_id"].to_list()

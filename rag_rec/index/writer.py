@@ -232,18 +232,24 @@ def _write_items(dataset: Dataset, version: Path, writer: _Writer) -> None:
 
 def _write_reviews(dataset: Dataset, version: Path, writer: _Writer) -> None:
     ids = dataset.items.select("item_id").with_row_index("item_ix")
+    users = dataset.interactions.select("user_id").unique(maintain_order=True)
+    users = users.with_row_index("user_ix")
     table = _Table(version, REVIEWS, dataset.reviews.count, writer)
     owners: list[NDArray[np.int32]] = []
+    writers: list[NDArray[np.int32]] = []
     for frame in dataset.reviews.frames():
         for part in frame.iter_slices(_SLICE):
             placed = part.join(ids, on="item_id", how="left", maintain_order="left")
             owners.append(placed["item_ix"].cast(pl.Int32).to_numpy())
+            by = part.join(users, on="user_id", how="left", maintain_order="left")["user_ix"]
+            writers.append(by.cast(pl.Int32).fill_null(-1).to_numpy())
             texts = [plain_text(text) or "-" for text in part["text"]]
             columns = ("review_id", "item_id", "user_id", "rating", "timestamp")
             rows = part.select(columns).iter_rows(named=True)
             table.add(texts, [_without_blanks(row) for row in rows])
     table.finish()
     np.save(version / "review_items.npy", np.concatenate([np.empty(0, np.int32), *owners]))
+    np.save(version / "review_users.npy", np.concatenate([np.empty(0, np.int32), *writers]))
 
 
 def _without_blanks(row: dict[str, Any]) -> Metadata:

@@ -46,7 +46,8 @@ class FitData:
         attributes: Brand and categories of each item.
         item_vectors: ``float32 [n, d]``, unit rows.
         review_vectors: ``float32 [r, d]``, unit rows.
-        review_items: ``int32 [r]``, ``item_ix`` of each review.
+        review_items: ``int32 [r]``, ``item_ix`` of each review; -1 for those put aside.
+        review_users: ``int32 [r]``, row in ``log`` of who wrote it; -1 for others.
         budget: What fits the memory.
     """
 
@@ -58,6 +59,7 @@ class FitData:
     item_vectors: Vectors
     review_vectors: Vectors
     review_items: NDArray[np.int32]
+    review_users: NDArray[np.int32]
     budget: Budget = field(default_factory=Budget)
 
     @property
@@ -66,9 +68,20 @@ class FitData:
         return self.log.n_items
 
     def without_last(self, n: int) -> FitData:
-        """The same without the ``n`` last events of every user."""
+        """The same without the ``n`` last events of every user and what they wrote of them."""
         kept = self.log.ages >= n
-        return replace(self, log=self.log.without_last(n), times=self.times[kept])
+        return replace(
+            self,
+            log=self.log.without_last(n),
+            times=self.times[kept],
+            review_items=np.where(self._reviews_of(~kept), -1, self.review_items),
+        )
+
+    def _reviews_of(self, events: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which reviews are their writer's words on one of these events."""
+        events = events & (self.log.items >= 0)
+        told = self.log.owners[events] * np.int64(self.n_items) + self.log.items[events]
+        return np.isin(self.review_users * np.int64(self.n_items) + self.review_items, told)
 
     @classmethod
     def of(cls, index: ItemIndex, texts: list[str], budget: Budget | None = None) -> FitData:
@@ -88,6 +101,7 @@ class FitData:
             item_vectors=index.item_vectors,
             review_vectors=index.review_vectors,
             review_items=index.review_items,
+            review_users=index.review_users,
             budget=budget or Budget(),
         )
 

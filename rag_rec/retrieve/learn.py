@@ -25,7 +25,7 @@ Matrices = dict[str, sparse.csr_array]
 
 
 def fit_matrices(data: FitData, texts: Matrices, config: RetrievalConfig) -> Matrices:
-    """All matrices by source name; those of texts are given, as they do not depend on the log."""
+    """All matrices by source name; those of texts are given."""
     sequence = config.sequential.fit(data)
     return {
         "sequence": sequence,
@@ -72,6 +72,8 @@ def _features(
 ) -> tuple[Features, Weighting]:
     """Features and weights by sources that have not seen the last two events of anybody."""
     before = data.without_last(2)
+    if len(data.review_items):
+        texts = texts | {"reviews": config.reviews.fit(before)}
     matrices = fit_matrices(before, texts, config)
     weighting = _weighting(data, matrices, config)
     evidence = Evidence(matrices, weighting.sources)

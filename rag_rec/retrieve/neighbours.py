@@ -34,18 +34,21 @@ def cosine_neighbours(vectors: Vectors | sparse.csr_array, n: int) -> sparse.csr
 
 
 def clustered_neighbours(vectors: Vectors, n: int, *, seed: int = 0) -> sparse.csr_array:
-    """Nearly the ``n`` nearest other rows of each unit row, among those of nearby clusters.
+    """Nearly the ``n`` nearest other rows of each unit row; zero rows have none.
 
-    Rows fall into about ``sqrt(rows)`` clusters (spherical k-means, Dhillon and Modha 2001); a
-    row is compared with those of the clusters nearest to its own. Time grows with
-    ``rows ** 1.5``.
+    They are looked for in nearby clusters: rows fall into about ``sqrt(rows)`` of them (spherical
+    k-means, Dhillon and Modha 2001), and a row is compared with those of the clusters nearest to
+    its own. Time grows with ``rows ** 1.5``.
     """
-    centres = _centres(vectors, max(1, int(np.sqrt(len(vectors)))), seed)
-    cluster = _nearest(vectors, centres)
+    known = np.flatnonzero(np.any(vectors, axis=1))
+    centres = _centres(vectors, known, max(1, int(np.sqrt(len(known)))), seed)
+    cluster = _nearest(vectors, centres)[known]
     order = np.argsort(cluster, kind="stable")
     starts = np.searchsorted(cluster[order], np.arange(len(centres) + 1))
-    members = [order[low:high] for low, high in pairwise(starts.tolist())]
-    near = np.argsort(-(centres @ centres.T), axis=1)[:, :_PROBES]
+    members = [known[order[low:high]] for low, high in pairwise(starts.tolist())]
+    cosine = centres @ centres.T
+    np.fill_diagonal(cosine, np.inf)  # equal centres are as near to a cluster as its own
+    near = np.argsort(-cosine, axis=1)[:, :_PROBES]
     columns: list[NDArray[np.int32]] = [np.empty(0, np.int32)] * len(vectors)
     values: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(vectors)
     for own, others in zip(members, near, strict=True):
@@ -80,10 +83,12 @@ def rare_word_neighbours(words: sparse.csr_array, n: int) -> sparse.csr_array:
     )
 
 
-def _centres(vectors: Vectors, n_clusters: int, seed: int) -> Vectors:
+def _centres(vectors: Vectors, known: NDArray[np.int64], n_clusters: int, seed: int) -> Vectors:
     rng = np.random.default_rng(seed)
-    n_sampled = min(len(vectors), n_clusters * _SAMPLE)
-    sample = vectors[np.sort(rng.choice(len(vectors), n_sampled, replace=False))]
+    n_sampled = min(len(known), n_clusters * _SAMPLE)
+    if not n_sampled:
+        return np.zeros((n_clusters, vectors.shape[1]), np.float32)
+    sample = vectors[np.sort(rng.choice(known, n_sampled, replace=False))]
     centres = sample[rng.choice(n_sampled, n_clusters, replace=False)]
     for _ in range(_ROUNDS):
         cluster = _nearest(sample, centres)

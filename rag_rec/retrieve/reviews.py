@@ -26,12 +26,12 @@ class Reviews:
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Sharpened cosines between mean review vectors; items without reviews have none."""
-        n_reviews = len(data.review_items)
-        if n_reviews == 0:
+        kept = np.flatnonzero(data.review_items >= 0)
+        if not len(kept):
             return sparse.csr_array((data.n_items, data.n_items), dtype=np.float32)
         member = sparse.csr_array(
-            (np.ones(n_reviews, np.float32), (data.review_items, np.arange(n_reviews))),
-            shape=(data.n_items, n_reviews),
+            (np.ones(len(kept), np.float32), (data.review_items[kept], kept)),
+            shape=(data.n_items, len(data.review_items)),
         )
         means = member @ data.review_vectors
         norms = np.linalg.norm(means, axis=1, keepdims=True)

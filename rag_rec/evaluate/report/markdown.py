@@ -137,7 +137,7 @@ def _manners(report: Report) -> Iterator[str]:
 
 
 COUNTS = ("asked", "calls", "prompt tokens a user", "completion tokens a user")
-MEASURES = ("seconds p50", "seconds p95", "cost")
+MEASURES = ("seconds p50", "seconds p95", "cost", "cost of a thousand users")
 
 
 def _manner(name: str, value: float | None) -> str:

@@ -170,22 +170,29 @@ def _funnel(report: Report) -> str:
 
 def _cost(report: Report) -> str:
     priced = all(row["manners"].get("cost") is not None for row in report["rows"] if row["manners"])
-    what = "cost of all users" if priced else "tokens a user, read and written"
-    points = [
-        (row["name"], _spent(row, priced=priced), row["value"], row["kind"])
+    what = "cost of a thousand users" if priced else "tokens a user, read and written"
+    rows = [
+        (row, _spent(row, priced=priced))
         for row in report["rows"]
         if row["kind"] == "variant" or row["name"] == report["experiment"]["baseline"]
     ]
+    points = [
+        (row["name"], spent, row["value"], row["kind"]) for row, spent in rows if spent is not None
+    ]
+    unknown = ", ".join(row["name"] for row, spent in rows if spent is None)
     metric = report["experiment"]["metric"]
-    return _figure(charts.scatter(points, what, metric), f"{metric} against {what}")
+    left_out = f"; every answer of {unknown} came from a cache" if unknown else ""
+    return _figure(charts.scatter(points, what, metric), f"{metric} against {what}{left_out}")
 
 
-def _spent(row: Report, *, priced: bool) -> float:
+def _spent(row: Report, *, priced: bool) -> float | None:
     found = row["manners"]
     if not found:
         return 0.0
+    if found["prompt tokens a user"] is None:
+        return None
     if priced:
-        return float(found["cost"])
+        return float(found["cost of a thousand users"])
     return float(found["prompt tokens a user"] + found["completion tokens a user"])
 
 

@@ -70,8 +70,8 @@ def _verdicts(report: Report, baseline: str) -> Iterator[str]:
         else:
             more = f" ({found['n_needed']:,} users would be needed)" if found["n_needed"] else ""
             yield (
-                f"{row['name']}: no difference shown ({size}); differences under "
-                f"{found['smallest']:.4f} cannot be seen with so many users{more}."
+                f"{row['name']}: no difference shown ({size}); with so many users, differences "
+                f"under {found['smallest']:.4f} are missed more than one time in five{more}."
             )
 
 
@@ -82,15 +82,14 @@ def _echoes(report: Report) -> Iterator[str]:
         if kept is not None and kept >= _ECHO:
             yield (
                 f"{row['name']} repeats the order it was given for {percent(kept)} of the users it "
-                "was asked for: what it scores there is retrieval's."
+                "answered: what it scores there is retrieval's."
             )
 
 
 def _blame(report: Report) -> Iterator[str]:
     stages = report["funnel"]["retrieval"]
-    shown = max(
-        report["experiment"]["pipeline"]["k"], report["experiment"]["pipeline"]["candidates"]
-    )
+    pipeline = report["experiment"]["pipeline"]
+    shown = max(pipeline["k"], pipeline["candidates"])
     share = stages[f"retrieved, first {shown}"]
     yield (
         f"Retrieval puts the target among the {shown} candidates of {percent(share)} of the "
