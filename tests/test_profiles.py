@@ -51,3 +51,12 @@ def test_the_variant_shows_the_profile_in_place_of_the_history(hash_index: ItemI
     assert "wants a drum" in recommender.prompt_for(own, 3).messages[-1][1]
     cold = UserHistory(profile="likes tea")
     assert "likes tea" in recommender.prompt_for(cold, 3).messages[-1][1]
+
+
+def test_what_a_profile_costs_is_paid_once_by_its_user(hash_index: ItemIndex) -> None:
+    recommender = Recommender(
+        hash_index, ScriptedModel("{}"), Settings(prompt="taste", reask=False)
+    )
+    first, other = recommender.recommend_many(["user-042", "user-043"], 3)
+    assert (first.usage.calls, other.usage.calls) == (2, 2)
+    assert recommender.recommend("user-042", 3).usage.calls == 1
