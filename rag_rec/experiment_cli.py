@@ -45,6 +45,13 @@ Against = Annotated[
     ),
 ]
 Plots = Annotated[bool, typer.Option("--png", help="Also write the charts as PNG (matplotlib).")]
+People = Annotated[
+    bool,
+    typer.Option(
+        help="Whether the page has a browser over users. Without it no history, prompt or title "
+        "of your data is in report.html, report.md and report.json, and they can be shared."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="The report on stdout and nothing else.")]
 ReportA = Annotated[Path, typer.Argument(metavar="A.json", help="A report, or a run's folder.")]
 ReportB = Annotated[Path, typer.Argument(metavar="B.json", help="What is compared with it.")]
@@ -73,10 +80,14 @@ def run_experiment(
 
 @evaluate_app.command("report")
 def report_again(
-    experiment: ExperimentFile, out: OutDir, png: Plots = False, as_json: AsJson = False
+    experiment: ExperimentFile,
+    out: OutDir,
+    people: People = True,
+    png: Plots = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the reports again from the answers a run's folder holds; no model is asked."""
-    report = run(experiment, out, ask=False)
+    report = run(experiment, out, ask=False, people=people)
     _finish(report, out, png=png, as_json=as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -225,7 +226,22 @@ def test_failures_are_misses_and_are_shown(tmp_path: Path) -> None:
     assert row["value"] == 0
     said = (tmp_path / "report.md").read_text()
     assert "100.0 %" in said
-    assert "repeats the order" not in said
+    assert "order that was given is repeated" not in said
+
+
+def test_a_report_without_people_holds_nothing_of_the_data(
+    first: tuple[Path, Report], sample: Dataset, tmp_path: Path
+) -> None:
+    out = shutil.copytree(first[0], tmp_path / "copy")
+    said = (out / "report.html").read_text()
+    texts = {*sample.items["title"], *sample.interactions["user_id"]}
+    assert any(text in said for text in texts)
+    chosen = experiment(sensitivity={"variants": ["bad plain"], "users": 30})
+    assert run_with(chosen, out, ask=False, people=False) == first[1]
+    for name in ("report.html", "report.md", "report.json"):
+        said = (out / name).read_text()
+        assert "Leaderboard" in said or name == "report.json"
+        assert not [text for text in texts if text in said]
 
 
 def test_reviews_of_hidden_purchases_are_hidden_too(sample: Dataset, tmp_path: Path) -> None:

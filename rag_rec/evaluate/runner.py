@@ -40,6 +40,7 @@ def run(
     models: Mapping[str, ChatModel] | None = None,
     embedder: Embedder | None = None,
     ask: bool = True,
+    people: bool = True,
     on_step: OnStep | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
@@ -54,6 +55,7 @@ def run(
         models: Open models by spec, instead of opening them.
         embedder: Makes the vectors; the default one if None.
         ask: False to report on the answers that are there.
+        people: Whether the page has a browser over users, their histories and prompts.
         on_step: Told of the index's progress.
         on_progress: Told of the answers'.
 
@@ -74,7 +76,7 @@ def run(
             report, details = measure_study(study, gather(study), notes)
         finally:
             study.close()
-        write_reports(report, details, Path(out))
+        write_reports(report, details, Path(out), people=people)
     return report
 
 

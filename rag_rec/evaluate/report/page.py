@@ -18,30 +18,40 @@ _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 
 
-def page_of(report: Report, details: Details) -> str:
-    """The whole page; all text of the data is escaped or put in as text."""
+def page_of(report: Report, details: Details | None) -> str:
+    """The whole page; all text of the data is escaped or put in as text.
+
+    Args:
+        report: The report.
+        details: What the browser over users shows; None for a page without one, which holds
+            nothing of any user and no text of the data.
+    """
     css = (_HERE / "page.css").read_text(encoding="utf-8")
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
     sections = list(_sections(report))
     links = "".join(f'<a href="#{key}">{escape(name)}</a>' for key, name, _ in sections)
     body = "".join(
         f'<section id="{key}"><h2>{escape(name)}</h2>{html}</section>'
         for key, name, html in sections
     )
-    data = json.dumps(browser_of(details), ensure_ascii=False, separators=(",", ":"))
-    for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
-        data = data.replace(character, code)
+    links += "" if details is None else '<a href="#users">Users</a>'
+    browser, script = ("", "") if details is None else (_BROWSER, _script(details))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<link rel="icon" href="data:,"><title>{escape(report["name"])}</title>'
-        f'<style>{css}</style></head><body><nav>{links}<a href="#users">Users</a></nav>'
+        f"<style>{css}</style></head><body><nav>{links}</nav>"
         f"<main><h1>{escape(report['name'])}</h1><p>{escape(report['description'])}</p>"
-        f"{_what(report)}{body}{_BROWSER}</main>"
-        f'<script type="application/json" id="data">{data}</script>'
-        f"<script>{script}</script></body></html>\n"
+        f"{_what(report)}{body}{browser}</main>{script}</body></html>\n"
     )
+
+
+def _script(details: Details) -> str:
+    data = json.dumps(browser_of(details), ensure_ascii=False, separators=(",", ":"))
+    for character, code in (("<", "\\u003c"), (">", "\\u003e"), ("&", "\\u0026")):
+        data = data.replace(character, code)
+    script = (_HERE / "page.js").read_text(encoding="utf-8")
+    return f'<script type="application/json" id="data">{data}</script><script>{script}</script>'
 
 
 _BROWSER = """<section id="users"><h2>Users</h2><div class="browser"><div>

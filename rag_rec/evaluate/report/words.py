@@ -77,13 +77,17 @@ def _verdicts(report: Report, baseline: str) -> Iterator[str]:
 
 def _echoes(report: Report) -> Iterator[str]:
     """Models that mostly repeat what they were shown; their score is then retrieval's."""
-    for row in report["rows"]:
-        kept = row["manners"].get("kept order") if row["manners"] else None
-        if kept is not None and kept >= _ECHO:
-            yield (
-                f"{row['name']} repeats the order it was given for {percent(kept)} of the users it "
-                "answered: what it scores there is retrieval's."
-            )
+    shares = {row["name"]: (row["manners"] or {}).get("kept order") for row in report["rows"]}
+    echoes = [
+        f"{name} for {percent(kept)}"
+        for name, kept in shares.items()
+        if kept is not None and kept >= _ECHO
+    ]
+    if echoes:
+        yield (
+            f"The order that was given is repeated by {', '.join(echoes)} of the users answered: "
+            "what is scored there is retrieval's."
+        )
 
 
 def _blame(report: Report) -> Iterator[str]:

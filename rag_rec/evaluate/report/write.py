@@ -15,12 +15,19 @@ from rag_rec.evaluate.report.markdown import markdown_of
 from rag_rec.evaluate.report.page import page_of
 
 
-def write_reports(report: Report, details: Details, out: Path) -> None:
-    """``report.json``, ``report.md``, ``report.html`` and ``users.parquet``, each whole or not."""
+def write_reports(report: Report, details: Details, out: Path, *, people: bool = True) -> None:
+    """``report.json``, ``report.md``, ``report.html`` and ``users.parquet``, each whole or not.
+
+    Args:
+        report: The report.
+        details: What is known of single users.
+        out: The folder.
+        people: Whether the page has a browser over users.
+    """
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "report.json", _json(report))
     _write(out / "report.md", markdown_of(report))
-    _write(out / "report.html", page_of(report, details))
+    _write(out / "report.html", page_of(report, details if people else None))
     _users(report, details).write_parquet(out / "users.parquet")
 
 
