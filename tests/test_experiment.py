@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,26 @@ def test_lists_for_another_history_are_not_taken_for_answers(
     later = experiment(split=split | {"cut": 0.95}, matrix={"models": ["none"]})
     with pytest.raises(DataError, match="another history"):
         run_with(later, tmp_path, dataset=sample)
+
+
+def test_a_history_has_the_same_digest_in_every_process() -> None:
+    code = (
+        "from rag_rec.evaluate.answers import digest_of; from rag_rec.evaluate.scorer import Task;"
+        "from rag_rec.types import Constraints, UserHistory;"
+        "without = Constraints(exclude=frozenset(map(str, range(50))));"
+        "history = UserHistory.of('a', 'b').model_copy(update={'constraints': without});"
+        "print(digest_of(Task('u', history, 'cold')))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
 
 
 def test_a_report_is_not_made_of_answers_to_something_else(tmp_path: Path) -> None:

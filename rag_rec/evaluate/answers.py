@@ -72,7 +72,8 @@ _FIELDS = tuple(field.name for field in fields(Answer))
 
 def digest_of(task: Task) -> str:
     """The first half of the SHA-256 of everything that is known of a task's user."""
-    return hashlib.sha256(task.history.model_dump_json().encode()).hexdigest()[:32]
+    known = json.dumps(task.history.model_dump(), sort_keys=True, default=sorted)  # of sets
+    return hashlib.sha256(known.encode()).hexdigest()[:32]
 
 
 class AnswerFile:
