@@ -35,7 +35,7 @@ bench: $(VENV)/.ready ## The measurements of the README: index building and requ
 	@$(BIN)/python benchmarks/index_memory.py
 	@$(BIN)/python benchmarks/request_overhead.py
 
-evaluate: $(VENV)/.ready ## Every prompt with the embedded model on the sample (an hour or two; goes on where it stopped).
+evaluate: $(VENV)/.ready ## Every prompt with the embedded model on the sample (an hour; goes on where it stopped).
 	@$(BIN)/rag-rec evaluate run eval/sample.toml --out indexes/eval-sample
 
 bench-evaluate: $(VENV)/.ready ## The harness itself: A/A 200 times, and its own cost at 1,000 users.

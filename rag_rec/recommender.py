@@ -337,6 +337,9 @@ class Recommender:
         made = build_list(
             job.reading, grounds, k, usage=job.usage, run_id=self.run_id, error=job.error
         )
+        if job.profile_refuted:
+            repairs = made.repairs.model_copy(update={"refuted_profile": 1})
+            made = made.model_copy(update={"repairs": repairs})
         return self._blended(job, made)
 
     def _weight(self, job: Job) -> float:

@@ -59,4 +59,5 @@ def test_what_a_profile_costs_is_paid_once_by_its_user(hash_index: ItemIndex) ->
     )
     first, other = recommender.recommend_many(["user-042", "user-043"], 3)
     assert (first.usage.calls, other.usage.calls) == (2, 2)
+    assert first.repairs.refuted_profile == 1, "'{}' is no profile, and the list says so"
     assert recommender.recommend("user-042", 3).usage.calls == 1

@@ -25,7 +25,8 @@ def manners(
     JSON. ``out of candidates`` and ``duplicate``: users in whose replies that occurred.
     ``history copied``: users in whose list an item of the history stands. ``re-asked``,
     ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
-    share of slots the model chose. ``kept order``: of the users for whom it did not fail, those
+    share of slots the model chose. ``profile refuted``: users whose taste profile was facts instead
+    of the model's words. ``kept order``: of the users for whom it did not fail, those
     whose list is the order it was given.
     ``reasons ...``: share of the slots whose reason has each status of `ReasonStatus`;
     together they are all slots.
@@ -45,6 +46,7 @@ def manners(
         "out of candidates": _share(answer.repairs.get("unknown_label", 0) > 0 for answer in asked),
         "duplicate": _share(answer.repairs.get("duplicate", 0) > 0 for answer in asked),
         "history copied": _share(bool(set(a.items) & set(histories[a.user])) for a in asked),
+        "profile refuted": _share(a.repairs.get("refuted_profile", 0) > 0 for a in asked),
         "re-asked": _share(answer.repairs.get("reasked", 0) > 0 for answer in asked),
         "repaired": _share("repaired" in answer.origins for answer in asked),
         "slots by model": _share(origin != "backfill" for origin in slots),
@@ -86,7 +88,9 @@ def _first_valid(answer: Answer) -> bool:
     return (
         answer.outcome == "ok"
         and "repaired" not in answer.origins
-        and not any(n for name, n in answer.repairs.items() if not name.endswith("_reason"))
+        and not any(
+            n for name, n in answer.repairs.items() if not name.startswith(("poor", "refuted"))
+        )
     )
 
 

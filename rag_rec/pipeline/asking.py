@@ -110,6 +110,7 @@ class Asker:
         profiles = self._profiler.profiles([job.history for job in silent])
         for job, profile in zip(silent, profiles, strict=True):
             job.usage += profile.usage
+            job.profile_refuted = profile.status == "facts"
             texts[id(job)] = profile.text
         return [
             job.history.model_copy(update={"profile": texts[id(job)]})

@@ -21,6 +21,7 @@ class Job:
         prompt: What the model is shown; None where there is nothing to ask.
         request: The same as a request.
         reading: What could be read from the replies.
+        profile_refuted: Whether the prompt holds facts where the model's taste profile should be.
         usage: What the user has cost so far.
         failure: Why the last call gave no complete reply, or None.
         error: Its words, where the user is left without any reply.
@@ -31,6 +32,7 @@ class Job:
     prompt: RenderedPrompt | None = None
     request: Request | None = None
     reading: Reading | None = None
+    profile_refuted: bool = False
     usage: Usage = field(default_factory=Usage)
     failure: ModelError | None = None
     error: str | None = None

@@ -96,6 +96,8 @@ class Repairs(Model):
         poor_reason: Reasons of under four words, repeated or only the title; replaced by a
             sentence from the log.
         refuted_reason: Reasons that did not hold against the evidence they cite.
+        refuted_profile: Taste profiles (0 or 1) that the model did not give, or that did not hold;
+            counted facts stood in the prompt.
         backfilled: Slots filled from the retrieval order.
     """
 
@@ -108,6 +110,7 @@ class Repairs(Model):
     constraint: int = 0
     poor_reason: int = 0
     refuted_reason: int = 0
+    refuted_profile: int = 0
     backfilled: int = 0
 
 
