@@ -19,8 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rag_rec.errors import ConfigError
 from rag_rec.toml_file import first_problem, read_toml
 
-NOT_IDENTITY = {"request", "k", "prices", "batch"}
-"""Settings that cannot change a list, or (k) show in it."""
+NOT_IDENTITY = {"request", "k", "prices", "batch", "prompt", "blend"}
+"""Settings that cannot change a list, show in it (k), or name files whose content counts."""
 
 
 class _Table(BaseModel):
@@ -136,6 +136,6 @@ class Settings(_Table):
             raise ConfigError(first_problem(error, str(path or ""))) from error
 
     def digest(self) -> str:
-        """SHA-256 of what can change a list; transport, and k (it is in the list), are left out."""
+        """SHA-256 of what can change a list, but for `NOT_IDENTITY`."""
         content = self.model_dump_json(exclude=NOT_IDENTITY)
         return hashlib.sha256(content.encode()).hexdigest()

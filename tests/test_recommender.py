@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from rag_rec import (
     UserHistory,
 )
 from rag_rec.llm import Request
+from rag_rec.prompt.variant import prompt_folder
 from rag_rec.testing import Answer, ChatServer, HashEmbedder, ScriptedModel, check_list, completion
 
 
@@ -129,7 +131,7 @@ def test_many_equals_one_by_one(hash_index: ItemIndex) -> None:
     assert sum(done) == len(users)
 
 
-def test_run_id_follows_what_changes_the_output(hash_index: ItemIndex) -> None:
+def test_run_id_follows_what_changes_the_output(hash_index: ItemIndex, tmp_path: Path) -> None:
     base = Settings()
     model = ScriptedModel("")
 
@@ -149,6 +151,12 @@ def test_run_id_follows_what_changes_the_output(hash_index: ItemIndex) -> None:
     slow = Settings.model_validate({"request": {"concurrency": 3, "timeout_s": 9, "attempts": 7}})
     assert run_id(slow) == run_id(base)
     assert Recommender(hash_index, None, base).run_id != run_id(base)
+    places = [tmp_path / "here" / "own.toml", tmp_path / "there" / "own.toml"]
+    for place in places:
+        place.parent.mkdir()
+        shutil.copy(prompt_folder() / "plain.toml", place)
+    moved = {run_id(Settings(prompt=str(place))) for place in places}
+    assert len(moved) == 1, "the file's content counts, not where it lies"
 
 
 def test_the_prompt_shown_is_the_prompt_sent(hash_index: ItemIndex, user: UserHistory) -> None:
