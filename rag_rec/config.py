@@ -19,8 +19,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rag_rec.errors import ConfigError
 from rag_rec.toml_file import first_problem, read_toml
 
-NOT_IDENTITY = {"request", "k", "prices", "batch", "prompt", "blend"}
-"""Settings that cannot change a list, show in it (k), or name files whose content counts."""
+NOT_IDENTITY = {"request", "k", "prices", "batch"}
+"""Settings that cannot change a list, or (k) show in it."""
+
+FILES = {"prompt", "blend"}
+"""Settings that name a file, whose content counts and not where it lies."""
 
 
 class _Table(BaseModel):
@@ -136,6 +139,6 @@ class Settings(_Table):
             raise ConfigError(first_problem(error, str(path or ""))) from error
 
     def digest(self) -> str:
-        """SHA-256 of what can change a list, but for `NOT_IDENTITY`."""
-        content = self.model_dump_json(exclude=NOT_IDENTITY)
+        """SHA-256 of what can change a list, but for the content of `FILES`."""
+        content = self.model_dump_json(exclude=NOT_IDENTITY | FILES)
         return hashlib.sha256(content.encode()).hexdigest()

@@ -352,15 +352,19 @@ class Recommender:
         retrieved = [candidate.item_id for candidate in job.candidates]
         return blend_list(made, retrieved, self._weight(job))
 
+    @property
+    def blend_digest(self) -> str:
+        """SHA-256 of the blend in use; empty without one."""
+        return self._blend.digest() if self._blend else ""
+
     def _identity(self) -> str:
         model = self.model.name if self.model else "none"
-        blend = self._blend.digest() if self._blend else ""
         parts = (
             self.settings.digest(),
             self.variant.digest,
             self.index.manifest.digest(),
             model,
-            blend,
+            self.blend_digest,
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

@@ -22,6 +22,7 @@ from rag_rec.batch.ids import IdSet
 from rag_rec.batch.journal import Journal
 from rag_rec.batch.opening import open_recommender
 from rag_rec.batch.pace import Pace
+from rag_rec.blend import Blend
 from rag_rec.config import BatchSettings, Prices
 from rag_rec.llm import Completion, Message, Request
 from rag_rec.testing import ChatServer, FaultyServer, HashEmbedder, by_content
@@ -100,6 +101,19 @@ def test_a_journal_keeps_whole_lines(
     assert again.recovered == len(torn)
     assert [record["run_id"] for record in again.records()] == texts
     again.close()
+
+
+def test_an_edited_blend_is_another_run_and_a_moved_one_is_not(
+    hash_index_folder: Path, users: Path, tmp_path: Path, server: ChatServer
+) -> None:
+    here, there, out = (tmp_path / name for name in ("here.toml", "there.toml", "recs.jsonl"))
+    Blend(weight=0.5).save(here)
+    Blend(weight=0.5).save(there)
+    run_batch(hash_index_folder, users, out, settings_for(server, blend=str(here)))
+    run_batch(hash_index_folder, users, out, settings_for(server, blend=str(there)))
+    Blend(weight=0.6).save(here)
+    with pytest.raises(ConfigError, match=r"blend was '.*' and is '"):
+        run_batch(hash_index_folder, users, out, settings_for(server, blend=str(here)))
 
 
 def test_another_run_is_refused_and_named(

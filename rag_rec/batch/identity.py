@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from rag_rec.batch.record import VERSION
-from rag_rec.config import NOT_IDENTITY
+from rag_rec.config import FILES, NOT_IDENTITY
 from rag_rec.recommender import Recommender
 
 
@@ -18,9 +18,10 @@ class Identity(BaseModel):
         run_id: Hash of settings, prompt, index and model.
         model: The model's name.
         prompt: Digest of the prompt variant.
+        blend: Digest of the blend; empty without one.
         index: Digest of the index's manifest.
         k: List length of users that do not ask for another.
-        settings: All other settings that can change a list.
+        settings: All other settings that can change a list, and where prompt and blend lay.
         schema_version: Version of the records.
     """
 
@@ -29,6 +30,7 @@ class Identity(BaseModel):
     run_id: str
     model: str
     prompt: str
+    blend: str = ""
     index: str
     k: int
     settings: dict[str, Any]
@@ -42,6 +44,7 @@ class Identity(BaseModel):
             run_id=recommender.run_id,
             model=recommender.model.name if recommender.model else "none",
             prompt=recommender.variant.digest[:16],
+            blend=recommender.blend_digest[:16],
             index=recommender.index.manifest.digest()[:16],
             k=settings.k,
             settings=settings.model_dump(mode="json", exclude=NOT_IDENTITY),
@@ -59,4 +62,5 @@ class Identity(BaseModel):
 
 def _flat(identity: Identity) -> dict[str, Any]:
     parts = identity.model_dump(exclude={"settings", "run_id"})
-    return parts | {f"settings.{name}": value for name, value in identity.settings.items()}
+    settings = {name: value for name, value in identity.settings.items() if name not in FILES}
+    return parts | {f"settings.{name}": value for name, value in settings.items()}
