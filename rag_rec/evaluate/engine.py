@@ -6,46 +6,26 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from rag_rec.config import Settings
 from rag_rec.errors import ConfigError
 from rag_rec.evaluate.answers import Answer, AnswerFile, answer_tasks
-from rag_rec.evaluate.experiment import BudgetSettings, Experiment, VariantSettings
+from rag_rec.evaluate.arms import Arm, Plan
+from rag_rec.evaluate.experiment import Experiment, VariantSettings
 from rag_rec.evaluate.prompts import with_settings
 from rag_rec.evaluate.recorder import RecordingModel
 from rag_rec.evaluate.retrievers import Propose, Ranking, SwappedRetriever, proposing, shuffled
 from rag_rec.evaluate.scorer import Task
+from rag_rec.evaluate.spending import Spending
 from rag_rec.index import ItemIndex
 from rag_rec.llm import CachedModel, ChatModel, ReplyCache, open_from
 from rag_rec.prompt import load_variant
 from rag_rec.recommender import Recommender
 from rag_rec.retrieve import FusedRetriever
-from rag_rec.types import UserHistory
 
 OnProgress = Callable[[str, int, int], None]
 """Told what is being asked, how many are done, and of how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """One circumstance under which a variant is asked.
-
-    Attributes:
-        name: ``test``, ``validation``, ``shuffled``, ``history 5``, or ``repeat 2``.
-        kind: What of it differs from the plain test.
-        tasks: Who is asked for.
-        seed: Sampling seed of the model.
-    """
-
-    name: str
-    kind: Literal["plain", "shuffled"]
-    tasks: tuple[Task, ...]
-    seed: int
-
-
-Plan = Sequence[tuple[Arm, Sequence[VariantSettings]]]
-"""The arms, in order, and who is asked in each."""
 
 
 @dataclass(slots=True)
@@ -60,48 +40,6 @@ class _Side:
     recorder: RecordingModel | None
     file: AnswerFile
     found: dict[str, Answer]
-
-
-class BudgetSpent(Exception):
-    """The experiment's budget does not allow further questions."""
-
-
-class Spending:
-    """What has been spent, against what may be.
-
-    Args:
-        budget: The limits and the prices.
-    """
-
-    def __init__(self, budget: BudgetSettings) -> None:
-        self._budget = budget
-        self.calls, self.tokens, self.cost = 0, 0, 0.0
-
-    def add(self, llm: str, answers: Sequence[Answer]) -> None:
-        """Counts answers of a model."""
-        for answer in answers:
-            usage = answer.usage
-            self.calls += int(usage["calls"])
-            self.tokens += int(usage["prompt_tokens"] + usage["completion_tokens"])
-            self.cost += price_of(usage, self._budget.prices.get(llm))
-
-    def check(self) -> None:
-        """Raises `BudgetSpent` when a limit is reached."""
-        limits = (
-            ("calls", self.calls, self._budget.calls),
-            ("tokens", self.tokens, self._budget.tokens),
-            ("cost", self.cost, self._budget.cost),
-        )
-        for name, spent, limit in limits:
-            if limit and spent >= limit:
-                raise BudgetSpent(f"budget.{name} = {limit} is spent ({spent:g})")
-
-
-def price_of(usage: Mapping[str, float], price: tuple[float, float] | None) -> float:
-    """Money for one answer; 0 where the experiment names no price."""
-    if price is None:
-        return 0.0
-    return (usage["prompt_tokens"] * price[0] + usage["completion_tokens"] * price[1]) / 1e6
 
 
 class Engine:
@@ -254,40 +192,3 @@ def answer_path(out: Path, variant: str, arm: str) -> Path:
         return re.sub(r"[^A-Za-z0-9.-]+", "_", text)
 
     return out / "answers" / f"{plain(variant)}--{plain(arm)}.jsonl"
-
-
-def arms_of(experiment: Experiment, test: Sequence[Task], validation: Sequence[Task]) -> list[Arm]:
-    """The arms in which every variant is asked: the test, its repeats, validation."""
-    seed = experiment.seed
-    repeats = [
-        Arm(f"repeat {n}", "plain", tuple(test), seed + n) for n in range(2, experiment.repeats + 1)
-    ]
-    arms = [Arm("test", "plain", tuple(test), seed), *repeats]
-    if validation:
-        arms.append(Arm("validation", "plain", tuple(validation), seed))
-    return arms
-
-
-def sensitivity_arms(experiment: Experiment, test: Sequence[Task]) -> list[Arm]:
-    """The arms of sensitivity: candidates shuffled, histories cut; the first users of the test."""
-    settings = experiment.sensitivity
-    some = tuple(test[: settings.users])
-    arms = [Arm("shuffled", "shuffled", some, experiment.seed)] if settings.shuffle else []
-    for n in settings.history:
-        cut = tuple(Task(t.key, _cut(t.history, n), t.stratum) for t in some)
-        arms.append(Arm(f"history {n}", "plain", cut, experiment.seed))
-    return arms
-
-
-def _cut(history: UserHistory, n: int) -> UserHistory:
-    """The last ``n`` events; what was before them stays out of the lists."""
-    constraints = history.constraints
-    dropped = frozenset(event.item_id for event in history.events[:-n])
-    return history.model_copy(
-        update={
-            "events": history.events[-n:],
-            "constraints": constraints.model_copy(
-                update={"exclude": constraints.exclude | dropped}
-            ),
-        }
-    )

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 from rag_rec.evaluate.answers import Answer
-from rag_rec.evaluate.engine import price_of
+from rag_rec.evaluate.spending import price_of
 from rag_rec.types import ReasonStatus
 
 _STATUSES: tuple[ReasonStatus, ...] = get_args(ReasonStatus)

@@ -13,9 +13,9 @@ from rag_rec import __version__
 from rag_rec.errors import ConfigError
 from rag_rec.evaluate.accuracy import measure
 from rag_rec.evaluate.answers import Answer
+from rag_rec.evaluate.arms import sensitivity_arms
 from rag_rec.evaluate.audit import leaks, lists_hit, outsiders, retries
 from rag_rec.evaluate.blend import WEIGHTS, blend_answers, fit_blend
-from rag_rec.evaluate.engine import sensitivity_arms
 from rag_rec.evaluate.leaderboard import leaderboard
 from rag_rec.evaluate.retrievers import proposing
 from rag_rec.evaluate.rows import (

@@ -12,19 +12,12 @@ from filelock import FileLock, Timeout
 from rag_rec.dataset import Dataset
 from rag_rec.errors import ConfigError
 from rag_rec.evaluate.answers import Answer, answers_to, check_identity
-from rag_rec.evaluate.engine import (
-    BudgetSpent,
-    Engine,
-    OnProgress,
-    Plan,
-    answer_path,
-    arms_of,
-    identity_of,
-    sensitivity_arms,
-)
+from rag_rec.evaluate.arms import Plan, arms_of, sensitivity_arms
+from rag_rec.evaluate.engine import Engine, OnProgress, answer_path, identity_of
 from rag_rec.evaluate.experiment import Experiment
 from rag_rec.evaluate.measure import Gathered, measure_study
 from rag_rec.evaluate.report import write_reports
+from rag_rec.evaluate.spending import BudgetSpent
 from rag_rec.evaluate.study import Study
 from rag_rec.index import Embedder, OnStep
 from rag_rec.llm import ChatModel
