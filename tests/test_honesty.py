@@ -20,6 +20,7 @@ from rag_rec import Dataset, ItemIndex, Recommender, Settings, build_index
 from rag_rec.errors import ConfigError, DataError, PromptError
 from rag_rec.evaluate import Experiment, run
 from rag_rec.evaluate.accuracy import measure
+from rag_rec.evaluate.answers import answer_tasks
 from rag_rec.evaluate.audit import check_index, leaks, outsiders, retries
 from rag_rec.evaluate.baselines import baseline_rankings
 from rag_rec.evaluate.compare import check, compare_reports
@@ -252,6 +253,18 @@ def test_a_retry_that_depends_on_the_answer_is_caught(sample: Dataset, tmp_path:
     assert honest["findings"] == []
 
 
+def sign_of(asker: type[Asker], model: ScriptedModel, index: ItemIndex, sampled: Sampled) -> str:
+    """What is found when five users are asked for in another way than the shipped one."""
+    recorder = RecordingModel(model)
+    recommender = Recommender(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
+    assert recommender._asker is not None
+    recommender._asker.__class__ = asker
+    retriever = SwappedRetriever(recommender.retriever, recommender.retriever.retrieve)
+    recommender.retriever = retriever
+    answers = answer_tasks(recommender, retriever, recorder, sampled.test.tasks[:5])
+    return retries(answers, {answer.user: True for answer in answers}) or "nothing"
+
+
 def test_a_second_question_that_no_rule_allows_is_caught(
     index: ItemIndex, sampled: Sampled
 ) -> None:
@@ -264,38 +277,20 @@ def test_a_second_question_that_no_rule_allows_is_caught(
                 job.reading = reading
             return jobs
 
-    from rag_rec.evaluate.answers import answer_tasks
-
-    recorder = RecordingModel(ScriptedModel(as_given))
-    recommender = Recommender(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
-    assert recommender._asker is not None
-    recommender._asker.__class__ = AsksTwice
-    retriever = SwappedRetriever(recommender.retriever, recommender.retriever.retrieve)
-    recommender.retriever = retriever
-    answers = answer_tasks(recommender, retriever, recorder, sampled.test.tasks[:5])
-    found = retries(answers, {answer.user: True for answer in answers})
-    assert found is not None
+    assert sign_of(Asker, ScriptedModel(as_given), index, sampled) == "nothing"
+    found = sign_of(AsksTwice, ScriptedModel(as_given), index, sampled)
     assert "was asked 2 times where the re-ask rule allows 1" in found
 
 
 def test_a_question_in_a_fresh_chat_is_caught(index: ItemIndex, sampled: Sampled) -> None:
-    from rag_rec.evaluate.answers import answer_tasks
-
     class AsksAround(Asker):
         def ask(self, *given: Any) -> list[Job]:
             jobs = super().ask(*given)
             self._model.generate([Request((Message("user", "What did they buy?"),))])
             return jobs
 
-    recorder = RecordingModel(ScriptedModel(lambda r: as_given(r) if r.schema else "tea"))
-    recommender = Recommender(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
-    assert recommender._asker is not None
-    recommender._asker.__class__ = AsksAround
-    retriever = SwappedRetriever(recommender.retriever, recommender.retriever.retrieve)
-    recommender.retriever = retriever
-    answers = answer_tasks(recommender, retriever, recorder, sampled.test.tasks[:5])
-    found = retries(answers, {answer.user: True for answer in answers})
-    assert found is not None
+    model = ScriptedModel(lambda request: as_given(request) if request.schema else "tea")
+    found = sign_of(AsksAround, model, index, sampled)
     assert "continues nobody's chat; its answer was 'tea'" in found
 
 

@@ -27,13 +27,14 @@ def with_settings(name: str, settings: Mapping[str, int], folder: Path) -> Path:
     text = _replaced(source.read_text(encoding="utf-8"), settings)
     Variant(source.stem, text)
     path = folder / source.name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text(encoding="utf-8") != text:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    elif path.read_text(encoding="utf-8") != text:
         raise PromptError(
             f"{path} holds an earlier text of prompt '{name}'; answers to two texts are not "
             "mixed: give another --out"
         )
-    path.write_text(text, encoding="utf-8")
     return path
 
 
