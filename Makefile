@@ -43,7 +43,7 @@ bench-evaluate: $(VENV)/.ready ## The harness itself: A/A 200 times, and its own
 	@$(BIN)/python benchmarks/evaluate_overhead.py
 
 test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies each (a quarter of an hour).
-	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/test_constraints.py tests/test_lists.py -k hostile --timeout 7200 $(ARGS)
+	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/constraints tests/list_types -k hostile --timeout 7200 $(ARGS)
 
 bench-batch: $(VENV)/.ready ## Batches: throughput beside a loop and LangChain, growth to 100,000 users.
 	@$(BIN)/python benchmarks/batch_throughput.py

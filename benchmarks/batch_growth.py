@@ -19,9 +19,9 @@ from pathlib import Path
 
 from rag_rec import build_index, load_sample
 from rag_rec.batch import Options, run
+from rag_rec.core import Usage
 from rag_rec.llm import ByteEstimate, Completion, OnDone, Request
 from rag_rec.testing import HashEmbedder
-from rag_rec.types import Usage
 
 
 class AtOnce:

@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from rag_rec import Recommender, Settings, load_sample
-from rag_rec.evaluate import Experiment
-from rag_rec.evaluate.accuracy import measure
-from rag_rec.evaluate.answers import answer_tasks
-from rag_rec.evaluate.prompts import with_settings
-from rag_rec.evaluate.recorder import RecordingModel
-from rag_rec.evaluate.retrievers import SwappedRetriever
-from rag_rec.evaluate.significance import permutation_p
-from rag_rec.evaluate.study import Study
+from rag_rec.evaluation import Experiment
+from rag_rec.evaluation.experiments.answers import answer_tasks
+from rag_rec.evaluation.experiments.prompts import with_settings
+from rag_rec.evaluation.experiments.recorder import RecordingModel
+from rag_rec.evaluation.experiments.retrievers import SwappedRetriever
+from rag_rec.evaluation.experiments.study import Study
+from rag_rec.evaluation.metrics.accuracy import measure
+from rag_rec.evaluation.statistics import permutation_p
 from rag_rec.llm import Request
 from rag_rec.testing import HashEmbedder, ScriptedModel
 

@@ -20,9 +20,9 @@ import polars as pl
 from request_overhead import running_server
 
 from rag_rec import Dataset, ItemIndex, Recommender, Settings, load_sample
-from rag_rec.evaluate import Experiment, run
-from rag_rec.evaluate.prompts import with_settings
-from rag_rec.evaluate.study import Study
+from rag_rec.evaluation import Experiment, run
+from rag_rec.evaluation.experiments.prompts import with_settings
+from rag_rec.evaluation.experiments.study import Study
 from rag_rec.llm import open_from
 from rag_rec.testing import HashEmbedder
 

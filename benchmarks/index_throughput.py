@@ -15,8 +15,8 @@ from pathlib import Path
 import polars as pl
 
 from rag_rec import SentenceTransformerEmbedder, build_index, load_sample
+from rag_rec.core.text import plain_text
 from rag_rec.index import item_texts
-from rag_rec.text import plain_text
 
 ROUNDS = 5
 

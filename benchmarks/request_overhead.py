@@ -23,7 +23,7 @@ import openai
 
 from rag_rec import Recommender, Settings, build_index, load_sample
 from rag_rec.llm import Request
-from rag_rec.llm.openai import portable
+from rag_rec.llm.adapters.openai import portable
 from rag_rec.testing import HashEmbedder, ScriptedModel
 
 N_USERS, IN_FLIGHT, ROUNDS = 2_000, 64, 5

@@ -30,8 +30,8 @@ import polars as pl
 
 from rag_rec import Dataset, build_index
 from rag_rec.index import ItemIndex
-from rag_rec.retrieve import FusedRetriever, RetrievalConfig
-from rag_rec.retrieve.budget import Budget
+from rag_rec.retrieval import FusedRetriever, RetrievalConfig
+from rag_rec.retrieval.budget import Budget
 
 SIZES = (10_000, 100_000, 1_000_000)
 DIMENSION = 384

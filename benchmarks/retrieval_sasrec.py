@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rag_rec import Dataset
-from rag_rec.evaluate.metrics import ndcg, ranks_of, recall, standard_error
-from rag_rec.evaluate.rankings import histories_of
-from rag_rec.evaluate.retrieval import Options, open_fitted
-from rag_rec.evaluate.split import leave_last_out
+from rag_rec.data.splitting import leave_last_out
+from rag_rec.evaluation.metrics.single_target import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluation.rankings import histories_of
+from rag_rec.evaluation.retrieval import Options, open_fitted
 
 DEPTH, LENGTH, WIDTH, BLOCKS, DROPOUT = 100, 20, 64, 2, 0.4
 BATCH, RATE, EPOCHS, PATIENCE, LOOK_EVERY = 128, 1e-3, 60, 3, 4

@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.retrieval_growth import shop
 from rag_rec import build_index
 from rag_rec.index import ItemIndex
-from rag_rec.retrieve import FusedRetriever
+from rag_rec.retrieval import FusedRetriever
 
 N_ITEMS, N_USERS, ROUNDS, BATCH = 12_000, 6_000, 5, 256
 

@@ -19,11 +19,11 @@ import polars as pl
 
 from rag_rec import Bundle, Constraints, Recommender, build_index, load_sample
 from rag_rec.index import SentenceTransformerEmbedder
-from rag_rec.lists import Affinity, construct
-from rag_rec.lists.affinity import Weights
-from rag_rec.lists.construct import _greedy
-from rag_rec.lists.objectives import BundleObjective, Pool
-from rag_rec.retrieve import Histories
+from rag_rec.list_types import Affinity, construct
+from rag_rec.list_types.affinity import Weights
+from rag_rec.list_types.local_search import _greedy
+from rag_rec.list_types.objectives import BundleObjective, Pool
+from rag_rec.retrieval import Histories
 
 FOLDER = Path(".cache/typed")
 PARTS = 5

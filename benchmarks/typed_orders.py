@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from rag_rec import Constraints, Recommender, Slate, build_index, load_sample
-from rag_rec.lists import Steps, construct
-from rag_rec.lists.objectives import Pool, SequenceObjective
-from rag_rec.lists.slate import SlateObjective, Theme, compose_page
-from rag_rec.retrieve import Histories
+from rag_rec.list_types import Steps, construct
+from rag_rec.list_types.objectives import Pool, SequenceObjective
+from rag_rec.list_types.slate import SlateObjective, Theme, compose_page
+from rag_rec.retrieval import Histories
 
 FOLDER = Path(".cache/typed")
 PLANTED = Path("rag_rec/dataset/sample/planted.json")

@@ -12,11 +12,11 @@ import os
 from pathlib import Path
 
 from rag_rec import Constraints, Recommender, UserHistory, build_index, describe, load_sample, where
+from rag_rec.requests import with_request
 from rag_rec.testing import check_list
-from rag_rec.understand import with_request
 
 FOLDER = Path(".cache/typed")
-REQUESTS = Path("tests/data/requests.jsonl")
+REQUESTS = Path("tests/requests/requests.jsonl")
 
 
 def main() -> None:

@@ -5,16 +5,19 @@
 >>> result = rec.recommend("user-42", k=5)                  # doctest: +SKIP
 """
 
-from rag_rec.builder import build_index
-from rag_rec.config import Settings
 from rag_rec.constraints import describe, where
-from rag_rec.dataset import Dataset, load_sample
-from rag_rec.errors import (
+from rag_rec.core import (
     BudgetTooSmall,
+    BundleList,
+    Candidate,
     ConfigError,
+    Constraints,
     DataError,
+    Evidence,
     IndexLocked,
     IndexNotFound,
+    Interaction,
+    Item,
     MissingVariable,
     ModelError,
     ModelTimeout,
@@ -23,39 +26,32 @@ from rag_rec.errors import (
     QuotaExhausted,
     RagRecError,
     RateLimited,
-    Refused,
-    RunStopped,
-    StaleIndex,
-    StorageError,
-    TransportError,
-    Truncated,
-)
-from rag_rec.index import Embedder, ItemIndex, SentenceTransformerEmbedder
-from rag_rec.lists import Bundle, Sequence, Slate, TopK
-from rag_rec.llm import ChatModel, open_model
-from rag_rec.recommender import Recommender
-from rag_rec.retrieve import FusedRetriever, Retriever
-from rag_rec.types import (
-    BundleList,
-    Candidate,
-    Constraints,
-    Evidence,
-    Interaction,
-    Item,
     Recommendation,
     RecommendationList,
+    Refused,
     Repairs,
     Review,
+    RunStopped,
     SequenceList,
+    Settings,
     SlatePage,
     SlateRow,
+    StaleIndex,
+    StorageError,
     TasteProfile,
+    TransportError,
+    Truncated,
     Understood,
     Usage,
     UserHistory,
+    __version__,
 )
-
-__version__ = "0.1.0"
+from rag_rec.data import Dataset, load_sample
+from rag_rec.index import Embedder, ItemIndex, SentenceTransformerEmbedder
+from rag_rec.list_types import Bundle, PlaySequence, Slate, TopK
+from rag_rec.llm import ChatModel, open_model
+from rag_rec.recommender import Recommender
+from rag_rec.retrieval import FusedRetriever, Retriever, build_index
 
 __all__ = [
     "BudgetTooSmall",
@@ -79,6 +75,7 @@ __all__ = [
     "ModelError",
     "ModelTimeout",
     "OutputError",
+    "PlaySequence",
     "PromptError",
     "QuotaExhausted",
     "RagRecError",
@@ -92,7 +89,6 @@ __all__ = [
     "Review",
     "RunStopped",
     "SentenceTransformerEmbedder",
-    "Sequence",
     "SequenceList",
     "Settings",
     "Slate",

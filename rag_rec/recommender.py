@@ -7,30 +7,28 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
 
-from rag_rec import lists
-from rag_rec.blend import Blend, blend_list
-from rag_rec.config import Settings
 from rag_rec.constraints import where
-from rag_rec.errors import ConfigError
-from rag_rec.ground import build_list
-from rag_rec.index import Embedder, ItemIndex
-from rag_rec.lists import Bundle, Kind, ListBuilder, Slate, TopK
-from rag_rec.llm import ChatModel, Completion, open_from
-from rag_rec.pipeline import Asker, Grounder, Job, TypedLists
-from rag_rec.profiles import Profiler
-from rag_rec.prompt import RenderedPrompt, load_variant
-from rag_rec.retrieve import FusedRetriever, pools
-from rag_rec.types import (
+from rag_rec.core import (
     BundleList,
+    ConfigError,
     Constraints,
     RecommendationList,
     SequenceList,
+    Settings,
     SlatePage,
     TasteProfile,
     Understood,
     UserHistory,
 )
-from rag_rec.understand import RequestReader, with_request
+from rag_rec.grounding import build_list
+from rag_rec.index import Embedder, ItemIndex
+from rag_rec.list_types import Bundle, Kind, ListBuilder, PlaySequence, Slate, TopK
+from rag_rec.llm import ChatModel, Completion, open_from
+from rag_rec.pipeline import Asker, Blend, Grounder, Job, TypedLists, blend_list
+from rag_rec.profiles import Profiler
+from rag_rec.prompting import RenderedPrompt, load_variant
+from rag_rec.requests import RequestReader, with_request
+from rag_rec.retrieval import FusedRetriever, pools
 
 if TYPE_CHECKING:
     from langchain_core.retrievers import BaseRetriever
@@ -225,7 +223,7 @@ class Recommender:
 
         Args:
             user: As for `recommend`; ``[]`` for somebody unknown.
-            kind: `TopK`, `Bundle`, `Sequence` or `Slate`.
+            kind: `TopK`, `Bundle`, `PlaySequence` or `Slate`.
             profile: Plain words about the user.
             constraints: What every item, and the list as a whole, must obey.
 
@@ -248,10 +246,10 @@ class Recommender:
         return cast("BundleList", self.make(user, bundle or Bundle(), **given))
 
     def sequence(
-        self, user: User, sequence: lists.Sequence | None = None, **given: Unpack[Given]
+        self, user: User, sequence: PlaySequence | None = None, **given: Unpack[Given]
     ) -> SequenceList:
         """Items in an order that matters; see `make`."""
-        return cast("SequenceList", self.make(user, sequence or lists.Sequence(), **given))
+        return cast("SequenceList", self.make(user, sequence or PlaySequence(), **given))
 
     def slate(self, user: User, slate: Slate | None = None, **given: Unpack[Given]) -> SlatePage:
         """A page of rows with themes; see `make`."""
@@ -371,19 +369,19 @@ class Recommender:
     # --- LangChain --------------------------------------------------------------------------
 
     def as_runnable(self) -> Runnable[Any, RecommendationList]:
-        """This recommender as a LangChain runnable; see `rag_rec.langchain`."""
-        from rag_rec.langchain import RecommenderRunnable  # optional
+        """This recommender as a LangChain runnable; see `rag_rec.integrations.langchain`."""
+        from rag_rec.integrations import RecommenderRunnable  # optional
 
         return RecommenderRunnable(self)
 
     def as_retriever(self, k: int | None = None) -> BaseRetriever:
-        """Candidates as LangChain documents; see `rag_rec.langchain`."""
-        from rag_rec.langchain import CandidateRetriever  # optional
+        """Candidates as LangChain documents; see `rag_rec.integrations.langchain`."""
+        from rag_rec.integrations import CandidateRetriever  # optional
 
         return CandidateRetriever(recommender=self, k=k or self.settings.k)
 
     def as_tool(self) -> BaseTool:
-        """This recommender as a LangChain tool; see `rag_rec.langchain`."""
-        from rag_rec.langchain import recommend_tool  # optional
+        """This recommender as a LangChain tool; see `rag_rec.integrations.langchain`."""
+        from rag_rec.integrations import recommend_tool  # optional
 
         return recommend_tool(self)

@@ -25,7 +25,7 @@ say() { printf 'install: %s\n' "$*" >&2; }
 export CMAKE_ARGS="${CMAKE_ARGS:--DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF}"
 export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 
-runs() { "$venv/bin/python" -W ignore -m rag_rec.llm.local >/dev/null 2>>"$log"; }
+runs() { "$venv/bin/python" -W ignore -m rag_rec.llm.adapters.local >/dev/null 2>>"$log"; }
 
 if ! "$venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
   mkdir -p .cache/wheels

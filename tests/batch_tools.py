@@ -9,7 +9,7 @@ from typing import Any
 
 from rag_rec import Settings
 from rag_rec.batch import Options, Summary, run
-from rag_rec.config import BatchSettings, RequestSettings
+from rag_rec.core.settings import BatchSettings, RequestSettings
 from rag_rec.testing import ChatServer, HashEmbedder
 
 FAST = {"timeout_s": 0.6, "attempts": 3, "backoff_s": 0.01, "max_wait_s": 5.0, "concurrency": 8}

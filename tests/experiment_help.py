@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from rag_rec import build_index, load_sample
-from rag_rec.evaluate import Experiment, run
-from rag_rec.evaluate.experiment import SplitSettings
-from rag_rec.evaluate.sampling import sample_users
+from rag_rec.evaluation import Experiment, run
+from rag_rec.evaluation.experiments.experiment import SplitSettings
+from rag_rec.evaluation.experiments.sampling import sample_users
 from rag_rec.llm import Request
 from rag_rec.testing import HashEmbedder, ScriptedModel
 

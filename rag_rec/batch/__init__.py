@@ -1,7 +1,41 @@
 """Batch: a user file in, a complete output file out, whatever happens in between."""
 
-from rag_rec.batch.progress import Progress, Status
-from rag_rec.batch.record import BatchRecord, FailureRecord
+from rag_rec.batch.estimate import estimate
+from rag_rec.batch.limits import Control
+from rag_rec.batch.openai_batch.answers import import_answers
+from rag_rec.batch.openai_batch.export import (
+    MAX_REQUESTS,
+    export_requests,
+    offline_recommender,
+    read_manifest,
+)
+from rag_rec.batch.openai_batch.submission import Submitted, poll, submit
+from rag_rec.batch.opening import open_recommender
+from rag_rec.batch.progress import JsonEvents, Progress, Status, progress_for
 from rag_rec.batch.run import Options, Summary, run
+from rag_rec.batch.store.convert import convert
+from rag_rec.batch.store.record import BatchRecord, FailureRecord
 
-__all__ = ["BatchRecord", "FailureRecord", "Options", "Progress", "Status", "Summary", "run"]
+__all__ = [
+    "MAX_REQUESTS",
+    "BatchRecord",
+    "Control",
+    "FailureRecord",
+    "JsonEvents",
+    "Options",
+    "Progress",
+    "Status",
+    "Submitted",
+    "Summary",
+    "convert",
+    "estimate",
+    "export_requests",
+    "import_answers",
+    "offline_recommender",
+    "open_recommender",
+    "poll",
+    "progress_for",
+    "read_manifest",
+    "run",
+    "submit",
+]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from rag_rec.batch.control import Control
 from rag_rec.batch.engines.base import Limits, Ready, prepare
-from rag_rec.batch.ids import IdSet
-from rag_rec.batch.job import finished_in, key_of
+from rag_rec.batch.limits import Control
+from rag_rec.batch.store.ids import IdSet
+from rag_rec.batch.store.job import finished_in, key_of
 from rag_rec.batch.users import BadUser, BatchUser, read_users
 from rag_rec.llm import CachedModel, Request
 from rag_rec.recommender import Recommender

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rag_rec.config import Settings
+from rag_rec.core import Settings
 from rag_rec.index import Embedder
 from rag_rec.llm import CachedModel, ChatModel, Gate, GatedModel, open_from
 from rag_rec.recommender import Recommender

@@ -14,23 +14,20 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from rag_rec.batch.control import Control
 from rag_rec.batch.engines import ChunksEngine, Engine, Limits, Place, RayEngine, ThreadsEngine
-from rag_rec.batch.identity import Identity
-from rag_rec.batch.job import Job, Totals
+from rag_rec.batch.limits import Control
 from rag_rec.batch.opening import open_recommender
-from rag_rec.batch.pending import pending_rows
 from rag_rec.batch.progress import Progress, Rates, Silent, Status
-from rag_rec.batch.record import TRANSPORT_KINDS, BatchRecord, FailureRecord, Record
-from rag_rec.batch.rows import count_rows
+from rag_rec.batch.store.fingerprint import Identity
+from rag_rec.batch.store.job import Job, Totals
+from rag_rec.batch.store.pending import pending_rows
+from rag_rec.batch.store.record import TRANSPORT_KINDS, BatchRecord, FailureRecord, Record
 from rag_rec.batch.users import BadUser, BatchUser, read_users
-from rag_rec.config import Settings
-from rag_rec.errors import ConfigError
+from rag_rec.core import ConfigError, Settings, Usage
+from rag_rec.data import count_rows
 from rag_rec.index import Embedder
-from rag_rec.llm import ChatModel
-from rag_rec.llm.offline import NamedModel
+from rag_rec.llm import ChatModel, NamedModel
 from rag_rec.recommender import Recommender
-from rag_rec.types import Usage
 
 EngineName = Literal["threads", "vllm", "ray"]
 _BAD_ROWS_HELD = 256

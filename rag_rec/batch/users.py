@@ -9,11 +9,9 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
-from rag_rec.batch.rows import Row, read_rows
-from rag_rec.dataset.schema import normalise
-from rag_rec.errors import ConfigError, DataError
-from rag_rec.ground import parse_json
-from rag_rec.types import Constraints, Interaction
+from rag_rec.core import ConfigError, Constraints, DataError, Interaction
+from rag_rec.data import Row, normalise, read_rows
+from rag_rec.grounding import parse_json
 
 COLUMNS = ("user_id", "custom_id", "history", "profile", "constraints", "k")
 _ALIASES = {

@@ -1,6 +1,7 @@
 """What a list must obey: checked item by item, counted over a list, written as short text."""
 
-from rag_rec.constraints.check import (
+from rag_rec.constraints.formatter import describe
+from rag_rec.constraints.item_rules import (
     ItemRules,
     both,
     failed,
@@ -9,10 +10,9 @@ from rag_rec.constraints.check import (
     limits_lists,
     without,
 )
-from rag_rec.constraints.choose import Choice, choose
-from rag_rec.constraints.describe import describe
-from rag_rec.constraints.tally import Tally
-from rag_rec.constraints.where import RELAXABLE, where
+from rag_rec.constraints.list_rules import Tally
+from rag_rec.constraints.parser import RELAXABLE, where
+from rag_rec.constraints.selection import Choice, choose
 
 __all__ = [
     "RELAXABLE",

@@ -10,13 +10,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rag_rec.errors import DataError
-from rag_rec.index.embedder import Embedder, SentenceTransformerEmbedder, Vectors
+from rag_rec.core import DataError, Interaction, Item, UserHistory
+from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder, Vectors
 from rag_rec.index.manifest import Manifest
 from rag_rec.index.store import VectorStore
 from rag_rec.index.versions import current_version
 from rag_rec.index.writer import describe
-from rag_rec.types import Interaction, Item, UserHistory
 
 _TEXTS_KEPT = 1 << 15
 

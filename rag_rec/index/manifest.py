@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rag_rec.errors import IndexNotFound, StaleIndex
+from rag_rec.core import IndexNotFound, StaleIndex
 
 SCHEMA_VERSION: Literal[2] = 2
 _FILE = "manifest.json"

@@ -16,7 +16,7 @@ from chromadb.api.client import Client
 from chromadb.config import Settings
 from numpy.typing import NDArray
 
-from rag_rec.index.embedder import Vectors
+from rag_rec.index.embedders.text import Vectors
 
 ITEMS, REVIEWS = "items", "reviews"
 _MAX_ROWS = 5_000

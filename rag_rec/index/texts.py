@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from rag_rec.text import plain_text
+from rag_rec.core import plain_text
 
 _MAX_CHARS = 2_000
 

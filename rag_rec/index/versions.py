@@ -22,7 +22,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from rag_rec.errors import IndexLocked, IndexNotFound
+from rag_rec.core import IndexLocked, IndexNotFound
 
 _POINTER = "CURRENT"
 

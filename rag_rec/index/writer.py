@@ -14,15 +14,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rag_rec.dataset import Dataset
-from rag_rec.errors import IndexNotFound, StaleIndex
-from rag_rec.index.embedder import Embedder, Vectors
+from rag_rec.core import IndexNotFound, OnStep, StaleIndex, plain_text
+from rag_rec.data import Dataset
+from rag_rec.index.embedders.text import Embedder, Vectors
 from rag_rec.index.manifest import EmbedderInfo, Manifest
-from rag_rec.index.steps import OnStep
 from rag_rec.index.store import ITEMS, REVIEWS, Metadata, VectorStore
 from rag_rec.index.texts import item_texts
 from rag_rec.index.versions import current_version, new_version
-from rag_rec.text import plain_text
 
 Finish = Callable[[Path], dict[str, Any]]
 """Fits what belongs to a version from its folder; returns what the manifest says of it."""

@@ -1,5 +1,8 @@
 """Language models: one protocol, four backends, one string to choose between them."""
 
+from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
+from rag_rec.llm.adapters.openai import OpenAIChatModel, OpenAIOptions, read_body
+from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
 from rag_rec.llm.base import (
     ByteEstimate,
     ChatModel,
@@ -10,15 +13,16 @@ from rag_rec.llm.base import (
     Request,
     TokenCounter,
 )
-from rag_rec.llm.cache import CachedModel, ReplyCache
-from rag_rec.llm.gate import Gate, GatedModel
-from rag_rec.llm.open import SPECS, open_from, open_model
-from rag_rec.llm.openai import OpenAIChatModel, OpenAIOptions
-from rag_rec.llm.retry import RetryPolicy
-from rag_rec.llm.wrapper import WrappedModel
+from rag_rec.llm.middleware.admission import Gate, GatedModel
+from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
+from rag_rec.llm.middleware.retry import RetryPolicy
+from rag_rec.llm.middleware.wrapper import WrappedModel
+from rag_rec.llm.registry import SPECS, open_from, open_model
 
 __all__ = [
     "SPECS",
+    "BatchApi",
+    "BatchState",
     "ByteEstimate",
     "CachedModel",
     "ChatModel",
@@ -27,6 +31,8 @@ __all__ = [
     "Gate",
     "GatedModel",
     "Message",
+    "NamedModel",
+    "OfflineModel",
     "OnDone",
     "OpenAIChatModel",
     "OpenAIOptions",
@@ -37,4 +43,5 @@ __all__ = [
     "WrappedModel",
     "open_from",
     "open_model",
+    "read_body",
 ]

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from rag_rec.errors import ModelError
-from rag_rec.types import Usage
+from rag_rec.core import ModelError, Usage
 
 Role = Literal["system", "user", "assistant"]
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rag_rec.config import Settings
-from rag_rec.ground import answer_schema, merge_readings
+from rag_rec.core import Settings, UserHistory
+from rag_rec.grounding import answer_schema, merge_readings
 from rag_rec.index import ItemIndex
 from rag_rec.llm import ChatModel, Completion, Message, OnDone, Request
 from rag_rec.pipeline.job import Job
 from rag_rec.profiles import Profiler
-from rag_rec.prompt import PromptRenderer, RenderedPrompt, Variant
-from rag_rec.retrieve import review_quotes, review_sentences
-from rag_rec.types import UserHistory
+from rag_rec.prompting import PromptRenderer, RenderedPrompt, Variant
+from rag_rec.retrieval import review_quotes, review_sentences
 
 _ENTRY_TOKENS = 24
 _REASK_TOKENS = 250

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rag_rec.constraints import fold
-from rag_rec.ground import Grounds, ReasonChecker
+from rag_rec.grounding import Grounds, ReasonChecker
 from rag_rec.index import ItemIndex
 from rag_rec.pipeline.job import Job
-from rag_rec.retrieve import FusedRetriever, strongest_links
+from rag_rec.retrieval import FusedRetriever, strongest_links
 
 
 class Grounder:

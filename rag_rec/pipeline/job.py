@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rag_rec.errors import ModelError
-from rag_rec.ground import Reading, read_answer, reask_message
+from rag_rec.core import Candidate, ModelError, Usage, UserHistory
+from rag_rec.grounding import Reading, read_answer, reask_message
 from rag_rec.llm import Completion, Message, Request
-from rag_rec.prompt import RenderedPrompt
-from rag_rec.types import Candidate, Usage, UserHistory
+from rag_rec.prompting import RenderedPrompt
 
 
 @dataclass(slots=True)

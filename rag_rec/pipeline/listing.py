@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rag_rec.config import Settings
-from rag_rec.ground import list_fields
+from rag_rec.core import BundleList, SequenceList, Settings, SlatePage, UserHistory
+from rag_rec.grounding import list_fields
 from rag_rec.index import ItemIndex
-from rag_rec.lists import Bundle, Composite, ListBuilder, Sequence, Slate
-from rag_rec.lists.ask import ListAsker
+from rag_rec.list_types import Bundle, Composite, ListAsker, ListBuilder, PlaySequence, Slate
 from rag_rec.llm import ChatModel
 from rag_rec.pipeline.grounding import Grounder
 from rag_rec.pipeline.job import Job
-from rag_rec.types import BundleList, SequenceList, SlatePage, UserHistory
 
 _DOCUMENTS: Mapping[type, type[BundleList | SequenceList | SlatePage]] = {
     Bundle: BundleList,
-    Sequence: SequenceList,
+    PlaySequence: SequenceList,
     Slate: SlatePage,
 }
 

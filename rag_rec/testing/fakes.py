@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from rag_rec.core import Usage
 from rag_rec.index import Vectors
 from rag_rec.llm import ByteEstimate, Completion, OnDone, Request, TokenCounter
-from rag_rec.types import Usage
 
 Reply = str | Callable[[Request], str]
 

@@ -56,7 +56,7 @@ def write_sample(sample: Sample, seed: int, out: Path) -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts.make_sample", description=__doc__)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=Path("rag_rec/dataset/sample"))
+    parser.add_argument("--out", type=Path, default=Path("rag_rec/data/sample"))
     parser.add_argument("--catalog", type=Path, default=HERE / "catalog")
     return parser.parse_args()
 

@@ -39,7 +39,7 @@ class Served:
 
 @contextmanager
 def in_process() -> Iterator[Served]:
-    from rag_rec.llm.vllm import VllmChatModel
+    from rag_rec.llm.adapters.vllm import VllmChatModel
 
     # Compiling kernels would take longer than all the tests.
     options = {"enforce_eager": True, "disable_log_stats": False}

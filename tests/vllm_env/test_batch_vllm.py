@@ -13,7 +13,7 @@ import pytest
 from rag_rec import ItemIndex, Settings, build_index, load_sample
 from rag_rec.batch import Options, run
 from rag_rec.batch.engines import ChunksEngine, Limits
-from rag_rec.batch.record import is_served
+from rag_rec.batch.store.record import is_served
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 from rag_rec.testing import HashEmbedder
@@ -44,7 +44,7 @@ def model() -> Iterator[object]:
     """An engine whose cache holds two or three prompts, as a large batch's holds a part of it."""
     if not FOLDER.is_dir():
         pytest.skip(f"{FOLDER} is missing: run `make test-vllm`")
-    from rag_rec.llm.vllm import VllmChatModel
+    from rag_rec.llm.adapters.vllm import VllmChatModel
 
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")

@@ -7,13 +7,20 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Protocol
 
-from rag_rec.batch.record import FailureKind, FailureRecord, Record, record_of
+from rag_rec.batch.store.record import FailureKind, FailureRecord, Record, record_of
 from rag_rec.batch.users import BatchUser
-from rag_rec.errors import BudgetTooSmall, DataError, QuotaExhausted, RateLimited, RunStopped
+from rag_rec.core import (
+    BudgetTooSmall,
+    DataError,
+    QuotaExhausted,
+    RateLimited,
+    RecommendationList,
+    RunStopped,
+    UserHistory,
+)
 from rag_rec.llm import Deadline
 from rag_rec.pipeline import Job
 from rag_rec.recommender import Recommender
-from rag_rec.types import RecommendationList, UserHistory
 
 
 @dataclass(frozen=True, slots=True)

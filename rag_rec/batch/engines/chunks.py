@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 
 from rag_rec.batch.engines.base import Limits, Ready, closed, prepare
-from rag_rec.batch.record import Record
+from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 

@@ -18,14 +18,13 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from rag_rec.batch.control import Control
 from rag_rec.batch.engines.base import Limits
 from rag_rec.batch.engines.threads import ThreadsEngine
+from rag_rec.batch.limits import Control
 from rag_rec.batch.opening import open_recommender
-from rag_rec.batch.record import MadeElsewhere, Record
+from rag_rec.batch.store.record import MadeElsewhere, Record
 from rag_rec.batch.users import BatchUser
-from rag_rec.config import Settings
-from rag_rec.errors import ConfigError
+from rag_rec.core import ConfigError, Settings
 
 _STAGED_ROWS = 2_000
 _USER = TypeAdapter(BatchUser)

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 
 from rag_rec.batch.engines.base import Limits, Ready, finish, prepare
 from rag_rec.batch.engines.interpreter import settled
-from rag_rec.batch.record import Record
+from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 

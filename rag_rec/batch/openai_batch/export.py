@@ -1,0 +1,169 @@
+"""Request files for the OpenAI Batch API and ``vllm run-batch``.
+
+::
+
+    requests/
+      requests-0001.jsonl   at most 50,000 requests and 200 MB
+      manifest.json         what they were made with, and of which users
+      batches.json          what was submitted (`rag_rec.batch.openai_batch.submission`)
+      answers-0001.jsonl    what came back (`rag_rec.batch.openai_batch.answers`)
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rag_rec.batch.engines.base import Limits, prepare
+from rag_rec.batch.store.fingerprint import Identity
+from rag_rec.batch.store.ids import IdSet
+from rag_rec.batch.store.job import finished_in, replace_file
+from rag_rec.batch.store.pending import pending_rows
+from rag_rec.batch.users import BatchUser, read_users
+from rag_rec.core import ConfigError, Settings, StorageError
+from rag_rec.llm import OfflineModel
+from rag_rec.recommender import Recommender
+
+MAX_REQUESTS = 50_000
+MAX_BYTES = 200_000_000
+BLOCK = 64
+_MANIFEST = "manifest.json"
+
+
+class ExportManifest(BaseModel):
+    """What request files were made with.
+
+    Attributes:
+        identity: As of a batch run with the same model.
+        users: The user file.
+        requests: Number of requests.
+        not_exported: Rows without a request: they cannot be read or served.
+        files: Names of the request files.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    identity: Identity
+    users: str
+    requests: int
+    not_exported: int
+    files: list[str]
+
+
+def export_requests(
+    recommender: Recommender,
+    users: Path,
+    folder: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    skip_done: Path | None = None,
+    max_requests: int = MAX_REQUESTS,
+) -> ExportManifest:
+    """Writes the first request of every user; nothing is sent, and no key is needed.
+
+    Args:
+        recommender: With an `OfflineModel`.
+        users: The user file.
+        folder: Where request files go; must hold none.
+        columns: Our column of the user file to the file's own.
+        skip_done: An output whose users are left out.
+        max_requests: Requests a file at most.
+
+    Raises:
+        ConfigError: If the folder holds request files already, or the model is not offline.
+    """
+    model = recommender.model
+    if not isinstance(model, OfflineModel):
+        raise ConfigError("requests are exported for openai:MODEL or openai:MODEL@URL")
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / _MANIFEST).exists():
+        raise ConfigError(f"{folder} holds exported requests already; name another folder")
+    finished = finished_in(skip_done) if skip_done else IdSet()
+    parts = _Parts(folder, max_requests)
+    n_bad = 0
+    reader = read_users(users, columns)
+    pending = pending_rows(reader, finished)
+    while block := list(islice(pending, BLOCK)):
+        known = [user for user in block if isinstance(user, BatchUser)]
+        ready, failures = prepare(recommender, known, Limits())
+        n_bad += len(block) - len(known) + len(failures)
+        for one in ready:
+            if one.job.request is None:
+                n_bad += 1
+                continue
+            parts.add(one.user.custom_id, model.body(one.job.request))
+    parts.close()
+    finished.close()
+    manifest = ExportManifest(
+        identity=Identity.of(recommender),
+        users=str(users),
+        requests=parts.n_requests,
+        not_exported=n_bad,
+        files=parts.names,
+    )
+    replace_file(folder / _MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+def read_manifest(folder: Path) -> ExportManifest:
+    """What an export has left in a folder.
+
+    Raises:
+        ConfigError: If it has left nothing there.
+    """
+    try:
+        return ExportManifest.model_validate_json((folder / _MANIFEST).read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{folder} holds no exported requests; see rag-rec batch export"
+        ) from error
+    except ValidationError as error:
+        raise StorageError("is not the manifest of an export", path=folder / _MANIFEST) from error
+
+
+def offline_recommender(index: str | Path, settings: Settings, **options: Any) -> Recommender:
+    """The pipeline with a model that is never asked, but has the name of one that is."""
+    return Recommender.open(index, OfflineModel(settings), settings=settings, **options)
+
+
+class _Parts:
+    """Request files, each within the limits."""
+
+    def __init__(self, folder: Path, max_requests: int) -> None:
+        self.names: list[str] = []
+        self.n_requests = 0
+        self._folder = folder
+        self._max_requests = max_requests
+        self._handle: IO[bytes] | None = None
+        self._n = self._bytes = 0
+
+    def add(self, custom_id: str, body: dict[str, Any]) -> None:
+        request = {
+            "custom_id": custom_id,
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": body,
+        }
+        line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
+        full = self._n == self._max_requests or self._bytes + len(line) > MAX_BYTES
+        handle = self._next() if full or self._handle is None else self._handle
+        handle.write(line)
+        self._n, self._bytes = self._n + 1, self._bytes + len(line)
+        self.n_requests += 1
+
+    def close(self) -> None:
+        if self._handle is not None:
+            self._handle.close()
+
+    def _next(self) -> IO[bytes]:
+        self.close()
+        name = f"requests-{len(self.names) + 1:04d}.jsonl"
+        self._handle = (self._folder / name).open("wb")
+        self._n = self._bytes = 0
+        self.names.append(name)
+        return self._handle

@@ -1,0 +1,142 @@
+"""The output as other files: Parquet for programs, CSV that a spreadsheet may open."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tempfile
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import polars as pl
+
+from rag_rec.core import ConfigError, DataError, StorageError
+
+_PART_ROWS = 5_000
+_SLOT = {
+    "rank": pl.Int64(),
+    "item_id": pl.String(),
+    "title": pl.String(),
+    "score": pl.Float64(),
+    "reason": pl.String(),
+    "reason_status": pl.String(),
+    "origin": pl.String(),
+    "sources": pl.List(pl.Struct({"source": pl.String(), "rank": pl.Int64()})),
+}
+_RECORD = {
+    "schema_version": pl.Int64(),
+    "custom_id": pl.String(),
+    "user_id": pl.String(),
+    "outcome": pl.String(),
+    "items": pl.List(pl.Struct(_SLOT)),
+    "error": pl.String(),
+    "run_id": pl.String(),
+}
+_USAGE = {
+    "calls": pl.Int64(),
+    "prompt_tokens": pl.Int64(),
+    "completion_tokens": pl.Int64(),
+    "wall_s": pl.Float64(),
+    "cached": pl.Int64(),
+}
+_COLUMNS = (
+    "custom_id",
+    "user_id",
+    "rank",
+    "item_id",
+    "title",
+    "reason",
+    "origin",
+    "score",
+    "outcome",
+)
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def convert(records: str | Path, out: str | Path) -> int:
+    """Writes the lists of an output file as ``.parquet`` or ``.csv``, by the ending of ``out``.
+
+    Parquet has a row a user; CSV a row a slot, with every text that a spreadsheet would take for
+    a formula behind an apostrophe. Both are read and written in parts.
+
+    Returns:
+        Number of users.
+
+    Raises:
+        ConfigError: If ``out`` ends otherwise, or is the input.
+        DataError: If a line of the input is no record.
+        StorageError: If the output cannot be written.
+    """
+    records, out = Path(records), Path(out)
+    if out.suffix.lower() not in {".parquet", ".csv"}:
+        raise ConfigError(f"{out} must end in .parquet or .csv")
+    if not records.is_file():
+        raise DataError("there is no such file", path=records)
+    try:
+        return (_to_csv if out.suffix.lower() == ".csv" else _to_parquet)(records, out)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", path=out) from error
+
+
+def safe_cell(text: str) -> str:
+    """A text that no spreadsheet executes.
+
+    >>> safe_cell("=1+1"), safe_cell("tea"), safe_cell(" @x")
+    ("'=1+1", 'tea', "' @x")
+    """
+    return f"'{text}" if text.lstrip(" \u00a0\u200b\ufeff").startswith(_FORMULA) else text
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if not line.endswith(b"\n"):
+                raise DataError("the run that writes it is not finished", path=path, row=number)
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise DataError("is not a record of a batch run", path=path, row=number) from error
+            if not isinstance(record, dict) or not {"custom_id", "items"} <= record.keys():
+                raise DataError("is not a record of a batch run", path=path, row=number)
+            yield cast("dict[str, Any]", record)
+
+
+def _to_csv(records: Path, out: Path) -> int:
+    n = 0
+    with out.open("w", newline="", encoding="utf-8-sig") as handle:  # spreadsheets want the mark
+        writer = csv.writer(handle)
+        writer.writerow(_COLUMNS)
+        for record in _lines(records):
+            n += 1
+            for slot in record["items"]:
+                cells = [record[c] if c in record else slot[c] for c in _COLUMNS]
+                writer.writerow([safe_cell(c) if isinstance(c, str) else c for c in cells])
+    return n
+
+
+def _to_parquet(records: Path, out: Path) -> int:
+    n = 0
+    waiting = _lines(records)
+    schema = {**_RECORD, "usage": pl.Struct(_USAGE)}
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".parts-") as folder:
+        parts = [pl.DataFrame(schema=schema)]
+        parts[0].write_parquet(Path(folder) / "0000000.parquet")
+        while part := list(islice(waiting, _PART_ROWS)):
+            n += len(part)
+            frame = pl.DataFrame([_row(record) for record in part], schema=schema, orient="row")
+            frame.write_parquet(Path(folder) / f"{n:07d}.parquet")
+        fresh = Path(folder) / "all"
+        pl.scan_parquet(Path(folder) / "*.parquet").sink_parquet(fresh)
+        fresh.replace(out)
+    return n
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose sources, which have names of their own, are a list of pairs."""
+    slots = [
+        slot | {"sources": [{"source": s, "rank": rank} for s, rank in slot["sources"].items()]}
+        for slot in record["items"]
+    ]
+    return {name: record.get(name) for name in (*_RECORD, "usage")} | {"items": slots}

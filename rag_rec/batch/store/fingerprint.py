@@ -1,0 +1,66 @@
+"""What makes two runs the same: everything that can change a list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from rag_rec.batch.store.record import VERSION
+from rag_rec.core import FILES, NOT_IDENTITY
+from rag_rec.recommender import Recommender
+
+
+class Identity(BaseModel):
+    """The parts of a run id, kept so that a difference can be named.
+
+    Attributes:
+        run_id: Hash of settings, prompt, index and model.
+        model: The model's name.
+        prompt: Digest of the prompt variant.
+        blend: Digest of the blend; empty without one.
+        index: Digest of the index's manifest.
+        k: List length of users that do not ask for another.
+        settings: All other settings that can change a list, and where prompt and blend lay.
+        schema_version: Version of the records.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run_id: str
+    model: str
+    prompt: str
+    blend: str = ""
+    index: str
+    k: int
+    settings: dict[str, Any]
+    schema_version: int = VERSION
+
+    @classmethod
+    def of(cls, recommender: Recommender) -> Identity:
+        """The identity of what a recommender will write."""
+        settings = recommender.settings
+        return cls(
+            run_id=recommender.run_id,
+            model=recommender.model.name if recommender.model else "none",
+            prompt=recommender.variant.digest[:16],
+            blend=recommender.blend_digest[:16],
+            index=recommender.index.manifest.digest()[:16],
+            k=settings.k,
+            settings=settings.model_dump(mode="json", exclude=NOT_IDENTITY),
+        )
+
+    def differences(self, other: Identity) -> list[str]:
+        """What another identity has otherwise, one line each; empty when they are the same."""
+        mine, theirs = _flat(self), _flat(other)
+        return [
+            f"{name} was {mine.get(name)!r} and is {theirs.get(name)!r}"
+            for name in sorted(mine.keys() | theirs.keys())
+            if mine.get(name) != theirs.get(name)
+        ]
+
+
+def _flat(identity: Identity) -> dict[str, Any]:
+    parts = identity.model_dump(exclude={"settings", "run_id"})
+    settings = {name: value for name, value in identity.settings.items() if name not in FILES}
+    return parts | {f"settings.{name}": value for name, value in settings.items()}

@@ -1,0 +1,138 @@
+"""An append-only file of JSON lines that survives being killed at any byte.
+
+A record is one line and one ``write``. What ``write`` has taken survives the death of the
+process; what `Journal.sync` has seen survives the death of the machine. A process that dies inside
+a ``write`` leaves a last line without its end, which the next one to open the file removes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+from rag_rec.core import StorageError
+
+_BLOCK = 1 << 16
+
+
+class Journal:
+    """One such file, open for appending; the caller sees to it that there is one writer.
+
+    Args:
+        path: The file; made when it is not there.
+
+    Attributes:
+        recovered: Bytes of an unfinished last line that were removed on opening.
+
+    Raises:
+        StorageError: If the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._errors():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+                os.close(self._fd)
+                raise StorageError("is not a regular file; name another --out", path=path)
+            self.recovered = self._recover()
+
+    def append(self, line: bytes) -> None:
+        """Writes one record, given without its line end, or nothing of it.
+
+        Raises:
+            StorageError: If it cannot be written; what was there before is intact.
+        """
+        with self._errors():
+            record = memoryview(line + b"\n")
+            try:
+                while record:
+                    record = record[self._write(record) :]
+            except OSError:
+                with suppress(OSError):  # the next to open the file removes what is torn
+                    self._recover()
+                raise
+
+    def sync(self) -> None:
+        """Returns when everything appended is on the disk."""
+        with self._errors():
+            os.fsync(self._fd)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """All records, in order.
+
+        Raises:
+            StorageError: At a line that is no record; this file has other writers.
+        """
+        return read_records(self.path)
+
+    def clear(self) -> None:
+        """Removes all records."""
+        with self._errors():
+            os.ftruncate(self._fd, 0)
+            os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Closes the file, all of it on the disk; harmless when called twice."""
+        if self._fd >= 0:
+            with self._errors():
+                os.fsync(self._fd)
+                os.close(self._fd)
+            self._fd = -1
+
+    def _write(self, part: memoryview) -> int:
+        """Bytes taken; a test may put a kill inside."""
+        return os.write(self._fd, part)
+
+    def _recover(self) -> int:
+        size = os.fstat(self._fd).st_size
+        end = size
+        while end:
+            begin = max(0, end - _BLOCK)
+            cut = os.pread(self._fd, end - begin, begin).rfind(b"\n")
+            if cut >= 0:
+                end = begin + cut + 1
+                break
+            end = begin
+        if end < size:
+            os.ftruncate(self._fd, end)
+            os.fsync(self._fd)
+        return size - end
+
+    @contextmanager
+    def _errors(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(
+                f"cannot be written ({error.strerror}); records before are intact: "
+                "run the same command again when that is mended",
+                path=self.path,
+            ) from error
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Records of a journal, in order; a last line without its end is left out.
+
+    Raises:
+        StorageError: At a line that is no record.
+    """
+    with path.open("rb") as handle:
+        for number, line in enumerate(handle, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                raise StorageError(
+                    f"line {number} is not a record ({error}); was the file edited?", path=path
+                ) from error
+            if not isinstance(record, dict) or "run_id" not in record:
+                raise StorageError(f"line {number} is not a record of a batch run", path=path)
+            yield cast("dict[str, Any]", record)

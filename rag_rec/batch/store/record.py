@@ -1,0 +1,163 @@
+"""What is written for a user: a list, or why there is none.
+
+The JSON schemas are published as ``docs/batch-record.schema.json`` and
+``docs/batch-failure.schema.json``; `VERSION` changes with them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rag_rec.core import (
+    ModelError,
+    ModelTimeout,
+    RateLimited,
+    RecommendationList,
+    Refused,
+    Truncated,
+    Usage,
+)
+
+VERSION = 1
+
+FailureKind = Literal[
+    "bad_row",
+    "duplicate_id",
+    "unknown_user",
+    "unknown_item",
+    "prompt_too_long",
+    "rate_limited",
+    "timeout",
+    "transport",
+    "refused",
+    "truncated",
+    "unusable_reply",
+]
+"""Why a user has no list.
+
+``bad_row``: the row cannot be read, or a field of it. ``duplicate_id``: a row before it has the
+same id. ``unknown_user``, ``unknown_item``: the index does not know them. ``prompt_too_long``: k
+candidates do not fit the model's context. ``rate_limited``, ``timeout``, ``transport``: no answer,
+and another try may succeed. ``refused``, ``truncated``, ``unusable_reply``: an answer, but not one.
+"""
+
+
+class BatchRecord(RecommendationList):
+    """One line of the output: the list of one user.
+
+    Attributes:
+        schema_version: Version of this document.
+        custom_id: What the user file calls the user; unique in the output.
+    """
+
+    schema_version: Literal[1] = VERSION
+    custom_id: str
+
+
+class FailureRecord(BaseModel):
+    """One line of the failures file: a row without a list.
+
+    Attributes:
+        schema_version: Version of this document.
+        row: Line of the user file, from 1 with the header.
+        custom_id: What the user file calls the user; None where the row stands for nobody new:
+            it cannot be read, or a row before it has the same id.
+        user_id: The user, when known.
+        kind: What is wrong, for programs.
+        reason: What is wrong, for people, in one line.
+        usage: What the attempt has cost.
+        run_id: Hash of everything that can change the output.
+        fallback: The list in retrieval order, where there were candidates; for those who would
+            rather show something.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = VERSION
+    row: int
+    custom_id: str | None = None
+    user_id: str | None = None
+    kind: FailureKind
+    reason: str
+    usage: Usage = Usage()
+    run_id: str
+    fallback: RecommendationList | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MadeElsewhere:
+    """A record of another process: its line, and what the run must know of it.
+
+    Attributes:
+        line: As it is to be written.
+        usage: What it has cost.
+        kind: What went wrong, or None.
+        reason: The same for people.
+    """
+
+    line: str
+    usage: Usage
+    kind: FailureKind | None
+    reason: str
+
+    @classmethod
+    def of(cls, line: str) -> MadeElsewhere:
+        """From the line of a `BatchRecord` or `FailureRecord`."""
+        document = json.loads(line)
+        usage = Usage.model_validate(document["usage"])
+        return cls(line, usage, document.get("kind"), document.get("reason", ""))
+
+    def model_dump_json(self) -> str:
+        """The line."""
+        return self.line
+
+
+Record = BatchRecord | FailureRecord | MadeElsewhere
+
+
+def is_served(record: Record) -> bool:
+    """Whether a record holds a list."""
+    return isinstance(record, BatchRecord) or record.kind is None
+
+
+TRANSPORT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "timeout", "transport"})
+"""Failures that speak of the way to the model rather than of one user."""
+
+
+def failure_kind(error: ModelError | None) -> FailureKind:
+    """What a model's failure is called; without an error, the reply was of no use."""
+    match error:
+        case None:
+            return "unusable_reply"
+        case RateLimited():
+            return "rate_limited"
+        case ModelTimeout():
+            return "timeout"
+        case Refused():
+            return "refused"
+        case Truncated():
+            return "truncated"
+        case _:
+            return "transport"
+
+
+def record_of(
+    custom_id: str, row: int, result: RecommendationList, error: ModelError | None
+) -> Record:
+    """The record of a user whose list has been made."""
+    if result.outcome == "failed":
+        return FailureRecord(
+            row=row,
+            custom_id=custom_id,
+            user_id=result.user_id,
+            kind=failure_kind(error),
+            reason=result.error or "the model gave nothing usable",
+            usage=result.usage,
+            run_id=result.run_id,
+            fallback=result,
+        )
+    return BatchRecord.model_construct(custom_id=custom_id, **dict(result))

@@ -1,0 +1,176 @@
+"""The command line of measuring: ``rag-rec evaluate retrieval``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from rag_rec.cli.console import note, steps_shown
+from rag_rec.core import ConfigError
+from rag_rec.data import Dataset
+from rag_rec.evaluation import (
+    PROTOCOLS,
+    Options,
+    evaluate_retrieval,
+    read_candidates,
+    shuffle_ties,
+)
+from rag_rec.retrieval import RetrievalConfig
+
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure, on data of your own.")
+
+Protocols = StrEnum("Protocols", list(PROTOCOLS))
+EvaluateFormats = StrEnum(
+    "EvaluateFormats", ["auto", "amazon", "movielens", "recbole", "sequences"]
+)
+Targets = StrEnum("Targets", ["test", "validation"])
+
+
+@evaluate_app.callback()
+def _group() -> None:
+    """Measure, on data of your own."""
+
+
+@evaluate_app.command()
+def retrieval(
+    items: Annotated[Path | None, typer.Option(metavar="FILE", help="Catalog.")] = None,
+    interactions: Annotated[Path | None, typer.Option(metavar="FILE", help="Log.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="For formats that are a folder.")] = None,
+    reviews: Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")] = None,
+    format: Annotated[EvaluateFormats, typer.Option()] = EvaluateFormats.auto,  # noqa: A002
+    protocol: Annotated[Protocols, typer.Option(help="What the fit sees.")] = Protocols[
+        "leave-last-out"
+    ],
+    target: Annotated[
+        Targets, typer.Option(help="validation: the event before the test's, to choose settings.")
+    ] = Targets.test,
+    mask_history: Annotated[
+        bool, typer.Option(help="Whether items of the history may not be listed.")
+    ] = True,
+    k: Annotated[str, typer.Option(metavar="K,K", help="List lengths.")] = "5,10,20,50",
+    candidates: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Lines 'user item item ...': these users only, and their candidates ranked too.",
+        ),
+    ] = None,
+    shuffle: Annotated[
+        str | None,
+        typer.Option(
+            "--shuffle-ties",
+            metavar="SEED,SEED",
+            help="Mean over runs in which events of one time are in random order; where there "
+            "are no times, neighbours are swapped at random.",
+        ),
+    ] = None,
+    hide_items: Annotated[
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0.0,
+            max=0.9,
+            help="Hide this share of the items from the fit and ask for those who took one: "
+            "how well new items are found.",
+        ),
+    ] = 0.0,
+    memory_gib: Annotated[float, typer.Option(help="Memory that fitting may use.")] = 6.0,
+    ranker: Annotated[bool, typer.Option(help="Whether a ranker may be fitted.")] = True,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Keep the index here, and use it again."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """How often, and how high, retrieval ranks what each user took next."""
+    data = Dataset.load(
+        folder,
+        items=items,
+        interactions=interactions,
+        reviews=reviews,
+        format=format.value,  # pyright: ignore[reportArgumentType] - the enum holds the same names
+    )
+    options = Options(
+        protocol=protocol.value,
+        mask_history=mask_history,
+        ks=_numbers(k, "--k"),
+        n_target=1 if target is Targets.test else 2,
+        retrieval=RetrievalConfig.within(memory_gib, ranker=ranker, given=candidates is not None),
+        index=keep,
+        hidden_items=hide_items,
+        candidates=read_candidates(candidates) if candidates else None,
+    )
+    if shuffle is None:
+        report = _run(data, options)
+    else:
+        seeds = _numbers(shuffle, "--shuffle-ties")
+        report = _mean([_run(shuffle_ties(data, seed), options) for seed in seeds])
+        report["shuffled_ties"] = list(seeds)
+    report["cores"] = os.cpu_count()
+    if as_json:
+        sys.stdout.write(json.dumps(report) + "\n")
+    else:
+        _show(report, options.ks)
+
+
+def _run(data: Dataset, options: Options) -> dict[str, Any]:
+    with steps_shown() as step:
+        return evaluate_retrieval(data, replace(options, on_step=step))
+
+
+def _numbers(text: str, option: str) -> tuple[int, ...]:
+    try:
+        numbers = tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(f"{option} {text}: write whole numbers between commas") from error
+    if min(numbers) < 0:
+        raise ConfigError(f"{option} {text}: write numbers of 0 or more")
+    return numbers
+
+
+def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """The first report with the means of all in its rows and strata."""
+    merged = dict(reports[0])
+    for part in ("rows", "strata"):
+        by_name = [{row["name"]: row for row in report[part]} for report in reports]
+        merged[part] = [
+            {
+                key: sum(rows[name][key] for rows in by_name if name in rows)
+                / sum(name in rows for rows in by_name)
+                if isinstance(value, float)
+                else value
+                for key, value in row.items()
+            }
+            for name, row in by_name[0].items()
+        ]
+    return merged
+
+
+def _show(report: dict[str, Any], ks: tuple[int, ...]) -> None:
+    out = Console(width=max(100, 40 + 18 * len(ks)))
+    for part in ("rows", "strata"):
+        table = Table("", "users", *(f"{m}@{k}" for k in ks for m in ("recall", "ndcg")), box=None)
+        for row in report[part]:
+            cells = [_cell(row, f"{m}@{k}") for k in ks for m in ("recall", "ndcg")]
+            table.add_row(row["name"], str(row["users"]), *cells)
+        out.print(table)
+        out.print()
+    for name, cost in report["cost"].items():
+        reused = " (a kept index was opened, nothing fitted)" if cost.get("index_reused") else ""
+        note(f"{name}: {cost['seconds']} s, peak {cost['peak_gib']} GiB{reused}")
+    note(f"fusion: {report['fusion']} ({report['fusion_why']})")
+    note(f"solve: {report['solve']} ({report['solve_why']})")
+    note(f"{report['cores']} cores; ± is a standard error by bootstrap over users")
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    return f"{row[name]:.4f} ±{row[name + ' se']:.4f}"

@@ -1,0 +1,163 @@
+"""The Batch API on the command line: ``rag-rec batch export | submit | poll | import``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag_rec.batch import (
+    MAX_REQUESTS,
+    Submitted,
+    export_requests,
+    import_answers,
+    offline_recommender,
+    poll,
+    read_manifest,
+    submit,
+)
+from rag_rec.cli.batch_options import Columns, K, Users, columns_of
+from rag_rec.cli.console import note
+from rag_rec.cli.options import Config, IndexDir, Llm, Prompt
+from rag_rec.core import Settings
+from rag_rec.llm import BatchApi
+
+_POLL_S = 30.0
+
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What export has written.")]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="Another endpoint with that API.")
+]
+
+
+def export_command(
+    index: IndexDir,
+    users: Users,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the request files go.")
+    ],
+    llm: Llm = None,
+    prompt: Prompt = None,
+    k: K = None,
+    config: Config = None,
+    column: Columns = None,
+    skip_done: Annotated[
+        Path | None,
+        typer.Option("--skip-done", metavar="RECORDS.jsonl", help="Leave out the users in it."),
+    ] = None,
+    per_file: Annotated[
+        int, typer.Option("--per-file", min=1, max=MAX_REQUESTS, help="Requests a file at most.")
+    ] = MAX_REQUESTS,
+) -> None:
+    """Write one request a user, as the OpenAI Batch API and ``vllm run-batch`` read them.
+
+    Files hold at most 50,000 requests and 200 MB. Nothing is sent and no key is needed. Then:
+    rag-rec batch submit FOLDER, poll FOLDER --wait, import FOLDER; or for vLLM:
+    vllm run-batch -i FOLDER/requests-0001.jsonl -o FOLDER/answers-0001.jsonl --model MODEL.
+    """
+    settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
+    with offline_recommender(index, settings) as recommender:
+        manifest = export_requests(
+            recommender,
+            users,
+            out,
+            columns=columns_of(column or []),
+            skip_done=skip_done,
+            max_requests=per_file,
+        )
+    note(f"{manifest.requests:,} requests in {len(manifest.files)} files in {out}")
+    if manifest.not_exported:
+        note(f"{manifest.not_exported:,} rows cannot be asked about; import tells why")
+
+
+def import_command(
+    folder: Folder,
+    index: IndexDir,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.jsonl", help="Records, as batch run writes them.")
+    ],
+    answers: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[ANSWERS...]", help="Files of answers; else those in FOLDER."),
+    ] = None,
+    prompt: Prompt = None,
+    config: Config = None,
+    column: Columns = None,
+) -> None:
+    """Join answers with their users, make lists of them, and say what is missing.
+
+    Users without an answer get no record, so a later import goes on with them, and so does
+    batch run with the same --out. Exit 0: complete. 3: some users failed. 4: answers are missing.
+    """
+    made = read_manifest(folder).identity
+    settings = Settings.load(config, llm=made.model, prompt=prompt or made.settings["prompt"])
+    settings = settings.model_copy(update={"k": made.k})
+    with offline_recommender(index, settings) as recommender:
+        summary = import_answers(
+            recommender, folder, answers or [], out, columns=columns_of(column or [])
+        )
+    note(f"{summary.done:,} users in {summary.output}")
+    if summary.failed:
+        note(f"{summary.failed:,} failed in {summary.failures}")
+    if summary.unknown:
+        note(f"{summary.unknown:,} answers are of nobody who is waiting for one")
+    if summary.missing:
+        note(
+            f"{summary.missing:,} users have no answer; import goes on when there are more, "
+            f"and rag-rec batch run --out {summary.output} asks for them one by one"
+        )
+    raise typer.Exit(summary.exit_code)
+
+
+def submit_command(folder: Folder, base_url: BaseUrl = None) -> None:
+    """Submit exported requests to the hosted Batch API (the key comes from OPENAI_API_KEY).
+
+    What is submitted already is not submitted again.
+    """
+    api = BatchApi(base_url)
+    _show(submit(folder, api))
+    api.close()
+    note(f"next: rag-rec batch poll {folder} --wait")
+
+
+def poll_command(
+    folder: Folder,
+    base_url: BaseUrl = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until all have ended.")] = False,
+    every: Annotated[
+        float, typer.Option("--every", min=0.1, metavar="S", help="Seconds between looks.")
+    ] = _POLL_S,
+) -> None:
+    """Ask how far submitted requests are, and fetch the answers there are.
+
+    Exit 0: all answers are here. 4: some are still to come, or were refused.
+    """
+    api = BatchApi(base_url)
+    states = poll(folder, api)
+    while wait and not all(_is_over(state) for state in states):
+        _show(states)
+        time.sleep(every)
+        states = poll(folder, api)
+    _show(states)
+    api.close()
+    if states and all(state.fetched for state in states):
+        note(f"next: rag-rec batch import {folder} --index DIR --out FILE.jsonl")
+        return
+    raise typer.Exit(4)
+
+
+def _is_over(state: Submitted) -> bool:
+    return bool(state.fetched) or state.status in {"completed", "failed", "expired", "cancelled"}
+
+
+def _show(states: Iterable[Submitted]) -> None:
+    for state in states:
+        problem = f": {state.problem}" if state.problem else ""
+        fetched = f"; fetched {', '.join(state.fetched)}" if state.fetched else ""
+        note(
+            f"{state.file}: {state.status} ({state.batch_id}), "
+            f"{state.done:,} of {state.total:,} answered{fetched}{problem}"
+        )

@@ -1,0 +1,254 @@
+"""What comes out: lists of every kind, their evidence, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from rag_rec.core.inputs import Constraints, Item, ItemId, Model, Relaxable
+
+Outcome = Literal["ok", "partial", "retrieval_only", "failed"]
+"""How a list came about.
+
+``ok``: the model filled every slot. ``partial``: it filled some, retrieval the others.
+``retrieval_only``: no model was asked, by choice or because there was nothing to choose from.
+``failed``: a model was asked and gave nothing usable; the list is the retrieval order.
+"""
+
+Origin = Literal["llm", "repaired", "backfill"]
+"""Who chose a slot: the model's first valid answer, an answer that needed a repair (a re-ask,
+or entries saved from a broken reply), or the retrieval order."""
+
+ReasonStatus = Literal["verified", "unverified", "replaced", "removed", "evidence"]
+"""Where a reason comes from, and whether it was checked.
+
+``verified``: the model's words, which cite evidence they were held against. ``unverified``: the
+model's words, of a prompt that asks for no citations. ``replaced``: the model's words were refuted,
+and a plain sentence built from the strongest evidence stands for them. ``removed``: they were
+refuted, or there were none, and there is no evidence to stand for them; the reason is empty.
+``evidence``: the model gave no reason; a plain sentence from the evidence."""
+
+EvidenceKind = Literal["review", "history", "item", "past", "profile"]
+
+
+class Evidence(Model):
+    """A piece of text that speaks for one candidate, or of the user.
+
+    Attributes:
+        item_id: The candidate it is about; for ``past`` the item of the history, for ``profile``
+            empty.
+        kind: ``review``: a reviewer's words. ``item``: what the catalog says of the candidate.
+            ``past``: an item of the user's history. ``profile``: the user's own words.
+            ``history``: a link from the history to the candidate.
+        text: The words, or the sentence built from the link.
+        similarity: Cosine to the user's taste for reviews, link strength for history, else 0.
+        number: The number under which a prompt showed it.
+    """
+
+    item_id: str
+    kind: EvidenceKind
+    text: str
+    similarity: float = 0.0
+    number: int | None = None
+
+
+class Usage(Model):
+    """What one or several model calls cost.
+
+    Attributes:
+        calls: Requests sent, retries included.
+        prompt_tokens: Tokens read, as the backend counts them.
+        completion_tokens: Tokens written, as the backend counts them.
+        wall_s: Seconds from asking to answer, summed over calls.
+        cached: Answers that came from a reply cache; they are no calls and cost nothing.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    wall_s: float = 0.0
+    cached: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Sum of two usages, field by field."""
+        return Usage(
+            calls=self.calls + other.calls,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            wall_s=self.wall_s + other.wall_s,
+            cached=self.cached + other.cached,
+        )
+
+
+class Repairs(Model):
+    """How far the model's reply was from a valid list; all zero when it was one.
+
+    Attributes:
+        reasked: Times the model was asked again with the error (0 or 1).
+        unparseable: Replies that were not the agreed JSON.
+        truncated: Replies that stopped at ``max_tokens``.
+        invalid_entry: Entries of the wrong shape.
+        unknown_label: Entries naming a candidate that was not shown.
+        duplicate: Entries naming a candidate already listed.
+        constraint: Entries that would have broken a constraint.
+        poor_reason: Reasons of under four words, repeated or only the title; replaced by a
+            sentence from the log.
+        refuted_reason: Reasons that did not hold against the evidence they cite.
+        refuted_profile: Taste profiles (0 or 1) that the model did not give, or that did not hold;
+            counted facts stood in the prompt.
+        backfilled: Slots filled from the retrieval order.
+    """
+
+    reasked: int = 0
+    unparseable: int = 0
+    truncated: int = 0
+    invalid_entry: int = 0
+    unknown_label: int = 0
+    duplicate: int = 0
+    constraint: int = 0
+    poor_reason: int = 0
+    refuted_reason: int = 0
+    refuted_profile: int = 0
+    backfilled: int = 0
+
+
+class Understood(Model):
+    """What was understood of a request in plain words.
+
+    Attributes:
+        request: The words.
+        constraints: What they ask of every item, and of the list.
+        query: What is searched for.
+        how: ``model``: read by the model, checked by code. ``keywords``: no model, or none that
+            gave a usable reply; only prices, years and names of the catalog are understood.
+        dropped: What the model said that the request does not.
+    """
+
+    request: str
+    constraints: Constraints
+    query: str
+    how: Literal["model", "keywords"]
+    dropped: tuple[str, ...] = ()
+
+
+class TasteProfile(Model):
+    """A user in a few lines.
+
+    Attributes:
+        user_id: The user, when known.
+        text: What their history and their own reviews say.
+        status: ``verified``: a model's words that hold against what they cite. ``facts``: counted.
+        evidence: What the text rests on.
+        usage: What making it cost; nothing where it had been made before.
+    """
+
+    user_id: str | None
+    text: str
+    status: Literal["verified", "facts"]
+    evidence: tuple[Evidence, ...] = ()
+    usage: Usage = Usage()
+
+
+class Recommendation(Model):
+    """One slot of a list.
+
+    Attributes:
+        rank: Position from 1.
+        item_id: The catalog's id of the item.
+        title: The item's title.
+        item: The whole catalog row; left out of the JSON document.
+        score: The candidate's retrieval score.
+        reason: Why this item, for the user to read; empty if neither model nor log gives one.
+        reason_status: Where the reason comes from, and whether it was checked.
+        evidence: What the reason rests on: what it cites, or what it was built from.
+        origin: Who chose this slot.
+        sources: The rank each retrieval source gave the item.
+        relaxed: Constraints that were given up to list this item.
+    """
+
+    rank: int = Field(ge=1)
+    item_id: ItemId
+    title: str
+    item: Item = Field(exclude=True)
+    score: float
+    reason: str
+    reason_status: ReasonStatus
+    evidence: tuple[Evidence, ...] = ()
+    origin: Origin
+    sources: Mapping[str, int]
+    relaxed: tuple[Relaxable, ...] = ()
+
+
+class RecommendationList(Model):
+    """The answer for one user: unique, in-catalog, eligible items, best first.
+
+    Attributes:
+        user_id: The user, when known.
+        outcome: How the list came about.
+        items: ``min(k, eligible items)`` slots; fewer where counts such as ``max_per_brand`` do
+            not allow more.
+        repairs: What had to be mended.
+        usage: Cost of the model calls for this list.
+        run_id: Hash of everything that can change the output.
+        error: Why the model gave nothing or less, in one line; None when nothing went wrong.
+        shortfall: Why the list is shorter than asked for, or which constraints were relaxed to
+            fill it, in one line.
+        understood: What was understood of a request in plain words, if there was one.
+    """
+
+    user_id: str | None
+    outcome: Outcome
+    items: tuple[Recommendation, ...]
+    repairs: Repairs
+    usage: Usage
+    run_id: str
+    error: str | None = None
+    shortfall: str | None = None
+    understood: Understood | None = None
+
+
+class BundleList(RecommendationList):
+    """Items that go together.
+
+    Attributes:
+        total_price: What they cost together; None if one has no price.
+        compatibility: Mean affinity of the pairs.
+        slots: For each item, what the slot it fills asks for; empty without slots.
+    """
+
+    total_price: float | None
+    compatibility: float
+    slots: tuple[str, ...] = ()
+
+
+class SequenceList(RecommendationList):
+    """Items in an order that matters, first to last.
+
+    Attributes:
+        order_score: How well the items follow one another.
+        total_duration: What they take together; None if one has no duration.
+    """
+
+    order_score: float
+    total_duration: float | None
+
+
+class SlateRow(Model):
+    """One row of a page: its theme, and its items in order."""
+
+    theme: str
+    item_ids: tuple[ItemId, ...]
+
+
+class SlatePage(RecommendationList):
+    """Rows with themes; ``items`` are those of all rows in reading order.
+
+    Attributes:
+        rows: The rows, top to bottom.
+        diversity: One minus the mean cosine between the descriptions of the items.
+    """
+
+    rows: tuple[SlateRow, ...]
+    diversity: float

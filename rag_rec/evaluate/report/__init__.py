@@ -1,5 +1,0 @@
-"""Reports of a run: JSON for programs, Markdown for reviews, one HTML page for looking around."""
-
-from rag_rec.evaluate.report.write import read_report, write_reports
-
-__all__ = ["read_report", "write_reports"]

@@ -1,0 +1,39 @@
+"""Measuring: splits, metrics, what each part of retrieval is worth, whole experiments."""
+
+from rag_rec.data import PROTOCOLS, Split, hide_items, leave_last_out, shuffle_ties
+from rag_rec.evaluation.comparison import compare_reports
+from rag_rec.evaluation.experiments.experiment import Experiment
+from rag_rec.evaluation.experiments.runner import run
+from rag_rec.evaluation.metrics.single_target import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluation.rankings import read_candidates
+from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
+from rag_rec.evaluation.report import read_report
+from rag_rec.evaluation.report.png import write_pngs
+from rag_rec.evaluation.report.words import conclusions, number, p_value
+from rag_rec.evaluation.retrieval import Options, evaluate_retrieval
+
+__all__ = [
+    "EXIT",
+    "PROTOCOLS",
+    "Experiment",
+    "Gate",
+    "Options",
+    "Split",
+    "compare_reports",
+    "conclusions",
+    "evaluate_retrieval",
+    "hide_items",
+    "leave_last_out",
+    "losses",
+    "ndcg",
+    "number",
+    "p_value",
+    "ranks_of",
+    "read_candidates",
+    "read_report",
+    "recall",
+    "run",
+    "shuffle_ties",
+    "standard_error",
+    "write_pngs",
+]

@@ -1,0 +1,146 @@
+"""Looks for ways in which a run could have known the answers; findings make a report void."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from rag_rec.core import DataError
+from rag_rec.data import Dataset
+from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.retrievers import Propose
+from rag_rec.evaluation.metrics.scorer import Scorer, Task
+from rag_rec.index import ItemIndex
+
+_LEVEL = 0.001
+
+
+def check_index(index: ItemIndex, fit: Dataset) -> None:
+    """An index must hold what may be known and nothing more.
+
+    Raises:
+        DataError: If its catalog, its log or its reviews are not those of the fit.
+    """
+    manifest = index.manifest
+    found = (manifest.n_interactions, manifest.n_reviews)
+    allowed = (fit.interactions.height, fit.reviews.count)
+    same = (
+        manifest.dataset_digest == fit.digest
+        and found == allowed
+        and index.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False).equals(
+            fit.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False)
+        )
+    )
+    if not same:
+        raise DataError(
+            f"refused: the index holds {found[0]} events and {found[1]} reviews where "
+            f"{allowed[0]} and {allowed[1]} may be known; it was built from other data, perhaps "
+            f"with the answers in it. Remove {index.folder.parent.parent} to have it built again"
+        )
+
+
+def leaks(
+    propose: Propose, tasks: Sequence[Task], scorer: Scorer, *, depth: int, seed: int
+) -> str | None:
+    """Asks with histories that belong to somebody else, under each user's own name and place.
+
+    Whoever proposes from the history alone then finds a user's target about as often as it finds
+    anybody's; one that knows the answers by name or by place still finds it. One-sided Fisher
+    test at .001 of hits on the user's own target against hits on the target of the user whose
+    history was borrowed.
+
+    Returns:
+        What was found, or None. A leak that needs the true history to open is not seen this way;
+        `check_index` and the pseudonyms are against those.
+    """
+    users = [task.key for task in tasks]
+    if len(users) < 20:
+        return None
+    shift = 1 + int(np.random.default_rng(seed).integers(0, len(users) - 1))
+    lenders = users[shift:] + users[:shift]
+    borrowed = [
+        task.history.model_copy(update={"events": other.history.events})
+        for task, other in zip(tasks, [*tasks[shift:], *tasks[:shift]], strict=True)
+    ]
+    found = propose(borrowed, depth)
+    lists = [[candidate.item_id for candidate in some] for some in found]
+    own = int(scorer.relevance(dict(zip(users, lists, strict=True)), users, depth).hits.sum())
+    lent = dict(zip(lenders, lists, strict=True))
+    owed = int(scorer.relevance(lent, lenders, depth).hits.sum())
+    n = len(users)
+    p = _fisher([[own, n - own], [owed, n - owed]], "greater")
+    if p >= _LEVEL:
+        return None
+    return (
+        f"with another user's history it still proposes the user's own target {own} times in {n} "
+        f"(the history's owner's: {owed}): it knows the answers by name or by place"
+    )
+
+
+def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | None:
+    """Looks for repeated questions that the re-ask rule does not explain.
+
+    A reply may be asked for once more when it does not fill the list. Anything beyond that is
+    named; calls beyond the questions seen (a client's transport retries) are allowed unless they
+    go with whether the target was found (two-sided Fisher test at .001).
+
+    Args:
+        answers: A variant's answers.
+        lists_hit: By user, whether the target is in the list.
+    """
+    stray = next((text for answer in answers for text in answer.others), None)
+    if stray is not None:
+        return f"a question was put that continues nobody's chat; its answer was {stray[:80]!r}"
+    asked = [answer for answer in answers if answer.messages]
+    for answer in asked:
+        rule = 1 + answer.repairs.get("reasked", 0)
+        if len(answer.replies) > rule:
+            return (
+                f"user {answer.user} was asked {len(answer.replies)} times where the re-ask rule "
+                f"allows {rule}"
+            )
+    counts = np.zeros((2, 2), np.int64)
+    for answer in asked:
+        seen = len(answer.replies)
+        extra = answer.usage["calls"] + answer.usage.get("cached", 0) - answer.profiled > seen
+        counts[int(lists_hit[answer.user]), int(extra)] += 1
+    if not counts[:, 1].any():
+        return None
+    p = _fisher(counts, "two-sided")
+    if p >= _LEVEL:
+        return None
+    return (
+        f"questions were repeated for {counts[1, 1]} of {counts[1].sum()} users whose target was "
+        f"found and {counts[0, 1]} of {counts[0].sum()} others: retries depend on the answer"
+    )
+
+
+def lists_hit(
+    answers: Mapping[str, Answer], users: Sequence[str], scorer: Scorer
+) -> dict[str, bool]:
+    """By user, whether the target is in the list."""
+    lists = {user: answers[user].items for user in users}
+    depth = max((len(items) for items in lists.values()), default=0)
+    ranks = scorer.relevance(lists, users, depth).first_rank()
+    return {user: rank > 0 for user, rank in zip(users, ranks.tolist(), strict=True)}
+
+
+def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> str | None:
+    """Looks for list items that were not proposed, or that the user already had."""
+    for answer in answers:
+        strange = set(answer.items) - set(answer.candidates)
+        if strange:
+            return f"user {answer.user}'s list names '{strange.pop()}', which was not a candidate"
+        seen = set(answer.items) & set(known[answer.user])
+        if seen:
+            return f"user {answer.user}'s list names '{seen.pop()}' from the history"
+    return None
+
+
+def _fisher(counts: Any, alternative: str) -> float:
+    """The p-value of Fisher's exact test of a two by two table."""
+    result: Any = stats.fisher_exact(counts, alternative)
+    return float(result.pvalue)

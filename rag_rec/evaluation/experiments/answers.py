@@ -1,0 +1,249 @@
+"""Lists for tasks, kept on disk as they come: finished users are never paid for twice.
+
+Nothing in this file can reach a target: it sees tasks (histories) and a recommender.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from rag_rec.core import Candidate, ConfigError, DataError, RecommendationList, Usage
+from rag_rec.evaluation.experiments.recorder import Exchange, RecordingModel, Taken
+from rag_rec.evaluation.experiments.retrievers import SwappedRetriever
+from rag_rec.evaluation.metrics.scorer import Task
+from rag_rec.llm import Request
+from rag_rec.profiles import asks_for_profile
+from rag_rec.recommender import Recommender
+
+OnDone = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one variant made for one user.
+
+    Attributes:
+        user: The task's key.
+        history: What `digest_of` says of the history the list was made for.
+        items: The list, best first.
+        origins: Who chose each slot.
+        statuses: Where each slot's reason comes from.
+        reasons: The reasons.
+        outcome: How the list came about.
+        candidates: Item ids that were proposed, best first; label 1 is the first.
+        n_shown: How many of them the model saw.
+        messages: Role and text of the prompt.
+        replies: What the model wrote, one a request.
+        repairs: What had to be mended.
+        usage: Calls, tokens, seconds, cached answers.
+        error: Why the model gave less.
+        profiled: How many of the calls, cached ones included, were for the user's taste profile.
+        others: What the model wrote to questions that continue nobody's chat and ask for no
+            profile, kept with the first user of those asked together.
+    """
+
+    user: str
+    items: list[str]
+    origins: list[str]
+    statuses: list[str]
+    reasons: list[str]
+    outcome: str
+    candidates: list[str] = field(default_factory=list)
+    n_shown: int = 0
+    messages: list[tuple[str, str]] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    repairs: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    history: str = ""
+    profiled: int = 0
+    others: list[str] = field(default_factory=list)
+
+
+_FIELDS = tuple(field.name for field in fields(Answer))
+
+
+def digest_of(task: Task) -> str:
+    """The first half of the SHA-256 of everything that is known of a task's user."""
+    known = json.dumps(task.history.model_dump(), sort_keys=True, default=sorted)  # of sets
+    return hashlib.sha256(known.encode()).hexdigest()[:32]
+
+
+class AnswerFile:
+    """One variant's answers: a line that says what they are answers to, then a line a user.
+
+    Args:
+        path: The file.
+        identity: Everything that can change an answer.
+
+    Raises:
+        ConfigError: If the file holds answers to something else, such as an edited prompt.
+    """
+
+    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
+        self.path = path
+        if path.exists():
+            whole = len(_whole_lines(path))
+            if whole < path.stat().st_size:
+                os.truncate(path, whole)
+            if whole:
+                check_identity(path, identity)
+                return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
+
+    def read(self, tasks: Sequence[Task]) -> dict[str, Answer]:
+        """See `answers_to`."""
+        return answers_to(tasks, self.path)
+
+    def add(self, answers: Sequence[Answer]) -> None:
+        """Appends answers."""
+        rows = ({name: getattr(answer, name) for name in _FIELDS} for answer in answers)
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(lines))
+
+
+def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
+    """What answers are answers to must be what is asked now.
+
+    Args:
+        path: The answer file.
+        identity: What is known of it now; what is not named here is not compared.
+
+    Raises:
+        ConfigError: If something differs, such as an edited prompt.
+    """
+    header, _ = read_lines(path)
+    if not header:
+        return
+    changed = sorted(name for name in identity if header.get(name) != identity[name])
+    if changed:
+        raise ConfigError(
+            f"{path} holds answers of another {', '.join(changed)}; they are not mixed with new "
+            "ones: give another --out, or remove that file to ask again"
+        )
+
+
+def answers_to(tasks: Sequence[Task], path: Path) -> dict[str, Answer]:
+    """The answers of a file to these tasks, by user.
+
+    Raises:
+        DataError: If a line is damaged, or a list was made for another history of its user.
+    """
+    digests = {task.key: digest_of(task) for task in tasks}
+    found = {a.user: a for a in read_answers(path) if a.user in digests}
+    other = next((user for user in found if found[user].history != digests[user]), None)
+    if other is not None:
+        raise DataError(
+            f"holds a list for another history of user {other}: the data or the split has changed "
+            "since; give another --out, or remove the file to ask again",
+            path=path,
+        )
+    return found
+
+
+def _whole_lines(path: Path) -> bytes:
+    """What a file holds without a last line torn by a crash or still being written."""
+    content = path.read_bytes()
+    return content[: content.rfind(b"\n") + 1]
+
+
+def read_lines(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Header and rows of an answer file, as far as its lines are whole; the file stays as it is.
+
+    Raises:
+        DataError: If a line is damaged.
+    """
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(_whole_lines(path).splitlines(), start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            raise DataError(
+                f"is not JSON ({error}); remove the file", path=path, row=number
+            ) from error
+    return (rows[0], rows[1:]) if rows else ({}, [])
+
+
+def read_answers(path: Path) -> list[Answer]:
+    """Answers of a file, in the order they were made.
+
+    Raises:
+        DataError: If a line is damaged or is no answer.
+    """
+    try:
+        rows = read_lines(path)[1]
+        for row in rows:
+            row["messages"] = [tuple(turn) for turn in row["messages"]]
+        return [Answer(**row) for row in rows]
+    except (TypeError, KeyError) as error:
+        raise DataError(f"holds a row that is no answer ({error})", path=path) from error
+
+
+def answer_tasks(
+    recommender: Recommender,
+    retriever: SwappedRetriever,
+    recorder: RecordingModel | None,
+    tasks: Sequence[Task],
+    on_done: OnDone | None = None,
+) -> list[Answer]:
+    """Lists for tasks through the pipeline as it is shipped.
+
+    Args:
+        recommender: Makes the lists.
+        retriever: Its retriever.
+        recorder: Its model; None if it has none.
+        tasks: Whom to make lists for.
+        on_done: Told of progress.
+    """
+    lists = recommender.recommend_many([task.history for task in tasks], on_done=on_done)
+    proposed = retriever.take()
+    asked = [found.outcome != "retrieval_only" for found in lists]
+    taken = recorder.take(sum(asked)) if recorder else Taken([], [])
+    chats = iter(taken.chats)
+    answers = [
+        _answer(task, made, proposed[task.key], next(chats) if was_asked else [])
+        for task, made, was_asked in zip(tasks, lists, asked, strict=True)
+    ]
+    strays = [e.completion.text for e in taken.others if not asks_for_profile(e.request)]
+    return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
+
+
+def _answer(
+    task: Task, made: RecommendationList, proposed: list[Candidate], exchanges: list[Exchange]
+) -> Answer:
+    request = exchanges[0].request if exchanges else None
+    n_shown = _labels(request) if request else len(proposed)
+    of_chat = sum((exchange.completion.usage for exchange in exchanges), Usage())
+    return Answer(
+        user=task.key,
+        history=digest_of(task),
+        profiled=made.usage.calls + made.usage.cached - of_chat.calls - of_chat.cached,
+        items=[slot.item_id for slot in made.items],
+        origins=[slot.origin for slot in made.items],
+        statuses=[slot.reason_status for slot in made.items],
+        reasons=[slot.reason for slot in made.items],
+        outcome=made.outcome,
+        candidates=[candidate.item_id for candidate in proposed],
+        n_shown=n_shown,
+        messages=[(turn.role, turn.content) for turn in request.messages] if request else [],
+        replies=[exchange.completion.text for exchange in exchanges],
+        repairs={name: n for name, n in made.repairs.model_dump().items() if n},
+        usage=made.usage.model_dump(),
+        error=made.error,
+    )
+
+
+def _labels(request: Request) -> int:
+    """How many candidates a request's schema lets the model choose from."""
+    if request.schema is None:
+        return 0
+    entry = request.schema["properties"]["items"]["items"]["properties"]
+    return len(entry["label"]["enum"])

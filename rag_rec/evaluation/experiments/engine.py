@@ -1,0 +1,199 @@
+"""Asks every variant for every task, resumable, within a budget; knows nothing of targets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rag_rec.core import ConfigError, Settings
+from rag_rec.evaluation.experiments.answers import Answer, AnswerFile, answer_tasks
+from rag_rec.evaluation.experiments.conditions import Arm, Plan
+from rag_rec.evaluation.experiments.experiment import Experiment, VariantSettings
+from rag_rec.evaluation.experiments.prompts import with_settings
+from rag_rec.evaluation.experiments.recorder import RecordingModel
+from rag_rec.evaluation.experiments.retrievers import (
+    Propose,
+    Ranking,
+    SwappedRetriever,
+    proposing,
+    shuffled,
+)
+from rag_rec.evaluation.experiments.spending import Spending
+from rag_rec.evaluation.metrics.scorer import Task
+from rag_rec.index import ItemIndex
+from rag_rec.llm import CachedModel, ChatModel, ReplyCache, open_from
+from rag_rec.prompting import load_variant
+from rag_rec.recommender import Recommender
+from rag_rec.retrieval import FusedRetriever
+
+OnProgress = Callable[[str, int, int], None]
+"""Told what is being asked, how many are done, and of how many."""
+
+
+@dataclass(slots=True)
+class _Side:
+    """A variant in an arm, open, with what it has answered."""
+
+    variant: VariantSettings
+    label: str
+    total: int
+    recommender: Recommender
+    retriever: SwappedRetriever
+    recorder: RecordingModel | None
+    file: AnswerFile
+    found: dict[str, Answer]
+
+
+class Engine:
+    """Opens each model once and answers arm by arm.
+
+    Args:
+        experiment: What to ask.
+        retriever: The retriever of the index, which was built from what may be known.
+        out: The run's folder.
+        rankings: Other sources of candidates, by name.
+        models: Open models by spec, instead of opening them; for tests and programs.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        retriever: FusedRetriever,
+        out: Path,
+        *,
+        rankings: Mapping[str, Ranking],
+        models: Mapping[str, ChatModel] | None = None,
+    ) -> None:
+        self._experiment = experiment
+        self._index, self._fused = retriever.index, retriever
+        self._out = out
+        self._rankings = rankings
+        self._given = dict(models or {})
+        self._open: dict[str, ChatModel] = {}
+        self._cache: ReplyCache | None = None
+        self._spending = Spending(experiment.budget)
+
+    def answer_all(self, plan: Plan, on_progress: OnProgress | None = None) -> None:
+        """Has every variant of every arm answer for the users it has not answered for yet.
+
+        Some users at a time, all variants of an arm one after the other: wherever this ends, the
+        variants have answered for the same users but for the last few.
+
+        Raises:
+            BudgetSpent: When the budget is reached; answers so far are kept.
+        """
+        sides = [[self._side(variant, arm) for variant in variants] for arm, variants in plan]
+        for side in (side for group in sides for side in group):
+            self._spending.add(side.variant.llm, list(side.found.values()))
+        for (arm, _), group in zip(plan, sides, strict=True):
+            for start in range(0, len(arm.tasks), self._at_once):
+                for side in group:
+                    self._answer(side, arm.tasks[start : start + self._at_once], on_progress)
+
+    def _answer(self, side: _Side, tasks: Sequence[Task], on_progress: OnProgress | None) -> None:
+        missing = [task for task in tasks if task.key not in side.found]
+        if not missing:
+            return
+        if on_progress:
+            on_progress(side.label, len(side.found), side.total)
+        if side.recorder is not None:
+            self._spending.check()
+        made = answer_tasks(side.recommender, side.retriever, side.recorder, missing)
+        side.file.add(made)
+        self._spending.add(side.variant.llm, made)
+        side.found |= {answer.user: answer for answer in made}
+        if on_progress:
+            on_progress(side.label, len(side.found), side.total)
+
+    def close(self) -> None:
+        """Closes the models it opened."""
+        for model in self._open.values():
+            model.close()
+        if self._cache is not None:
+            self._cache.close()
+
+    @property
+    def _at_once(self) -> int:
+        """Users between two looks at the budget: what is in flight, where there is a budget."""
+        save_every, in_flight = self._experiment.save_every, self._experiment.pipeline.concurrency
+        return min(save_every, in_flight) if self._experiment.budget.limited else save_every
+
+    def _side(self, variant: VariantSettings, arm: Arm) -> _Side:
+        pipeline = self._experiment.pipeline
+        prompt = _prompt_of(self._experiment, variant, self._out)
+        settings = Settings.model_validate({
+            "llm": variant.llm, "prompt": str(prompt), "k": pipeline.k, "seed": arm.seed,
+            "temperature": pipeline.temperature, "reask": pipeline.reask, "blend": variant.blend,
+            "context_tokens": pipeline.context_tokens,
+            "request": {"concurrency": pipeline.concurrency},
+        })  # fmt: skip
+        model = self._model(settings)
+        recorder = None if model is None else RecordingModel(model)
+        recommender = Recommender(self._index, recorder, settings, retriever=self._fused)
+        propose = self._propose(variant)
+        if arm.kind == "shuffled":
+            propose = shuffled(propose, self._experiment.seed)
+        retriever = SwappedRetriever(self._fused, propose)
+        recommender.retriever = retriever
+        path = answer_path(self._out, variant.name, arm.name)
+        identity = identity_of(self._experiment, variant, arm.name, self._index, self._out)
+        file = AnswerFile(path, identity | {"run": recommender.run_id})
+        return _Side(
+            variant=variant,
+            label=f"{variant.name}, {arm.name}",
+            total=len(arm.tasks),
+            recommender=recommender,
+            retriever=retriever,
+            recorder=recorder,
+            file=file,
+            found=file.read(arm.tasks),
+        )
+
+    def _propose(self, variant: VariantSettings) -> Propose:
+        if variant.retriever == "fused":
+            return self._fused.retrieve
+        return proposing(variant.retriever, self._rankings[variant.retriever])
+
+    def _model(self, settings: Settings) -> ChatModel | None:
+        if settings.llm == "none":
+            return None
+        if settings.llm in self._given:
+            return self._given[settings.llm]
+        if settings.llm not in self._open:
+            opened = open_from(settings)
+            if opened is None:
+                raise ConfigError(f"'{settings.llm}' opens no model")
+            if self._cache is None:
+                self._cache = ReplyCache(self._experiment.cache or self._out / "replies.sqlite")
+            self._open[settings.llm] = CachedModel(
+                opened, self._cache, parameters=settings.parameters
+            )
+        return self._open[settings.llm]
+
+
+def identity_of(
+    experiment: Experiment, variant: VariantSettings, arm: str, index: ItemIndex, out: Path
+) -> dict[str, Any]:
+    """What answers are answers to, as far as it can be told without opening the model."""
+    prompt = load_variant(str(_prompt_of(experiment, variant, out)))
+    return {
+        "variant": variant.name, "arm": arm, "prompt": prompt.digest, "model": variant.llm,
+        "retriever": variant.retriever, "k": experiment.pipeline.k,
+        "index": index.manifest.digest(), "blend": variant.blend,
+    }  # fmt: skip
+
+
+def _prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> Path:
+    return with_settings(variant.prompt, experiment.pipeline.prompt_settings(), out / "prompts")
+
+
+def answer_path(out: Path, variant: str, arm: str) -> Path:
+    """Where a variant's answers in an arm are kept."""
+
+    def plain(text: str) -> str:
+        return re.sub(r"[^A-Za-z0-9.-]+", "_", text)
+
+    return out / "answers" / f"{plain(variant)}--{plain(arm)}.jsonl"

@@ -1,0 +1,136 @@
+"""A run, from an experiment to a report: ask every variant, then let the scorer look."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from rag_rec.core import ConfigError
+from rag_rec.data import Dataset
+from rag_rec.evaluation.experiments.answers import Answer, answers_to, check_identity
+from rag_rec.evaluation.experiments.conditions import Plan, arms_of, sensitivity_arms
+from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_path, identity_of
+from rag_rec.evaluation.experiments.experiment import Experiment
+from rag_rec.evaluation.experiments.spending import BudgetSpent
+from rag_rec.evaluation.experiments.study import Study
+from rag_rec.evaluation.measure import Gathered, measure_study
+from rag_rec.evaluation.report import write_reports
+from rag_rec.index import Embedder, OnStep
+from rag_rec.llm import ChatModel
+
+Report = dict[str, Any]
+
+
+def run(
+    experiment: Experiment | str | Path,
+    out: str | Path,
+    *,
+    dataset: Dataset | None = None,
+    models: Mapping[str, ChatModel] | None = None,
+    embedder: Embedder | None = None,
+    ask: bool = True,
+    people: bool = True,
+    on_step: OnStep | None = None,
+    on_progress: OnProgress | None = None,
+) -> Report:
+    """Asks every variant for the same users, scores them, and writes the reports.
+
+    Run into the same folder again, it asks only for what is missing.
+
+    Args:
+        experiment: What is compared, or the TOML file that says so.
+        out: Folder of the index, the answers and the reports.
+        dataset: The data, instead of what the experiment names.
+        models: Open models by spec, instead of opening them.
+        embedder: Makes the vectors; the default one if None.
+        ask: False to report on the answers that are there.
+        people: Whether the page has a browser over users, their histories and prompts.
+        on_step: Told of the index's progress.
+        on_progress: Told of the answers'.
+
+    Returns:
+        The report, as in ``report.json``.
+
+    Raises:
+        ConfigError, DataError: One line that says what to do.
+    """
+    beside = None if isinstance(experiment, Experiment) else Path(experiment)
+    chosen = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
+    with _alone(Path(out)) if ask else nullcontext():
+        study = Study.open(
+            chosen, Path(out), beside=beside, dataset=dataset, embedder=embedder, on_step=on_step
+        )
+        try:
+            notes = ask_all(study, models, on_progress) if ask else []
+            report, details = measure_study(study, gather(study), notes)
+        finally:
+            study.close()
+        write_reports(report, details, Path(out), people=people)
+    return report
+
+
+@contextmanager
+def _alone(out: Path) -> Generator[None]:
+    """Holds a run's folder; two runs at a time would pay twice and mix their lines."""
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ConfigError(
+            f"another run is writing to {out}; wait for it, or give another --out"
+        ) from error
+
+
+def ask_all(
+    study: Study, models: Mapping[str, ChatModel] | None, on_progress: OnProgress | None
+) -> list[str]:
+    """Has every variant answer in every arm; returns what a reader must know of it.
+
+    Only tasks go in: the engine is made without the scorers.
+    """
+    engine = Engine(
+        study.experiment, study.retriever, study.out, rankings=study.rankings, models=models
+    )
+    notes: list[str] = []
+    try:
+        engine.answer_all(plan(study), on_progress)
+    except BudgetSpent as spent:
+        notes.append(f"stopped asking: {spent}")
+    finally:
+        engine.close()
+    return notes
+
+
+def plan(study: Study) -> Plan:
+    """What is asked, in order: the test for everybody, then validation, then sensitivity."""
+    experiment, sampled = study.experiment, study.sampled
+    variants = experiment.all_variants()
+    arms = arms_of(experiment, sampled.test.tasks, sampled.validation.tasks)
+    asked = [(arm, variants) for arm in arms]
+    named = set(experiment.sensitivity.variants)
+    some = [variant for variant in variants if variant.name in named]
+    extra = sensitivity_arms(experiment, sampled.test.tasks) if some else []
+    return asked + [(arm, some) for arm in extra]
+
+
+def gather(study: Study) -> Gathered:
+    """All answers on disk, by arm, variant and user.
+
+    Raises:
+        ConfigError, DataError: If answers were made under other settings or for other histories.
+    """
+    found: Gathered = {}
+    for arm, variant in ((arm, one) for arm, variants in plan(study) for one in variants):
+        path = answer_path(study.out, variant.name, arm.name)
+        answers: dict[str, Answer] = {}
+        if path.exists():
+            identity = identity_of(study.experiment, variant, arm.name, study.index, study.out)
+            check_identity(path, identity)
+            answers = answers_to(arm.tasks, path)
+        found.setdefault(arm.name, {})[variant.name] = answers
+    return found

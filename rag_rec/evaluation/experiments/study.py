@@ -1,0 +1,114 @@
+"""Everything a run is about, opened: the data, what may be known of it, and who is asked."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rag_rec.core import ConfigError, IndexNotFound
+from rag_rec.data import Dataset, load_sample
+from rag_rec.evaluation.audit import check_index
+from rag_rec.evaluation.experiments.baselines import baseline_rankings
+from rag_rec.evaluation.experiments.experiment import DataSettings, Experiment
+from rag_rec.evaluation.experiments.retrievers import Ranking
+from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
+from rag_rec.index import Embedder, ItemIndex, OnStep
+from rag_rec.retrieval import FusedRetriever, build_index
+
+_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """An experiment with its data.
+
+    Attributes:
+        experiment: What is compared.
+        out: The run's folder.
+        sampled: The split and its users.
+        index: Built from the fit alone.
+        retriever: The fused retriever of the index.
+        rankings: The rows that need no model, by name.
+    """
+
+    experiment: Experiment
+    out: Path
+    sampled: Sampled
+    index: ItemIndex
+    retriever: FusedRetriever
+    rankings: Mapping[str, Ranking]
+
+    @classmethod
+    def open(
+        cls,
+        experiment: Experiment,
+        out: Path,
+        *,
+        beside: Path | None = None,
+        dataset: Dataset | None = None,
+        embedder: Embedder | None = None,
+        on_step: OnStep | None = None,
+    ) -> Study:
+        """Loads, splits, and builds the index under ``out`` if it is not there.
+
+        Args:
+            experiment: What is compared.
+            out: The run's folder.
+            beside: The experiment file, from which relative paths start.
+            dataset: The data, instead of what the experiment names.
+            embedder: Makes the vectors.
+            on_step: Told of the index's progress.
+
+        Raises:
+            ConfigError, DataError: One line that says what to do.
+        """
+        data = dataset or load_data(experiment.data, beside)
+        sampled = sample_users(data, experiment.split, experiment.seed)
+        folder = out / "index"
+        try:
+            index = ItemIndex.open(folder, embedder)
+        except IndexNotFound:
+            build_index(sampled.fit, folder, embedder=embedder, on_step=on_step)
+            index = ItemIndex.open(folder, embedder)
+        check_index(index, sampled.fit)
+        rankings = baseline_rankings(index, experiment.seed)
+        return cls(experiment, out, sampled, index, FusedRetriever(index), rankings)
+
+    def close(self) -> None:
+        """Closes the index."""
+        self.index.close()
+
+
+def load_data(settings: DataSettings, beside: Path | None) -> Dataset:
+    """The data set an experiment names.
+
+    Raises:
+        ConfigError: If a path names an environment variable that is not set.
+        DataError: If the data cannot be read.
+    """
+    if settings.sample:
+        return load_sample()
+    start = Path() if beside is None else beside.parent
+    resolve: Callable[[str | None], Path | None] = lambda text: (  # noqa: E731
+        None if text is None else start / _expand(text)
+    )
+    return Dataset.load(
+        resolve(settings.folder),
+        items=resolve(settings.items),
+        reviews=resolve(settings.reviews),
+        interactions=resolve(settings.interactions),
+        format=settings.format,
+    )
+
+
+def _expand(text: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        name = found[1] or found[2]
+        if name not in os.environ:
+            raise ConfigError(f"data: '{text}' needs the environment variable {name}; set it")
+        return os.environ[name]
+
+    return _VARIABLE.sub(value, text)

@@ -1,0 +1,116 @@
+"""For a pipeline: limits a report must keep, and another report it may not fall behind."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from rag_rec.core import ConfigError
+from rag_rec.evaluation.comparison import Compared, compare_reports
+
+Report = dict[str, Any]
+
+EXIT = 100
+"""Exit code of a gate that does not hold; 1 stays for errors."""
+
+_GATE = re.compile(
+    r"^(?:(?P<row>.+?):)?(?P<metric>[a-z]+@\d+)(?P<sign>>=|<=|>|<)(?P<limit>[\d.]+)$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A limit on a metric, of one row or of every variant.
+
+    Attributes:
+        row: A row's name; None for every variant.
+        metric: Such as ``ndcg@10``.
+        sign: ``>=``, ``<=``, ``>`` or ``<``.
+        limit: The limit.
+    """
+
+    row: str | None
+    metric: str
+    sign: str
+    limit: float
+
+    @classmethod
+    def of(cls, text: str) -> Gate:
+        """Reads ``ndcg@10>=0.05`` or ``local plain:ndcg@10>=0.05``.
+
+        Raises:
+            ConfigError: If it is written otherwise.
+
+        >>> Gate.of("local plain:ndcg@10 >= 0.05")
+        Gate(row='local plain', metric='ndcg@10', sign='>=', limit=0.05)
+        """
+        found = _GATE.match(re.sub(r"\s*(>=|<=|>|<)\s*", r"\1", text.strip()))
+        try:
+            limit = float(found["limit"]) if found else 0.0
+        except ValueError:
+            found = None
+            limit = 0.0
+        if found is None:
+            raise ConfigError(
+                f"--gate '{text}': write METRIC>=LIMIT or ROW:METRIC>=LIMIT, such as ndcg@10>=0.05"
+            )
+        return cls(found["row"], found["metric"], found["sign"], limit)
+
+    def failures(self, report: Report) -> list[str]:
+        """One line for each row that does not keep the limit.
+
+        Raises:
+            ConfigError: If the report has no such row or metric.
+        """
+        rows = [
+            row
+            for row in report["rows"]
+            if (row["name"] == self.row if self.row else row["kind"] == "variant")
+        ]
+        if not rows:
+            names = ", ".join(row["name"] for row in report["rows"])
+            raise ConfigError(f"--gate: no row '{self.row}'; there are {names}")
+        lines: list[str] = []
+        for row in rows:
+            if self.metric not in row["metrics"]:
+                known = ", ".join(row["metrics"])
+                raise ConfigError(f"--gate: {self.metric} was not measured; there are {known}")
+            value = row["metrics"][self.metric]
+            if not self._holds(value):
+                lines.append(
+                    f"{row['name']}: {self.metric} is {value:.4f}, not {self.sign} {self.limit:g}"
+                )
+        return lines
+
+    def _holds(self, value: float) -> bool:
+        return {
+            ">=": value >= self.limit,
+            "<=": value <= self.limit,
+            ">": value > self.limit,
+            "<": value < self.limit,
+        }[self.sign]
+
+
+def losses(report: Report, before: Report) -> list[str]:
+    """One line for each variant that is significantly worse than it was in another report.
+
+    Raises:
+        DataError: If the two do not measure the same users and targets.
+        ConfigError: If no variant occurs in both.
+    """
+    found = compare_reports(before, report)
+    variants = {row["name"] for row in report["rows"] if row["kind"] == "variant"}
+    shared = [entry for entry in found if entry.row in variants]
+    if not shared:
+        raise ConfigError("--gate-against: the reports have no variant in common")
+    return [_loss(entry) for entry in shared if entry.comparison.verdict == "worse"]
+
+
+def _loss(entry: Compared) -> str:
+    found = entry.comparison
+    return (
+        f"{entry.row}: {entry.metric} fell from {entry.first:.4f} to {entry.second:.4f} "
+        f"({found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}], corrected p "
+        f"{found.p_holm:.3f})"
+    )

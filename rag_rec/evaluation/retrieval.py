@@ -1,0 +1,201 @@
+"""What retrieval finds, measured: the fusion, each source alone, ceilings, strata, costs."""
+
+from __future__ import annotations
+
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_rec.core import IndexNotFound, StaleIndex
+from rag_rec.data import PROTOCOLS, Dataset, Split, hide_items, leave_last_out
+from rag_rec.evaluation.metrics.single_target import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluation.rankings import (
+    fused_rankings,
+    given_ranks,
+    histories_of,
+    single_rankings,
+)
+from rag_rec.index import Embedder, ItemIndex, OnStep, one_step
+from rag_rec.retrieval import FusedRetriever, RetrievalConfig, build_index
+
+Row = dict[str, Any]
+
+_CEILINGS = (20, 50, 100)
+_SHORT, _LONG = 5, 20
+_HEAD_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How retrieval is measured.
+
+    Attributes:
+        protocol: A name of `PROTOCOLS`.
+        mask_history: Whether items of the history may not be listed.
+        ks: List lengths.
+        n_target: Which event from the end is the target; 2 measures on validation.
+        retrieval: How retrieval is fitted.
+        index: Where the index is kept; a folder that is deleted afterwards if None.
+        embedder: Makes the vectors; the default one if None.
+        candidates: Given candidates by user; only these users are asked for.
+        hidden_items: Share of the items that the fit does not see; their takers are asked for.
+        on_step: Told of progress.
+    """
+
+    protocol: str = "leave-last-out"
+    mask_history: bool = True
+    ks: tuple[int, ...] = (5, 10, 20, 50)
+    n_target: int = 1
+    retrieval: RetrievalConfig | None = None
+    index: Path | None = None
+    embedder: Embedder | None = None
+    candidates: Mapping[str, Sequence[str]] | None = None
+    hidden_items: float = 0.0
+    on_step: OnStep | None = None
+
+
+@dataclass(slots=True)
+class Clock:
+    """Seconds a step took and the largest memory of the process by its end."""
+
+    seconds: float = 0.0
+    peak_gib: float = 0.0
+
+    def run(self, step: Callable[[], Any]) -> Any:
+        """Runs a step and notes its cost."""
+        started = time.perf_counter()
+        result = step()
+        self.seconds += time.perf_counter() - started
+        self.peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        return result
+
+    def as_row(self) -> Row:
+        """Rounded, for the report."""
+        return {"seconds": round(self.seconds, 1), "peak_gib": round(self.peak_gib, 2)}
+
+
+def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
+    """Fits retrieval on a split and measures what it finds.
+
+    Returns:
+        ``rows`` (name, and for each k recall, ndcg and their standard errors), ``strata`` of the
+        fusion, ``cost`` of fit and retrieval, and what was measured.
+    """
+    options = options or Options()
+    hidden = PROTOCOLS[options.protocol] + options.n_target - 1
+    split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
+    if options.hidden_items:
+        split = hide_items(split, options.hidden_items)
+    if options.candidates is not None:
+        split = split.only(options.candidates)
+    fit, retrieval = Clock(), Clock()
+    reused = options.index is not None and _is_fitted(options.index, split.fit, options)
+    with tempfile.TemporaryDirectory() as scratch:
+        retriever = fit.run(lambda: open_fitted(split.fit, options, Path(scratch), reused=reused))
+        index = retriever.index
+        targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
+        asked = histories_of(split, mask_history=options.mask_history)
+        depth = min(max(*options.ks, *_CEILINGS), index.n_items)
+        with one_step(options.on_step, "retrieving"):
+            fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
+        ranks = {"fusion": ranks_of(fused, targets)}
+        with one_step(options.on_step, "measuring each source"):
+            singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
+        ranks |= {name: ranks_of(ranking, targets) for name, ranking in singles.items()}
+        lists = options.candidates
+        given = {} if lists is None else given_ranks(retriever, split, asked, lists)
+        index.close()
+    rows = [_row(name, found, options.ks) for name, found in ranks.items()]
+    for depth in _CEILINGS:
+        found = np.where(ranks["fusion"] <= depth, 1, ranks["fusion"])
+        rows.append(_row(f"ceiling of the top {depth}", found, options.ks))
+    rows += [_row(f"given candidates: {name}", found, options.ks) for name, found in given.items()]
+    return {
+        **_what(dataset, split, options, retriever),
+        "rows": rows,
+        "strata": _strata(split, ranks["fusion"], options.ks),
+        "cost": {
+            "fit": fit.as_row() | {"index_reused": reused},
+            "retrieval": retrieval.as_row(),
+        },
+    }
+
+
+def open_fitted(
+    dataset: Dataset, options: Options, scratch: Path, *, reused: bool = False
+) -> FusedRetriever:
+    """Indexes a data set, with whatever ``rag-rec index`` does, and opens it.
+
+    With ``reused`` the index that was kept is opened as it is.
+    """
+    folder = options.index or scratch / "index"
+    if not reused:
+        build_index(
+            dataset,
+            folder,
+            embedder=options.embedder,
+            retrieval=options.retrieval,
+            on_step=options.on_step,
+        )
+    return FusedRetriever(ItemIndex.open(folder, options.embedder))
+
+
+def _is_fitted(folder: Path, dataset: Dataset, options: Options) -> bool:
+    """Whether a kept index has the same layout, data and settings."""
+    try:
+        manifest = ItemIndex.open(folder, options.embedder).manifest
+    except (IndexNotFound, StaleIndex):
+        return False
+    config = asdict(options.retrieval or RetrievalConfig())
+    wanted = json.loads(json.dumps(config))
+    return (manifest.dataset_digest, manifest.retrieval["config"]) == (dataset.digest, wanted)
+
+
+def _row(name: str, ranks: NDArray[np.int64], ks: Sequence[int]) -> Row:
+    row: Row = {"name": name, "users": len(ranks)}
+    for k in ks:
+        for metric, values in (("recall", recall(ranks, k)), ("ndcg", ndcg(ranks, k))):
+            row[f"{metric}@{k}"] = float(values.mean()) if len(values) else None
+            row[f"{metric}@{k} se"] = standard_error(values)
+    return row
+
+
+def _strata(split: Split, ranks: NDArray[np.int64], ks: Sequence[int]) -> list[Row]:
+    """The fusion by length of the history and by how popular the target is in what was fitted."""
+    lengths = np.array([len(items) for items in split.inputs])
+    counts = split.fit.interactions["item_id"].value_counts(sort=True)
+    head = set(counts["item_id"].head(int(_HEAD_SHARE * split.fit.items.height)))
+    known = set(counts["item_id"])
+    place = np.array([0 if t not in known else 2 if t in head else 1 for t in split.targets])
+    groups: Mapping[str, NDArray[np.bool_]] = {
+        f"history of up to {_SHORT - 1}": lengths < _SHORT,
+        f"history of {_SHORT} to {_LONG - 1}": (lengths >= _SHORT) & (lengths < _LONG),
+        f"history of {_LONG} or more": lengths >= _LONG,
+        "target cold (not in the fit)": place == 0,
+        "target in the tail": place == 1,
+        "target in the most popular fifth": place == 2,
+    }
+    return [_row(name, ranks[mask], ks) for name, mask in groups.items() if mask.any()]
+
+
+def _what(dataset: Dataset, split: Split, options: Options, retriever: FusedRetriever) -> Row:
+    retrieval = retriever.index.manifest.retrieval
+    return {
+        "protocol": options.protocol,
+        "target": "test" if options.n_target == 1 else "validation",
+        "mask_history": options.mask_history,
+        "hidden_items": options.hidden_items,
+        "items": dataset.items.height,
+        "users": len(split.users),
+        "interactions": dataset.interactions.height,
+        "fitted_interactions": split.fit.interactions.height,
+        **{name: retrieval[name] for name in ("fusion", "fusion_why", "solve", "solve_why")},
+    }

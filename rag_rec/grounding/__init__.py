@@ -1,0 +1,33 @@
+"""From whatever a model wrote to a list that is valid.
+
+The model names candidates by label (1..n), so it cannot mistype an id. What it wrote is parsed
+strictly, unknown labels, duplicates and what breaks a constraint are dropped and counted, complete
+entries of a broken reply are saved, and the retrieval order fills the slots that remain.
+"""
+
+from rag_rec.grounding.assemble import Grounds, build_list, list_fields
+from rag_rec.grounding.check_reason import ReasonChecker
+from rag_rec.grounding.parse_reply import (
+    Entry,
+    Reading,
+    merge_readings,
+    parse_json,
+    read_answer,
+    reask_message,
+)
+from rag_rec.grounding.reply_schema import answer_schema, closed_object
+
+__all__ = [
+    "Entry",
+    "Grounds",
+    "Reading",
+    "ReasonChecker",
+    "answer_schema",
+    "build_list",
+    "closed_object",
+    "list_fields",
+    "merge_readings",
+    "parse_json",
+    "read_answer",
+    "reask_message",
+]

@@ -1,0 +1,5 @@
+"""Integrations."""
+
+from rag_rec.integrations.langchain import CandidateRetriever, RecommenderRunnable, recommend_tool
+
+__all__ = ["CandidateRetriever", "RecommenderRunnable", "recommend_tool"]

@@ -1,0 +1,139 @@
+"""Any LangChain chat model, through ``init_chat_model``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rag_rec.core import ConfigError, Refused, Truncated, Usage
+from rag_rec.llm.adapters.openai import OpenAIOptions, encodable, model_error, portable
+from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.middleware.pool import map_requests
+from rag_rec.llm.middleware.retry import complete
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+
+_log = logging.getLogger(__name__)
+
+_CONTEXT = 8_192
+
+
+class LangChainChatModel:
+    """A LangChain chat model as ours.
+
+    The provider is held to the schema through ``with_structured_output`` where it can be; its raw
+    message is what is read, so a mismatch is data and not an exception.
+
+    Args:
+        model: ``PROVIDER:MODEL`` for ``init_chat_model``, or a chat model object.
+        options: Concurrency, timeout, retries, context length.
+
+    Raises:
+        ConfigError: If LangChain or the provider's package is missing.
+    """
+
+    def __init__(self, model: str | BaseChatModel, *, options: OpenAIOptions | None = None) -> None:
+        self._options = options or OpenAIOptions()
+        self.context_tokens = self._options.context_tokens or _CONTEXT
+        self.tokens: TokenCounter = ByteEstimate()
+        self._announced = False
+        if isinstance(model, str):
+            self.name = f"langchain:{model}"
+            self._model = _init(model, self._options)
+        else:
+            self.name = f"langchain:{type(model).__name__}"
+            self._model = model
+
+    def generate(
+        self, requests: Iterable[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """See `ChatModel.generate`."""
+        return map_requests(
+            lambda request: complete(request, self._once, self._options.retry, self._options.gate),
+            requests,
+            concurrency=self._options.concurrency,
+            on_done=on_done,
+        )
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+    def _once(self, request: Request) -> Completion:
+        started = time.perf_counter()
+        try:
+            message = self._invoke(request)
+        except Exception as failure:  # noqa: BLE001 - every provider raises kinds of its own
+            usage = Usage(calls=1, wall_s=time.perf_counter() - started)
+            return Completion("", usage, model_error(failure, self.name))
+        counts: Any = message.usage_metadata or {}
+        usage = Usage(
+            calls=1,
+            prompt_tokens=counts.get("input_tokens", 0),
+            completion_tokens=counts.get("output_tokens", 0),
+            wall_s=time.perf_counter() - started,
+        )
+        finish = message.response_metadata.get("finish_reason")
+        error = None
+        if finish == "length":
+            error = Truncated("stopped at max_tokens", provider=self.name)
+        elif finish == "content_filter" or message.additional_kwargs.get("refusal"):
+            error = Refused("refused", provider=self.name)
+        return Completion(_text(message), usage, error)
+
+    def _invoke(self, request: Request) -> AIMessage:
+        messages = [(m.role, encodable(m.content)) for m in request.messages]
+        bound: Any = self._bounded(request.max_tokens)
+        if request.schema is not None:
+            schema = {"title": "answer", "description": "The answer.", **portable(request.schema)}
+            try:
+                bound = bound.with_structured_output(schema, include_raw=True)
+            except NotImplementedError:
+                self._announce_unconstrained()
+                return bound.invoke(messages)
+            return bound.invoke(messages)["raw"]
+        return bound.invoke(messages)
+
+    def _announce_unconstrained(self) -> None:
+        if not self._announced:
+            self._announced = True
+            _log.warning("%s cannot be held to a schema; its replies may need repair", self.name)
+
+    def _bounded(self, max_tokens: int) -> BaseChatModel:
+        """The model with a bound on its reply, where it has such a field."""
+        if "max_tokens" not in type(self._model).model_fields:
+            return self._model
+        return self._model.model_copy(update={"max_tokens": max_tokens})
+
+
+def _init(model: str, options: OpenAIOptions) -> BaseChatModel:
+    try:
+        from langchain.chat_models import init_chat_model  # optional
+
+        return init_chat_model(
+            model,
+            max_retries=0,
+            temperature=0.0,
+            timeout=options.timeout_s,
+            **options.parameters,
+        )
+    except ImportError as error:
+        raise ConfigError(
+            f"llm 'langchain:{model}' needs a package ({error}); "
+            "install rag-rec[langchain] and the provider's own"
+        ) from error
+    except ValueError as error:
+        raise ConfigError(
+            f"llm 'langchain:{model}': {' '.join(str(error).split())[:160]}"
+        ) from error
+
+
+def _text(message: AIMessage) -> str:
+    """The reply's text, or the arguments of its tool call where the provider answers so."""
+    if message.tool_calls and not message.text:
+        return json.dumps(message.tool_calls[0]["args"])
+    return str(message.text)

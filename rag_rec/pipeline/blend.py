@@ -1,0 +1,144 @@
+"""How much a model's order counts against retrieval's, and whom it pays to ask: one small file.
+
+`rag_rec.evaluation` fits the file on validation users; `Recommender` reads it (setting ``blend``).
+A weight of 0 means that the model is not asked at all.
+
+::
+
+    weight = 0.3
+    [[by_history]]
+    at_least = 0
+    weight = 0.0
+    [[by_history]]
+    at_least = 20
+    weight = 0.6
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rag_rec.core import ConfigError, RecommendationList, first_problem, read_toml
+
+_DAMPING = 10
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LengthWeight(_Table):
+    """The weight for histories from some length on, up to the next entry's.
+
+    Attributes:
+        at_least: Events from which on this weight is used.
+        weight: The model's weight.
+    """
+
+    at_least: int = Field(ge=0)
+    weight: float = Field(ge=0, le=1)
+
+
+class Blend(_Table):
+    """Weights of the model's order.
+
+    Attributes:
+        weight: The weight where `by_history` says nothing.
+        by_history: Weights by length of the history, shortest first.
+        fitted_on: What it was fitted on, for people.
+    """
+
+    weight: float = Field(ge=0, le=1)
+    by_history: tuple[LengthWeight, ...] = ()
+    fitted_on: str = ""
+
+    @model_validator(mode="after")
+    def _rising(self) -> Blend:
+        starts = [entry.at_least for entry in self.by_history]
+        if starts != sorted(set(starts)):
+            raise ValueError("by_history must have rising at_least")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Blend:
+        """Reads a blend file.
+
+        Raises:
+            ConfigError: If it cannot be read or is not one.
+        """
+        try:
+            return cls.model_validate(read_toml(path, "blend file"))
+        except ValidationError as error:
+            raise ConfigError(first_problem(error, str(path))) from error
+
+    def save(self, path: str | Path) -> None:
+        """Writes the file that `load` reads."""
+        lines = [f"weight = {self.weight!r}"]
+        if self.fitted_on:
+            quoted = self.fitted_on.replace("\\", "/").replace('"', "'")
+            lines.insert(0, f'fitted_on = "{quoted}"')
+        for entry in self.by_history:
+            lines += [
+                "",
+                "[[by_history]]",
+                f"at_least = {entry.at_least}",
+                f"weight = {entry.weight!r}",
+            ]
+        Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def weight_for(self, n_events: int) -> float:
+        """The model's weight for a user with so many events; 0: do not ask.
+
+        >>> Blend(weight=0.2, by_history=[LengthWeight(at_least=5, weight=0.5)]).weight_for(7)
+        0.5
+        """
+        found = [entry.weight for entry in self.by_history if entry.at_least <= n_events]
+        return found[-1] if found else self.weight
+
+    def digest(self) -> str:
+        """SHA-256 of what can change a list."""
+        return hashlib.sha256(self.model_dump_json(exclude={"fitted_on"}).encode()).hexdigest()
+
+
+def blended(
+    items: Sequence[str], chosen: Sequence[bool], retrieved: Sequence[str], weight: float
+) -> list[str]:
+    """A list in the order of both places, the model's and retrieval's, each ``1 / (10 + place)``.
+
+    The items stay the same, so that whatever the list obeys it still obeys.
+
+    Args:
+        items: The list, the model's choices first.
+        chosen: Which of them the model chose.
+        retrieved: Candidates in retrieval's order.
+        weight: The model's share.
+
+    >>> blended(["b", "a"], [True, True], ["a", "b"], 1.0)
+    ['b', 'a']
+    >>> blended(["b", "a"], [True, True], ["a", "b"], 0.2)
+    ['a', 'b']
+    """
+    place = {item: at for at, item in enumerate(retrieved, 1)}
+    score = {
+        item: (1 - weight) / (_DAMPING + place[item])
+        + (weight / (_DAMPING + at) if by_model else 0.0)
+        for at, (item, by_model) in enumerate(zip(items, chosen, strict=True), 1)
+    }
+    return sorted(items, key=lambda item: -score[item])
+
+
+def blend_list(
+    made: RecommendationList, retrieved: Sequence[str], weight: float
+) -> RecommendationList:
+    """A finished list in the blended order; see `blended`."""
+    slots = {slot.item_id: slot for slot in made.items}
+    chosen = [slot.origin != "backfill" for slot in made.items]
+    order = blended(list(slots), chosen, retrieved, weight)
+    items = tuple(
+        slots[item].model_copy(update={"rank": rank}) for rank, item in enumerate(order, 1)
+    )
+    return made.model_copy(update={"items": items})

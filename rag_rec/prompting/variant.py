@@ -1,0 +1,157 @@
+"""Prompt variants: one TOML file each, checked when it is loaded."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rag_rec.core import PromptError, first_problem
+from rag_rec.prompting.template import Template
+
+ITEM_FIELDS = ("title", "description", "brand", "price", "categories", "released")
+_HISTORY = (*ITEM_FIELDS, "n", "rating", "date", "ref")
+_CANDIDATE = (*ITEM_FIELDS, "label", "hint", "ref")
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PromptSettings(_Table):
+    """What a variant shows and asks for.
+
+    Attributes:
+        max_history: Latest events shown at most.
+        history_order: ``oldest_first`` or ``newest_first``.
+        max_candidates: Candidates shown at most (never fewer than k).
+        evidence: Reviews quoted a candidate at most.
+        evidence_chars: A longer review is cut at a word end.
+        description_chars: Likewise for descriptions.
+        reason_chars: Length of a reason; 0 asks for labels only.
+        citations: Ask each reason for the numbers (``$ref``) of the evidence it rests on, and hold
+            it against them; reviews are then quoted by the sentence.
+        taste: Show the user's taste profile as what they say, unless they say something.
+        budget_tokens: Prompt tokens at most; 0 for what the model's context allows.
+    """
+
+    max_history: int = Field(20, ge=0)
+    history_order: Literal["oldest_first", "newest_first"] = "oldest_first"
+    max_candidates: int = Field(20, ge=1)
+    evidence: int = Field(0, ge=0)
+    evidence_chars: int = Field(200, ge=20)
+    description_chars: int = Field(160, ge=20)
+    reason_chars: int = Field(160, ge=0)
+    citations: bool = False
+    taste: bool = False
+    budget_tokens: int = Field(0, ge=0)
+
+    @property
+    def per_candidate(self) -> int:
+        """Numbers of evidence kept for one candidate: what the catalog says, and its reviews."""
+        return 1 + self.evidence
+
+    def past_number(self, n: int) -> int:
+        """Evidence number of the ``n``-th event, 1 the latest."""
+        return n
+
+    def candidate_number(self, label: int, piece: int = 0) -> int:
+        """Evidence number of a candidate: its own line is piece 0, reviews 1, 2, ..."""
+        return self.max_history + (label - 1) * self.per_candidate + 1 + piece
+
+
+class Example(_Table):
+    """A worked example, shown as a turn of the chat before the user's own."""
+
+    user: str
+    assistant: str
+
+
+class _VariantFile(_Table):
+    description: str
+    settings: PromptSettings = PromptSettings()  # pyright: ignore[reportCallIssue]
+    system: str
+    user: str
+    history_line: str
+    candidate_line: str
+    evidence_line: str = '   - "$text"'
+    examples: tuple[Example, ...] = ()
+
+
+class Variant:
+    """A loaded prompt variant.
+
+    Attributes:
+        name: The file's name without ``.toml``.
+        description: One line for people.
+        settings: What it shows and asks for.
+        digest: SHA-256 of the file; part of the run's identity.
+        system: Template with ``$k``.
+        user: Template with ``$history``, ``$candidates``, ``$profile``, ``$k``,
+            ``$task`` (what a bundle, a sequence or a page is to be).
+        history_line: Template with the item's fields, ``$n``, ``$rating``, ``$date``, ``$ref``.
+        candidate_line: Template with the item's fields, ``$label``, ``$hint``, ``$ref``.
+        evidence_line: Template with ``$text``, ``$ref``; such lines follow the candidate's own.
+        examples: Worked examples.
+    """
+
+    def __init__(self, name: str, text: str) -> None:
+        """Reads a variant from its TOML text; most callers use `load_variant`."""
+        try:
+            file = _VariantFile.model_validate(tomllib.loads(text))
+        except tomllib.TOMLDecodeError as error:
+            raise PromptError(f"{name}.toml is not TOML: {error}") from error
+        except ValidationError as error:
+            raise PromptError(first_problem(error, f"{name}.toml")) from error
+        self.name = name
+        self.description = file.description
+        self.settings = file.settings
+        self.examples = file.examples
+        self.digest = hashlib.sha256(text.encode()).hexdigest()
+
+        def template(
+            field: str, allowed: tuple[str, ...], required: tuple[str, ...] = ()
+        ) -> Template:
+            where = f"{name}.toml: {field}"
+            return Template(getattr(file, field), allowed=allowed, required=required, where=where)
+
+        self.system = template("system", ("k",))
+        self.user = template(
+            "user", ("history", "candidates", "profile", "k", "task"), ("candidates",)
+        )
+        cited = ("ref",) if file.settings.citations else ()
+        self.history_line = template("history_line", _HISTORY, cited)
+        self.candidate_line = template("candidate_line", _CANDIDATE, ("label", *cited))
+        self.evidence_line = template("evidence_line", ("text", "ref"), ("text", *cited))
+
+
+def prompt_folder() -> Path:
+    """Where the shipped variants lie: inside the installed package, or the checkout's folder."""
+    installed = Path(__file__).parent.parent / "prompts"
+    return installed if installed.is_dir() else Path(__file__).parents[2] / "prompts"
+
+
+def variant_names() -> list[str]:
+    """Names of the shipped variants."""
+    return sorted(path.stem for path in prompt_folder().glob("*.toml"))
+
+
+def load_variant(name: str | Path) -> Variant:
+    """Loads a shipped variant by name, or any file by a path that ends in ``.toml``.
+
+    Raises:
+        PromptError: If there is no such variant or it is not well formed.
+    """
+    path = Path(name) if str(name).endswith(".toml") else prompt_folder() / f"{name}.toml"
+    try:
+        return Variant(path.stem, path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise PromptError(
+            f"no prompt variant '{name}'; there are {', '.join(variant_names())}, "
+            "or give a .toml file"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise PromptError(f"{path} is not UTF-8 text") from error

@@ -1,0 +1,114 @@
+"""What a batch of users asks for: their histories, what is barred, evidence from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.constraints import limits_items
+from rag_rec.core import Constraints, UserHistory
+from rag_rec.index import CatalogLimits, ItemIndex
+from rag_rec.retrieval.fusion.provenance import Scores
+from rag_rec.retrieval.fusion.weights import REPLAY, Weighting
+from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.matrices import row_of
+
+_PROFILE_ITEMS = 200
+
+
+@dataclass(slots=True)
+class Asked:
+    """Some users on their way to lists.
+
+    Attributes:
+        users: Their histories.
+        weights: ``float32 [b, n]``, weights of the items in each history.
+        blocked: ``bool [b, n]``, items a user may not be shown.
+        extra: For each user, scores that come from elsewhere than the matrices, by source.
+    """
+
+    users: Histories
+    weights: sparse.csr_array
+    blocked: NDArray[np.bool_]
+    extra: list[dict[str, Scores]]
+
+
+class Reader:
+    """Turns histories and their constraints into row numbers, weights and masks.
+
+    Args:
+        index: An open index version.
+        limits: What constraints mean for its catalog.
+        weighting: The decay of histories, and the weight of replaying them.
+    """
+
+    def __init__(self, index: ItemIndex, limits: CatalogLimits, weighting: Weighting) -> None:
+        self._index = index
+        self._limits = limits
+        self._weighting = weighting
+
+    def rows(self, histories: Sequence[UserHistory]) -> Histories:
+        """Events as row numbers, -1 for items that are not in the catalog."""
+        place = self._index.row_of
+        rows = [[place.get(event.item_id, -1) for event in user.events] for user in histories]
+        return Histories.of(rows, self._index.n_items)
+
+    def read(self, histories: Sequence[UserHistory]) -> Asked:
+        """Everything about some users."""
+        users = self.rows(histories)
+        blocked = np.repeat(~self._index.in_stock[None, :], len(users), axis=0)
+        extra: list[dict[str, Scores]] = [{} for _ in histories]
+        weights = users.weights(self._weighting.decay)
+        known = users.items >= 0
+        blocked[users.owners[known], users.items[known]] = True
+        for row, history in enumerate(histories):
+            if not history.constraints.model_fields_set:
+                continue  # the defaults: nothing seen, nothing out of stock
+            if history.constraints.allow_seen:
+                extra[row][REPLAY] = self._replay(weights, row)
+            self._bar(blocked[row], users.row(row), history.constraints)
+        self._add_profiles(histories, extra, blocked)
+        return Asked(users, weights, blocked, extra)
+
+    def _bar(
+        self, blocked: NDArray[np.bool_], seen: NDArray[np.int32], constraints: Constraints
+    ) -> None:
+        blocked[:] = False if constraints.allow_out_of_stock else ~self._index.in_stock
+        if not constraints.allow_seen:
+            blocked[seen] = True
+        excluded = (self._index.find(item_id) for item_id in constraints.exclude)
+        blocked[[item_ix for item_ix in excluded if item_ix is not None]] = True
+        if limits_items(constraints):
+            blocked |= self._limits.breaks(constraints)
+
+    def _replay(self, weights: sparse.csr_array, row: int) -> Scores:
+        """The history itself, where its items may be listed again.
+
+        As strong as an identity matrix scaled to unit deviation like the other sources.
+        """
+        items, values = row_of(weights, row)
+        return items, values * np.float32(self._weighting.replay * np.sqrt(self._index.n_items))
+
+    def _add_profiles(
+        self,
+        histories: Sequence[UserHistory],
+        extra: list[dict[str, Scores]],
+        blocked: NDArray[np.bool_],
+    ) -> None:
+        """Scores from the plain words about a user: through Chroma, or among what is allowed."""
+        rows = [row for row, history in enumerate(histories) if history.profile]
+        if not rows:
+            return
+        vectors = self._index.embedder.embed([histories[row].profile or "" for row in rows])
+        found = self._index.store.query("items", vectors, _PROFILE_ITEMS)
+        for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
+            if limits_items(histories[row].constraints):
+                free = np.flatnonzero(~blocked[row])
+                every = self._index.item_vectors[free] @ vector
+                nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
+                items, cosines = free[nearest], every[nearest]
+            extra[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)

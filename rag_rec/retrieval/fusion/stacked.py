@@ -1,0 +1,99 @@
+"""`Evidence`: the fitted sources side by side, weighted for their sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.retrieval.matrices import deviation, n_rows
+
+_ITEM_BITS = 2**32 - 1
+
+
+class Evidence:
+    """All source matrices as one product: ``weights @ stacked`` holds every source's scores.
+
+    Attributes:
+        names: The sources, in the order they are stacked.
+        weights: Weight of each source.
+        n_items: Number of items ``n``.
+        factors: What each source was multiplied by: its weight over its standard deviation.
+        stacked: ``float32 [n, sources * n]``; source s has the columns from ``s * n``.
+    """
+
+    def __init__(
+        self, matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
+    ) -> None:
+        self.names = tuple(name for name, matrix in matrices.items() if matrix.nnz)
+        self.weights = dict(weights)
+        self.n_items: int = n_rows(next(iter(matrices.values())))
+        self.factors = factors_of(matrices, weights)
+        empty = sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
+        parts = [matrices[name] * np.float32(self.factors[name]) for name in self.names] or [empty]
+        self.stacked = sparse.csr_array(sparse.hstack(parts, format="csr"), dtype=np.float32)
+
+    @cached_property
+    def fused(self) -> sparse.csr_array:
+        """``float32 [n, n]``, the sum of the sources; made when first asked for, as it is large."""
+        names = iter(self.names)
+        first = next(names, None)
+        if first is None:
+            return sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
+        total = self.matrix(first)
+        for name in names:
+            total = total + self.matrix(name)
+        return sparse.csr_array(total, dtype=np.float32)
+
+    def matrix(self, name: str) -> sparse.csr_array:
+        """One source's weighted matrix ``float32 [n, n]``."""
+        start = self.names.index(name) * self.n_items
+        return sparse.csr_array(self.stacked[:, start : start + self.n_items])
+
+
+def factors_of(
+    matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
+) -> dict[str, float]:
+    """Weight over standard deviation of each source that says anything."""
+    return {name: weights[name] / deviation(m) for name, m in matrices.items() if m.nnz}
+
+
+def order_keys(items: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Keys that ascend with the value and, where values are equal, descend with the item.
+
+    Positive floats order like their bits; keys of values that are not positive are below 2**32.
+    """
+    return (values.view(np.int32).astype(np.int64) << 32) | (_ITEM_BITS - items.astype(np.int64))
+
+
+def best(
+    items: NDArray[np.int32], values: NDArray[np.float32], n: int
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The ``n`` largest positive values, largest first, ties by item; items are distinct."""
+    return _decoded(_largest(order_keys(items, values), n))
+
+
+def best_of_rows(
+    keys: NDArray[np.int64], ends: Sequence[int], n: int
+) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
+    """`best` of each row of a sparse matrix, from the keys of its entries and its row pointer."""
+    chosen = [_largest(keys[start:end], n) for start, end in pairwise(ends)]
+    items, values = _decoded(np.concatenate([np.empty(0, np.int64), *chosen]))
+    cuts = [0, *accumulate(map(len, chosen))]
+    return [(items[start:end], values[start:end]) for start, end in pairwise(cuts)]
+
+
+def _largest(keys: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    if len(keys) > n:
+        keys = np.partition(keys, len(keys) - n)[len(keys) - n :]
+    keys = np.sort(keys)
+    return keys[np.searchsorted(keys, _ITEM_BITS, side="right") :][::-1]
+
+
+def _decoded(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    items = _ITEM_BITS - (keys & _ITEM_BITS)
+    return items.astype(np.int32), (keys >> 32).astype(np.int32).view(np.float32)

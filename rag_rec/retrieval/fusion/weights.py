@@ -1,0 +1,189 @@
+"""Choosing the fusion's weights and decay: a coordinate search on events the sources never saw."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.retrieval.fusion.stacked import Evidence
+from rag_rec.retrieval.histories import Histories
+
+REPLAY = "history"
+"""The history itself, a source for users who may be shown again what they had."""
+
+_START_REPLAY = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Weighting:
+    """How the sources are summed.
+
+    Attributes:
+        sources: Weight of each source, each scaled to unit standard deviation.
+        decay: An event of the history counts for 1/e less for every so many events after it.
+        replay: Weight of the history itself where its items may be listed again, as an identity
+            matrix scaled like the sources.
+    """
+
+    sources: Mapping[str, float]
+    decay: float = 2.0
+    replay: float = _START_REPLAY
+
+
+@dataclass(frozen=True, slots=True)
+class SearchConfig:
+    """The search's budget.
+
+    Attributes:
+        seconds: No further trial is started after these; 0 keeps the weights that were given.
+        users: Users whose next event is predicted, drawn at random.
+        decays: Decays of the history that are tried.
+        depth: A next event counts when it is found this far up, by ndcg.
+        gain: Relative improvement that a change must bring to be kept.
+        seed: Of the draw.
+    """
+
+    seconds: float = 45.0
+    users: int = 2_000
+    decays: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    depth: int = 100
+    gain: float = 0.002
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class _Trials:
+    """Users, what they took next, and until when to try."""
+
+    users: Histories
+    came_next: NDArray[np.int32]
+    config: SearchConfig
+    end: float = field(default=0.0)
+
+    @property
+    def in_time(self) -> bool:
+        return time.monotonic() < self.end
+
+
+def search_weights(
+    evidence: Evidence,
+    past: Histories,
+    came_next: NDArray[np.int32],
+    start: Weighting,
+    config: SearchConfig,
+) -> Weighting:
+    """The best weighting found: decay first, then one weight at a time, then the replay's.
+
+    Args:
+        evidence: Fitted without the events that are to be predicted.
+        past: Events before them, one row a user.
+        came_next: The event that followed, one a user.
+        start: Where the search begins.
+        config: How long and on how many users.
+    """
+    users = np.flatnonzero(past.lengths > 0)
+    rng = np.random.default_rng(config.seed)
+    users = np.sort(rng.permutation(users)[: config.users])
+    trials = _Trials(past.take(users), came_next[users], config, time.monotonic() + config.seconds)
+    best, scores = _best_decay(evidence, trials, start)
+    best = replace(best, sources=_climb(scores, trials, dict(best.sources)))
+    again = _Scores.of(evidence, trials, best, masked=False)
+    weights = _climb(again, trials, {**best.sources, REPLAY: best.replay}, only=(REPLAY,))
+    return replace(best, replay=weights[REPLAY])
+
+
+def _best_decay(evidence: Evidence, trials: _Trials, start: Weighting) -> tuple[Weighting, _Scores]:
+    best, found, value = start, _Scores.of(evidence, trials, start), -1.0
+    for decay in trials.config.decays:
+        if not trials.in_time:
+            break
+        trial = replace(start, decay=decay)
+        scores = _Scores.of(evidence, trials, trial)
+        reached = scores.value(trial.sources)
+        if reached > value:
+            best, found, value = trial, scores, reached
+    return best, found
+
+
+def _climb(
+    scores: _Scores,
+    trials: _Trials,
+    weights: dict[str, float],
+    only: tuple[str, ...] | None = None,
+) -> dict[str, float]:
+    """Multiplies and divides one weight after the other while that helps, by ever smaller steps."""
+    value, step = scores.value(weights), 2.0
+    while step > 1.2 and trials.in_time:
+        moved = False
+        for name in only or scores.names:
+            for factor in (step, 1 / step):
+                trial = {**weights, name: weights[name] * factor}
+                reached = scores.value(trial) if trials.in_time else value
+                if reached > value * (1 + trials.config.gain):
+                    weights, value, moved = trial, reached, True
+                    break
+        step = step if moved else step**0.5
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class _Scores:
+    """What each source, at weight 1, says of every item that any of them proposes to a user.
+
+    Attributes:
+        names: The sources ``s``.
+        values: ``float32 [e, s]``, one row for each user and item.
+        owner: ``int64 [e]``, ascending, the user.
+        wanted: ``int64 [u]``, the row of what the user took next, -1 where no source proposes it.
+        depth: How far up it counts.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float32]
+    owner: NDArray[np.int64]
+    wanted: NDArray[np.int64]
+    depth: int
+
+    @classmethod
+    def of(
+        cls, evidence: Evidence, trials: _Trials, weighting: Weighting, *, masked: bool = True
+    ) -> _Scores:
+        """Scores under one decay; the history's own items are left out where ``masked``."""
+        users, n = trials.users, evidence.n_items
+        weights = users.weights(weighting.decay)
+        said = sparse.coo_array(weights @ evidence.stacked)
+        source, item = np.divmod(said.col, n)
+        keys = said.row.astype(np.int64) * n + item
+        own = weights.tocoo()
+        seen = own.row.astype(np.int64) * n + own.col
+        if masked:
+            kept = ~np.isin(keys, seen)
+            keys, source, values = keys[kept], source[kept], said.data[kept]
+        else:
+            replayed = own.data * np.float32(np.sqrt(n))
+            keys = np.concatenate([keys, seen])
+            source = np.concatenate([source, np.full(len(seen), len(evidence.names))])
+            values = np.concatenate([said.data, replayed])
+        pairs, place = np.unique(keys, return_inverse=True)
+        names = evidence.names if masked else (*evidence.names, REPLAY)
+        table = np.zeros((len(pairs), len(names)), np.float32)
+        table[place, source] = values
+        table[:, : len(evidence.names)] /= [evidence.weights[name] for name in evidence.names]
+        wanted = np.arange(len(users)) * n + trials.came_next
+        at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        found = np.where(pairs[at] == wanted, at, -1)
+        return cls(names, table, pairs // n, found, trials.config.depth)
+
+    def value(self, weights: Mapping[str, float]) -> float:
+        """Mean ndcg of what came next; a tie counts against it."""
+        total = self.values @ np.array([weights[name] for name in self.names], np.float32)
+        n_users = len(self.wanted)
+        own = np.where(self.wanted >= 0, total[self.wanted], np.float32(0))
+        above = np.bincount(self.owner, total >= own[self.owner], n_users)
+        good = (own > 0) & (above <= self.depth)
+        return float(np.where(good, 1 / np.log2(above + 1), 0).mean())

@@ -1,0 +1,32 @@
+"""Popularity with time decay: for users of whom nothing is known, and to fill lists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_rec.retrieval.base import FitData
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    """Number of events of an item, each halved every `half_life_days` before the log's end.
+
+    Attributes:
+        half_life_days: Events without a time count fully.
+    """
+
+    name: str = "popular"
+    half_life_days: float = 180.0
+
+    def fit(self, data: FitData) -> NDArray[np.float32]:
+        """Scores ``float32 [n]``."""
+        known = np.isfinite(data.times)
+        weights = np.ones(len(data.log.items))
+        if known.any():
+            age_days = (data.times[known].max() - data.times[known]) / 86_400
+            weights[known] = 0.5 ** (age_days / self.half_life_days)
+        counts = np.bincount(data.log.items, weights=weights, minlength=data.n_items)
+        return counts.astype(np.float32)

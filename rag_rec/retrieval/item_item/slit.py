@@ -1,0 +1,93 @@
+"""Sequence: what users took next, as a closed-form regression of futures on pasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.retrieval.base import FitData
+from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.item_item.cooccurrence import Cooccurrence
+from rag_rec.retrieval.item_item.solve import ridge_inverse, spread, with_tail
+from rag_rec.retrieval.matrices import by_blocks, keep_strongest
+
+
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """Past to future ridge regression (SLIST's SLIT part, Choi et al. 2021, arXiv 2103.16104).
+
+    Every event but a user's first splits the history. With ``X`` the weighted pasts of all splits
+    and ``Y`` the weighted futures, the matrix is ``(X'X + ridge I)^-1 X'Y``. Items that do not fit
+    the memory budget take co-occurrence instead.
+
+    Attributes:
+        past_decay: A past event counts for 1/e less for every so many events after it.
+        future_decay: A future event counts for 1/e less for every so many events before it.
+        ridge: Regularisation.
+        max_past: Events of the past that are looked at.
+        max_future: Events of the future that are looked at.
+        n_neighbours: Neighbours kept an item.
+        tail: What is used beyond it.
+    """
+
+    name: str = "sequence"
+    past_decay: float = 2.0
+    future_decay: float = 1.0
+    ridge: float = 100.0
+    max_past: int = 30
+    max_future: int = 15
+    n_neighbours: int = 300
+    tail: Cooccurrence = field(default_factory=Cooccurrence)
+
+    def fit(self, data: FitData) -> sparse.csr_array:
+        """Matrix ``float32 [n, n]``."""
+        head = data.budget.dense_head(data.log)
+        n_kept = data.budget.per_row(data.n_items, self.n_neighbours)
+        past, future = (part[:, head] for part in self.splits(data.log))
+        matrix = self._solve(past, future, n_kept)
+        matrix = spread(matrix, head, data.n_items)
+        if len(head) == data.n_items:
+            return matrix
+        counted = keep_strongest(self.tail.fit(data), n_kept)
+        return with_tail(matrix, counted, head)
+
+    def _solve(
+        self, past: sparse.csr_array, future: sparse.csr_array, n_kept: int
+    ) -> sparse.csr_array:
+        cross = sparse.csr_array(future.T @ past)
+        inverse = ridge_inverse(sparse.csr_array(past.T @ past), self.ridge)
+        # the inverse is symmetric and in column order: its columns are its rows
+        return by_blocks(
+            lambda rows: np.ascontiguousarray((cross @ inverse[:, rows]).T),
+            len(inverse),
+            n_kept,
+        )
+
+    def splits(self, log: Histories) -> tuple[sparse.csr_array, sparse.csr_array]:
+        """Weighted past and weighted future of every split, both ``float32 [splits, n]``."""
+        owners = log.owners
+        at = np.flatnonzero(owners[1:] == owners[:-1]) + 1
+        past = _band(
+            log, at, [(-1 - gap, np.exp(-gap / self.past_decay)) for gap in range(self.max_past)]
+        )
+        steps = [(gap, np.exp(-gap / self.future_decay)) for gap in range(self.max_future)]
+        return past, _band(log, at, steps)
+
+
+def _band(
+    log: Histories, at: NDArray[np.int64], steps: list[tuple[int, float]]
+) -> sparse.csr_array:
+    """One row for each event ``at``: the weighted events so many steps from it."""
+    owners, total = log.owners, len(log.items)
+    rows, columns, values = [], [], []
+    for step, weight in steps:
+        place = np.clip(at + step, 0, total - 1)
+        same = (owners[place] == owners[at]) & (place == at + step)
+        rows.append(np.flatnonzero(same))
+        columns.append(log.items[place[same]])
+        values.append(np.full(int(same.sum()), weight, np.float32))
+    where = (np.concatenate(rows), np.concatenate(columns))
+    return sparse.csr_array((np.concatenate(values), where), shape=(len(at), log.n_items))

@@ -1,0 +1,188 @@
+"""What the ranker sees of a candidate: sources' scores and ranks, recency, popularity, text."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from rag_rec.index import Vectors
+from rag_rec.retrieval.fusion.stacked import Evidence
+from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.item_item.content import Views
+from rag_rec.retrieval.matrices import columns_of, dense, row_lengths, rows_times
+from rag_rec.retrieval.ranker.item_statistics import Floats, ItemStats
+
+_SIMILAR = 20
+_SOURCES = {
+    "sequence": ("decayed", "last", "all"),
+    "symmetric": ("decayed", "all"),
+    "smoothed": ("decayed", "last"),
+    "content": ("decayed", "last", "all"),
+}
+
+
+class Features:
+    """Features of candidates; no item or user number is one.
+
+    Args:
+        evidence: The sources.
+        stats: Numbers of single items.
+        views: The content source's views.
+        vectors: The index's item vectors.
+        decay: An event counts for 1/e less for every so many events after it.
+    """
+
+    def __init__(
+        self,
+        evidence: Evidence,
+        stats: ItemStats,
+        views: Views,
+        vectors: Vectors,
+        decay: float = 2.0,
+    ) -> None:
+        self.evidence = evidence
+        self.decay = decay
+        self._stats = stats
+        self._views = views
+        self._vectors = vectors
+        self._log_popularity = np.log1p(stats.popularity)
+        self._rarity = (1 / np.sqrt(stats.popularity + 1)).astype(np.float32)
+        self._before = stats.next.T.tocsr()
+        by_attribute = stats.attributes.T @ stats.popularity
+        self._attribute_popularity = np.log1p(stats.attributes @ by_attribute)
+
+    def __call__(
+        self, users: Histories, candidates: NDArray[np.int32], scores: Floats
+    ) -> dict[str, Floats]:
+        """Arrays ``float32 [b, c]`` by name.
+
+        Args:
+            users: ``b`` histories, each with a known item.
+            candidates: ``[b, c]``, -1 at the end where there are fewer.
+            scores: ``[b, c]``, the fused scores.
+        """
+        weights = {
+            "decayed": users.weights(self.decay),
+            "last": users.last(),
+            "all": users.weights(None),
+        }
+        found = self._sources(weights, candidates)
+        found |= self._log(weights, candidates)
+        found |= self._items(weights["all"], candidates)
+        found |= self._content(weights, candidates)
+        found |= self._by_user(users, candidates)
+        return found | _fused(scores)
+
+    def _sources(
+        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
+    ) -> dict[str, Floats]:
+        found: dict[str, Floats] = {}
+        n, names = self.evidence.n_items, self.evidence.names
+        for weighting, rows in weights.items():
+            wanted = [name for name, asked in _SOURCES.items() if weighting in asked]
+            there = [name for name in wanted if name in names]
+            columns = [np.maximum(candidates, 0) + names.index(name) * n for name in there]
+            product = rows_times(rows, self.evidence.stacked)
+            said = columns_of(product, np.concatenate([candidates[:, :0], *columns], axis=1))
+            parts = dict(zip(there, np.split(said, max(len(there), 1), axis=1), strict=False))
+            for name in wanted:
+                part = parts.get(name, np.zeros(candidates.shape, np.float32))
+                part = part / np.float32(self.evidence.factors.get(name, 1))
+                found[f"{name}_{weighting}"] = part
+                if weighting == "decayed":
+                    found[f"{name}_rank"] = _ranks(np.where(candidates < 0, -1, part))
+        return found
+
+    def _log(
+        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
+    ) -> dict[str, Floats]:
+        stats, rarity = self._stats, self._rarity
+        rare = weights["decayed"].copy()
+        rare.data *= rarity[rare.indices]
+        return {
+            "next_last": columns_of(rows_times(weights["last"], stats.next), candidates),
+            "next_back": columns_of(rows_times(weights["decayed"], self._before), candidates),
+            "together": columns_of(rows_times(weights["all"], stats.together), candidates),
+            "together_cosine": columns_of(rows_times(rare, stats.together), candidates)
+            * rarity[candidates],
+        }
+
+    def _items(self, seen: sparse.csr_array, candidates: NDArray[np.int32]) -> dict[str, Floats]:
+        stats, popular = self._stats, self._log_popularity
+        length = np.maximum(seen.sum(axis=1), 1)[:, None]
+        late = stats.late[candidates]
+        return {
+            "popularity": popular[candidates],
+            "late": np.log1p(late),
+            "late_share": (late + 0.2) / (stats.popularity[candidates] + 1),
+            "place": stats.place[candidates],
+            "time": stats.time[candidates],
+            "length": _wide(length, candidates),
+            "popularity_history": _wide((seen @ popular)[:, None] / length, candidates),
+        }
+
+    def _content(
+        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
+    ) -> dict[str, Floats]:
+        found = {
+            name: columns_of(rows_times(weights["decayed"], view), candidates)
+            for name, view in self._views.items()
+        }
+        attributes = self._stats.attributes
+        shared = {
+            name: _dot(dense(rows @ attributes), attributes, candidates)
+            for name, rows in weights.items()
+        }
+        length = np.maximum(weights["all"].sum(axis=1), 1)[:, None]
+        found["attributes_decayed"] = shared["decayed"]
+        found["attributes_last"] = shared["last"]
+        found["attributes_share"] = (shared["all"] / length).astype(np.float32)
+        found["attributes_popularity"] = self._attribute_popularity[candidates]
+        return found
+
+    def _by_user(self, users: Histories, candidates: NDArray[np.int32]) -> dict[str, Floats]:
+        names = (
+            "vectors_last",
+            "vectors_most",
+            "vectors_mean",
+            "time_since",
+            "time_since_last",
+            "popularity_last",
+        )
+        found = {name: np.zeros(candidates.shape, np.float32) for name in names}
+        time, popular = self._stats.time, self._log_popularity
+        for user in range(len(users)):
+            items, proposed = users.row(user), candidates[user]
+            cosines = self._vectors[proposed] @ self._vectors[items[-_SIMILAR:]].T
+            found["vectors_last"][user] = cosines[:, -1]
+            found["vectors_most"][user] = cosines.max(axis=1)
+            found["vectors_mean"][user] = cosines.mean(axis=1)
+            found["time_since"][user] = time[proposed] - time[items[-3:]].mean()
+            found["time_since_last"][user] = time[proposed] - time[items[-1]]
+            found["popularity_last"][user] = popular[items[-1]]
+        return found
+
+
+def _fused(scores: Floats) -> dict[str, Floats]:
+    return {
+        "fused": scores,
+        "fused_share": scores / (scores.max(axis=1, keepdims=True) + np.float32(1e-9)),
+        "fused_rank": _ranks(scores),
+    }
+
+
+def _dot(left: Floats, right: sparse.csr_array, rows: NDArray[np.int32]) -> Floats:
+    """Each row of ``left [b, a]`` times its own ``rows [b, c]`` of ``right [n, a]``."""
+    chosen = right[rows.ravel()]
+    place = np.repeat(np.arange(rows.size), row_lengths(chosen))
+    products = chosen.data * left[place // rows.shape[1], chosen.indices]
+    return np.bincount(place, products, rows.size).astype(np.float32).reshape(rows.shape)
+
+
+def _ranks(values: Floats) -> Floats:
+    return (-values).argsort(1, kind="stable").argsort(1, kind="stable").astype(np.float32)
+
+
+def _wide(values: NDArray[np.generic], like: NDArray[np.generic]) -> Floats:
+    return np.broadcast_to(values, like.shape).astype(np.float32)
