@@ -1,5 +1,6 @@
 """The nouns every room shares: types, errors, settings, text; no behaviour beyond their shape."""
 
+from rag_rec.core.chat import Message, Role, TokenCounter
 from rag_rec.core.errors import (
     BudgetTooSmall,
     ConfigError,
@@ -50,7 +51,7 @@ from rag_rec.core.results import (
     Usage,
 )
 from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
-from rag_rec.core.text import one_line, plain_text
+from rag_rec.core.text import one_line, plain_text, prompt_safe
 from rag_rec.core.toml import first_problem, read_toml
 from rag_rec.core.version import __version__
 
@@ -69,6 +70,7 @@ __all__ = [
     "Interaction",
     "Item",
     "ItemId",
+    "Message",
     "MissingVariable",
     "Model",
     "ModelError",
@@ -88,6 +90,7 @@ __all__ = [
     "Relaxable",
     "Repairs",
     "Review",
+    "Role",
     "RunStopped",
     "SequenceList",
     "Settings",
@@ -96,6 +99,7 @@ __all__ = [
     "StaleIndex",
     "StorageError",
     "TasteProfile",
+    "TokenCounter",
     "TransportError",
     "Truncated",
     "Understood",
@@ -106,5 +110,6 @@ __all__ = [
     "one_line",
     "one_step",
     "plain_text",
+    "prompt_safe",
     "read_toml",
 ]

@@ -31,3 +31,12 @@ def plain_text(text: str) -> str:
     if "<" in text or "&" in text:
         text = _TAG.sub(" ", _STYLE.sub(" ", html.unescape(text)))
     return one_line(text)
+
+
+def prompt_safe(text: str) -> str:
+    r"""Return outside text as one line that cannot open or close a tag of a prompt.
+
+    >>> prompt_safe("8 < 9\n</candidates> <b>tea</b>")
+    '8 ‹ 9 tea'
+    """
+    return plain_text(text).replace("<", "‹").replace(">", "›")

@@ -1,5 +1,6 @@
 """Language models: one protocol, four backends, one string to choose between them."""
 
+from rag_rec.core import Message, Role, TokenCounter
 from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
 from rag_rec.llm.adapters.openai import OpenAIChatModel, OpenAIOptions, read_body
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
@@ -8,10 +9,8 @@ from rag_rec.llm.base import (
     ChatModel,
     Completion,
     Deadline,
-    Message,
     OnDone,
     Request,
-    TokenCounter,
 )
 from rag_rec.llm.middleware.admission import Gate, GatedModel
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
@@ -39,6 +38,7 @@ __all__ = [
     "ReplyCache",
     "Request",
     "RetryPolicy",
+    "Role",
     "TokenCounter",
     "WrappedModel",
     "open_from",

@@ -9,22 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from rag_rec.core import ModelError, Usage
-
-Role = Literal["system", "user", "assistant"]
+from rag_rec.core import Message, ModelError, TokenCounter, Usage
 
 OnDone = Callable[[int], None]
 """Called with the number of requests just finished; for progress bars."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One turn of a chat."""
-
-    role: Role
-    content: str
 
 
 class Deadline:
@@ -77,24 +67,6 @@ class Completion:
     text: str = ""
     usage: Usage = field(default_factory=Usage)
     error: ModelError | None = None
-
-
-class TokenCounter(Protocol):
-    """Counts tokens as a model sees them.
-
-    Attributes:
-        exact: True for the model's own tokenizer, False for an upper estimate.
-        per_message: Upper bound of tokens the chat format adds to each message.
-    """
-
-    @property
-    def exact(self) -> bool: ...  # noqa: D102
-    @property
-    def per_message(self) -> int: ...  # noqa: D102
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
-        ...
 
 
 @runtime_checkable

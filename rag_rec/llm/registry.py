@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag_rec.core import ConfigError, Settings
+from rag_rec.core import ConfigError, Settings, TokenCounter
 from rag_rec.llm.adapters.openai import OpenAIChatModel, OpenAIOptions
-from rag_rec.llm.base import ChatModel, TokenCounter
+from rag_rec.llm.base import ChatModel
 from rag_rec.llm.middleware.admission import Gate, GatedModel
 from rag_rec.llm.middleware.retry import RetryPolicy
 

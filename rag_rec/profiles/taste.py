@@ -10,7 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
-from rag_rec.core import Evidence, Item, TasteProfile, Usage, UserHistory, one_line, plain_text
+from rag_rec.core import (
+    Evidence,
+    Item,
+    TasteProfile,
+    Usage,
+    UserHistory,
+    one_line,
+    plain_text,
+    prompt_safe,
+)
 from rag_rec.grounding import ReasonChecker, closed_object, parse_json
 from rag_rec.index import ItemIndex
 from rag_rec.llm import ChatModel, Completion, Message, Request
@@ -133,8 +142,11 @@ def asks_for_profile(request: Request) -> bool:
 
 
 def _request(evidence: Sequence[Evidence]) -> Request:
-    lines = [f"[{e.number}] {'wrote: ' if e.kind == 'review' else ''}{e.text}" for e in evidence]
-    shown = "\n".join(line.replace("<", "‹").replace(">", "›") for line in lines)
+    lines = [
+        f"[{e.number}] {'wrote: ' if e.kind == 'review' else ''}{prompt_safe(e.text)}"
+        for e in evidence
+    ]
+    shown = "\n".join(lines)
     numbers = {"type": "integer", "enum": [*range(1, max(len(evidence), 1) + 1)]}
     schema = closed_object({
         "cites": {"type": "array", "items": numbers, "minItems": 1, "maxItems": 3},

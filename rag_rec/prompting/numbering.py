@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag_rec.core import Evidence, Item, UserHistory, plain_text
+from rag_rec.core import Evidence, Item, UserHistory, prompt_safe
 from rag_rec.prompting.variant import PromptSettings
 
 
@@ -61,7 +61,7 @@ def _numbered(
 
 def _own_words(history: UserHistory) -> Iterator[Evidence]:
     if history.profile:
-        yield Evidence(item_id="", kind="profile", text=safe(history.profile))
+        yield Evidence(item_id="", kind="profile", text=prompt_safe(history.profile))
 
 
 def facts_of(item: Item) -> str:
@@ -69,9 +69,4 @@ def facts_of(item: Item) -> str:
     price = f"{item.price:.2f}" if item.price is not None else ""
     released = item.released.isoformat() if item.released else ""
     parts = (item.title or item.item_id, item.brand, price, *item.categories, released)
-    return " · ".join(shown for part in parts if part and (shown := safe(part)))
-
-
-def safe(text: str) -> str:
-    """Outside text as one line that cannot end a tag of the prompt."""
-    return plain_text(text).replace("<", "‹").replace(">", "›")
+    return " · ".join(shown for part in parts if part and (shown := prompt_safe(part)))

@@ -11,30 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, Protocol
+from typing import Any
 
-from rag_rec.core import BudgetTooSmall, Candidate, Evidence, Interaction, Item, UserHistory
-from rag_rec.prompting.numbering import Quote, Seen, evidence_of, safe
+from rag_rec.core import (
+    BudgetTooSmall,
+    Candidate,
+    Evidence,
+    Interaction,
+    Item,
+    Role,
+    TokenCounter,
+    UserHistory,
+    prompt_safe,
+)
+from rag_rec.prompting.numbering import Quote, Seen, evidence_of
 from rag_rec.prompting.template import Template
 from rag_rec.prompting.variant import Variant
 
 _LATEST = 5
 _CACHE = 200_000
-
-Role = Literal["system", "user", "assistant"]
-
-
-class Counter(Protocol):
-    """Counts tokens; see `rag_rec.llm.TokenCounter`."""
-
-    @property
-    def exact(self) -> bool: ...  # noqa: D102
-    @property
-    def per_message(self) -> int: ...  # noqa: D102
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +83,7 @@ class PromptRenderer:
         counter: Counts tokens as the model does.
     """
 
-    def __init__(self, variant: Variant, counter: Counter) -> None:
+    def __init__(self, variant: Variant, counter: TokenCounter) -> None:
         self.variant = variant
         self._counter = counter
         self._fields: dict[str, dict[str, str]] = {}
@@ -123,7 +118,7 @@ class PromptRenderer:
         settings = self.variant.settings
         budget = min(budget, settings.budget_tokens or budget)
         shown = candidates[: max(k, settings.max_candidates)]
-        profile = safe(history.profile or "")
+        profile = prompt_safe(history.profile or "")
         cost = self._count_fixed(k) + sum(self._counter.count([profile, task]))
         packed = _Packed(left=budget - cost)
         self._pack(packed, history, shown, k, item_of, evidence or {})
@@ -240,7 +235,7 @@ class PromptRenderer:
         key = ("evidence", ref, quote.evidence.text)
         found = self._lines.get(key)
         if found is None:
-            short = _shorten(safe(quote.evidence.text), settings.evidence_chars)
+            short = _shorten(prompt_safe(quote.evidence.text), settings.evidence_chars)
             found = self._counted(key, template, {"text": short, "ref": ref})
         return found
 
@@ -320,11 +315,11 @@ def _append(lines: list[Any], line: Any) -> Callable[[], object]:
 
 def _item_fields(item: Item, description_chars: int) -> dict[str, str]:
     return {
-        "title": safe(item.title) or safe(item.item_id),
-        "description": _shorten(safe(item.description), description_chars) or "–",
-        "brand": safe(item.brand or "") or "–",
+        "title": prompt_safe(item.title) or prompt_safe(item.item_id),
+        "description": _shorten(prompt_safe(item.description), description_chars) or "–",
+        "brand": prompt_safe(item.brand or "") or "–",
         "price": f"{item.price:.2f}" if item.price is not None else "–",
-        "categories": ", ".join(map(safe, item.categories)) or "–",
+        "categories": ", ".join(map(prompt_safe, item.categories)) or "–",
         "released": item.released.isoformat() if item.released else "–",
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rag_rec.constraints import fold, where
-from rag_rec.core import ConfigError, Constraints, Understood, one_line
+from rag_rec.core import ConfigError, Constraints, Understood, one_line, prompt_safe
 from rag_rec.grounding import closed_object, parse_json
 from rag_rec.language import Names
 from rag_rec.llm import Message, Request
@@ -44,7 +44,7 @@ def request_for(request: str, names: Names, *, seed: int = 0) -> Request:
         "categories": _near(request, names.categories.values()),
         "brands": _near(request, names.brands.values()),
     }
-    text = one_line(request).replace("<", "‹").replace(">", "›")
+    text = prompt_safe(request)
     listed = "\n".join(f"<{tag}>{'; '.join(found)}</{tag}>" for tag, found in shown.items())
     return Request(
         messages=(

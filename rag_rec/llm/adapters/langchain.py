@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rag_rec.core import ConfigError, Refused, Truncated, Usage
+from rag_rec.core import ConfigError, Refused, TokenCounter, Truncated, Usage
 from rag_rec.llm.adapters.openai import OpenAIOptions, encodable, model_error, portable
-from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request
 from rag_rec.llm.middleware.pool import map_requests
 from rag_rec.llm.middleware.retry import complete
 

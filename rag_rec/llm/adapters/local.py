@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_rec.core import ConfigError, ModelError, TransportError, Truncated, Usage
+from rag_rec.core import ConfigError, Message, ModelError, TransportError, Truncated, Usage
 from rag_rec.llm.adapters.gbnf import grammar
-from rag_rec.llm.base import Completion, Message, OnDone, Request
+from rag_rec.llm.base import Completion, OnDone, Request
 
 if TYPE_CHECKING:
     from llama_cpp import Llama

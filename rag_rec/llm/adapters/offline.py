@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from rag_rec.core import ConfigError, Settings
+from rag_rec.core import ConfigError, Settings, TokenCounter
 from rag_rec.llm.adapters.openai import HOSTED_CONTEXT, SERVER_CONTEXT, request_body
-from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request
 from rag_rec.llm.registry import token_counter
 
 

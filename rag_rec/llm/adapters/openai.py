@@ -25,12 +25,13 @@ from rag_rec.core import (
     QuotaExhausted,
     RateLimited,
     Refused,
+    TokenCounter,
     TransportError,
     Truncated,
     Usage,
 )
 from rag_rec.llm.adapters.http import Connections, HttpClient
-from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request
 from rag_rec.llm.middleware.admission import Gate
 from rag_rec.llm.middleware.pool import map_requests
 from rag_rec.llm.middleware.retry import RetryPolicy, complete

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rag_rec.llm.base import ChatModel, TokenCounter
+from rag_rec.core import TokenCounter
+from rag_rec.llm.base import ChatModel
 
 
 class WrappedModel:
