@@ -9,9 +9,8 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
-from rag_rec.core import ConfigError, Constraints, DataError, Interaction
+from rag_rec.core import ConfigError, Constraints, DataError, Interaction, parse_json
 from rag_rec.data import Row, normalise, read_rows
-from rag_rec.grounding import parse_json
 
 COLUMNS = ("user_id", "custom_id", "history", "profile", "constraints", "k")
 _ALIASES = {

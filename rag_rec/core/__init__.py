@@ -51,13 +51,16 @@ from rag_rec.core.results import (
     Usage,
 )
 from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
+from rag_rec.core.strict_json import MAX_JSON_CHARS, STRICT_DECODER, parse_json
 from rag_rec.core.text import one_line, plain_text, prompt_safe
 from rag_rec.core.toml import first_problem, read_toml
 from rag_rec.core.version import __version__
 
 __all__ = [
     "FILES",
+    "MAX_JSON_CHARS",
     "NOT_IDENTITY",
+    "STRICT_DECODER",
     "BudgetTooSmall",
     "BundleList",
     "Candidate",
@@ -109,6 +112,7 @@ __all__ = [
     "first_problem",
     "one_line",
     "one_step",
+    "parse_json",
     "plain_text",
     "prompt_safe",
     "read_toml",

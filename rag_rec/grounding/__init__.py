@@ -11,7 +11,6 @@ from rag_rec.grounding.parse_reply import (
     Entry,
     Reading,
     merge_readings,
-    parse_json,
     read_answer,
     reask_message,
 )
@@ -27,7 +26,6 @@ __all__ = [
     "closed_object",
     "list_fields",
     "merge_readings",
-    "parse_json",
     "read_answer",
     "reask_message",
 ]

@@ -6,14 +6,12 @@ of a broken reply are saved.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any
 
-from rag_rec.core import Repairs, one_line
+from rag_rec.core import MAX_JSON_CHARS, STRICT_DECODER, Repairs, one_line, parse_json
 
-_MAX_REPLY_CHARS = 1_000_000
 _MAX_PROBLEMS = 8
 _SHOWN_CHARS = 400
 
@@ -46,38 +44,6 @@ class Reading:
     shown: str = ""
 
 
-class _StrictJSONError(ValueError):
-    pass
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _StrictJSONError(f"{name} is not JSON")
-
-
-def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        raise _StrictJSONError("an object names the same key twice")
-    return result
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_no_duplicate_keys, parse_constant=_no_constant)
-
-
-def parse_json(text: str) -> Any:
-    """Parses one JSON document strictly: no NaN, no duplicate keys, nothing after the end.
-
-    Raises:
-        ValueError: If the text is anything else, too long or nested too deeply.
-    """
-    if len(text) > _MAX_REPLY_CHARS:
-        raise _StrictJSONError(f"longer than {_MAX_REPLY_CHARS} characters")
-    try:
-        return _DECODER.decode(text)
-    except RecursionError as error:
-        raise _StrictJSONError("nested too deeply") from error
-
-
 def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) -> Reading:
     """Reads one reply; never raises, whatever the text is.
 
@@ -94,7 +60,7 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
     except ValueError as error:
         problems.append(f"the reply is not the agreed JSON ({one_line(str(error))[:200]})")
         repairs = repairs.model_copy(update={"unparseable": 1})
-        raw, saved = _salvage(text[:_MAX_REPLY_CHARS]), True
+        raw, saved = _salvage(text[:MAX_JSON_CHARS]), True
     counts = {"invalid_entry": 0, "unknown_label": 0, "duplicate": 0}
     entries: dict[int, Entry] = {}
     for value in raw:
@@ -137,10 +103,10 @@ def reask_message(reading: Reading, *, n_labels: int, k: int) -> str:
 
 def _entries_of(document: Any) -> list[Any]:
     if not isinstance(document, dict) or set(document) != {"items"}:
-        raise _StrictJSONError('the top level must be {"items": [...]}')
+        raise ValueError('the top level must be {"items": [...]}')
     items = document["items"]
     if not isinstance(items, list):
-        raise _StrictJSONError('"items" must be a list')
+        raise ValueError('"items" must be a list')  # noqa: TRY004 - as all that is wrong with a reply
     return items
 
 
@@ -184,7 +150,7 @@ def _salvage(text: str) -> list[Any]:
         if not text.startswith("{", position):
             return entries
         try:
-            entry, position = _DECODER.raw_decode(text, position)
+            entry, position = STRICT_DECODER.raw_decode(text, position)
         except (ValueError, RecursionError):
             return entries
         entries.append(entry)

@@ -17,10 +17,11 @@ from rag_rec.core import (
     Usage,
     UserHistory,
     one_line,
+    parse_json,
     plain_text,
     prompt_safe,
 )
-from rag_rec.grounding import ReasonChecker, closed_object, parse_json
+from rag_rec.grounding import ReasonChecker, closed_object
 from rag_rec.index import ItemIndex
 from rag_rec.llm import ChatModel, Completion, Message, Request
 from rag_rec.prompting import facts_of

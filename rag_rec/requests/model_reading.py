@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rag_rec.constraints import fold, where
-from rag_rec.core import ConfigError, Constraints, Understood, one_line, prompt_safe
-from rag_rec.grounding import closed_object, parse_json
+from rag_rec.core import ConfigError, Constraints, Understood, one_line, parse_json, prompt_safe
+from rag_rec.grounding import closed_object
 from rag_rec.language import Names
 from rag_rec.llm import Message, Request
 

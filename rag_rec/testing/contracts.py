@@ -13,8 +13,15 @@ from typing import cast
 import numpy as np
 
 from rag_rec.constraints import ItemRules, Tally, failed, limits_items, limits_lists, without
-from rag_rec.core import Candidate, Constraints, RecommendationList, Truncated, UserHistory
-from rag_rec.grounding import answer_schema, parse_json
+from rag_rec.core import (
+    Candidate,
+    Constraints,
+    RecommendationList,
+    Truncated,
+    UserHistory,
+    parse_json,
+)
+from rag_rec.grounding import answer_schema
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.llm import ChatModel, Message, Request
 from rag_rec.retrieval import Retriever

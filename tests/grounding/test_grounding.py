@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_rec import Candidate, Constraints, ItemIndex, Recommender, UserHistory
-from rag_rec.grounding import answer_schema, merge_readings, parse_json, read_answer
+from rag_rec.core import parse_json
+from rag_rec.grounding import answer_schema, merge_readings, read_answer
 from rag_rec.testing import HashEmbedder, ScriptedModel, check_list
 
 

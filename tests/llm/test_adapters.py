@@ -20,7 +20,8 @@ from rag_rec import (
     TransportError,
     Truncated,
 )
-from rag_rec.grounding import answer_schema, parse_json
+from rag_rec.core import parse_json
+from rag_rec.grounding import answer_schema
 from rag_rec.llm import (
     ChatModel,
     Completion,

@@ -9,8 +9,9 @@ from typing import Any
 import jsonschema
 import pytest
 
+from rag_rec.core import parse_json
 from rag_rec.core.errors import ConfigError, TransportError
-from rag_rec.grounding import answer_schema, parse_json
+from rag_rec.grounding import answer_schema
 from rag_rec.llm import Message, Request, open_model
 
 needs_vllm = pytest.mark.skipif(

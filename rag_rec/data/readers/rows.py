@@ -16,9 +16,8 @@ from typing import IO, Any, cast
 
 import polars as pl
 
-from rag_rec.core import DataError
+from rag_rec.core import DataError, parse_json
 from rag_rec.data.readers.compressed import ending, plain_file
-from rag_rec.grounding import parse_json
 
 _MAX_LINE = 32 << 20
 _MAX_QUOTED_LINES = 100
