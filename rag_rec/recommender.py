@@ -75,7 +75,7 @@ class Recommender:
         self.retriever = retriever or FusedRetriever(index, decay=self.settings.history_decay)
         self.lists = ListBuilder(index, self.retriever)
         self._grounder = Grounder(index, self.retriever)
-        self._profiler = Profiler(index, model, self._grounder.is_brand)
+        self._profiler = Profiler(index, model, index.eligibility.is_brand)
         self._asker = (
             None
             if model is None
@@ -167,7 +167,7 @@ class Recommender:
             ConfigError: If the text cannot be read, or no item has a wanted brand or category.
         """
         constraints = where(text, relax=relax)
-        self.retriever.limits.check_names(constraints)
+        self.index.eligibility.check_names(constraints)
         return constraints
 
     def recommend_many(

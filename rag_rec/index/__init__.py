@@ -1,7 +1,7 @@
 """Vectors, texts and the log in an immutable, versioned folder."""
 
 from rag_rec.core import OnStep, one_step
-from rag_rec.index.eligibility import CatalogLimits
+from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import (
     DEFAULT_EMBEDDER,
     Embedder,
@@ -15,7 +15,7 @@ from rag_rec.index.writer import write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",
-    "CatalogLimits",
+    "Eligibility",
     "Embedder",
     "EmbedderInfo",
     "ItemIndex",

@@ -1,4 +1,4 @@
-"""Constraints pushed into retrieval: what each asks of an item, for the whole catalog at once."""
+"""Eligibility: the items that may be listed for a user, for the whole catalog at once."""
 
 from __future__ import annotations
 
@@ -10,30 +10,46 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from rag_rec.constraints import fold
-from rag_rec.core import ConfigError, Constraints
-from rag_rec.index.item_index import ItemIndex
+from rag_rec.constraints import fold, limits_items
+from rag_rec.core import ConfigError, Constraints, UserHistory
 
 _CACHED = 64
 
 
-class CatalogLimits:
-    """Which items break a constraint on their price, categories, brand or date.
+class Eligibility:
+    """Decides which items may be listed: stock, items already seen, exclusions, constraints.
 
-    The same as `rag_rec.constraints.failed` says item by item; stock, exclusion and history are
-    the retriever's own. Columns are read when a constraint first asks for them.
+    Prices, categories, brands and dates are judged as `rag_rec.constraints.failed` judges a
+    single item. Columns are read when a constraint first needs them.
 
     Args:
-        index: An open index version.
+        items: The catalog; row number is ``item_ix``.
+        row_of: Row number of each item id.
     """
 
-    def __init__(self, index: ItemIndex) -> None:
-        self._items = index.items
-        self._n = index.n_items
+    def __init__(self, items: pl.DataFrame, row_of: Mapping[str, int]) -> None:
+        self._items = items
+        self._row_of = row_of
+        self._n = items.height
+        self._in_stock = items["in_stock"].to_numpy()
         self._masks: dict[Constraints, NDArray[np.bool_]] = {}
 
+    def mask(self, history: UserHistory) -> NDArray[np.bool_]:
+        """Return ``bool [n]``, True for items that may be listed for this user."""
+        asked = history.constraints
+        barred = asked.exclude if asked.allow_seen else (*asked.exclude, *history.item_ids)
+        free = np.ones(self._n, np.bool_) if asked.allow_out_of_stock else self._in_stock.copy()
+        free[[row for name in barred if (row := self._row_of.get(name)) is not None]] = False
+        if limits_items(asked):
+            free &= ~self.breaks(asked)
+        return free
+
+    def is_brand(self, name: str) -> bool:
+        """Return True if an item of the catalog has a brand of this name."""
+        return fold(name) in self._brands
+
     def breaks(self, constraints: Constraints) -> NDArray[np.bool_]:
-        """``bool [n]``, True for items that may not be listed."""
+        """Return ``bool [n]``, True for items that break a constraint on single items."""
         found = self._masks.get(constraints)
         if found is None:
             if len(self._masks) >= _CACHED:
@@ -42,15 +58,15 @@ class CatalogLimits:
         return found
 
     def check_names(self, constraints: Constraints) -> None:
-        """Refuses wanted brands and categories that no item has: a slip of the pen, most likely.
+        """Refuse wanted brands and categories that no item has, as they are mostly typing errors.
 
         Raises:
-            ConfigError: Names the nearest that there are.
+            ConfigError: If a name is unknown; the message lists the nearest known ones.
         """
         wanted = constraints.categories | constraints.all_categories
         for field, names, known in (
-            ("category", wanted, self.categories),
-            ("brand", constraints.brands, self.brands),
+            ("category", wanted, self._categories),
+            ("brand", constraints.brands, self._brands),
         ):
             for name in sorted(names):
                 if fold(name) not in known:
@@ -70,15 +86,15 @@ class CatalogLimits:
         if asked.released_before is not None:
             keeps &= self._released < np.datetime64(asked.released_before)
         for named, any_of, none_of in (
-            (self.categories, asked.categories, asked.not_categories),
-            (self.brands, asked.brands, asked.not_brands),
+            (self._categories, asked.categories, asked.not_categories),
+            (self._brands, asked.brands, asked.not_brands),
         ):
             if any_of:
                 keeps &= self._marked(named, any_of)
             if none_of:
                 keeps &= ~self._marked(named, none_of)
         for name in asked.all_categories:
-            keeps &= self._marked(self.categories, [name])
+            keeps &= self._marked(self._categories, [name])
         return keeps
 
     def _marked(
@@ -98,13 +114,11 @@ class CatalogLimits:
         return self._items["released"].to_numpy().astype("datetime64[D]")
 
     @cached_property
-    def categories(self) -> dict[str, NDArray[np.int64]]:
-        """Rows of each category, by its folded name."""
+    def _categories(self) -> dict[str, NDArray[np.int64]]:
         return _rows_by_name(enumerate(self._items["categories"].to_list()))
 
     @cached_property
-    def brands(self) -> dict[str, NDArray[np.int64]]:
-        """Rows of each brand, by its folded name."""
+    def _brands(self) -> dict[str, NDArray[np.int64]]:
         brands = self._items["brand"].to_list()
         return _rows_by_name((row, [brand] if brand else []) for row, brand in enumerate(brands))
 

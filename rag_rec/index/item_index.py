@@ -11,6 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from rag_rec.core import DataError, Interaction, Item, UserHistory
+from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder, Vectors
 from rag_rec.index.manifest import Manifest
 from rag_rec.index.store import VectorStore
@@ -113,6 +114,20 @@ class ItemIndex:
     def in_stock(self) -> NDArray[np.bool_]:
         """Whether each item can be had, ``[n_items]``."""
         return self.items["in_stock"].to_numpy()
+
+    @cached_property
+    def eligibility(self) -> Eligibility:
+        """The rules that decide which items may be listed."""
+        return Eligibility(self.items, self.row_of)
+
+    @cached_property
+    def popularity(self) -> NDArray[np.int64]:
+        """Number of events of each item in the log, ``[n_items]``."""
+        counts = np.zeros(self.n_items, np.int64)
+        for item_id, n in self.interactions["item_id"].value_counts().iter_rows():
+            if (row := self.row_of.get(item_id)) is not None:
+                counts[row] = n
+        return counts
 
     def find(self, item_id: str) -> int | None:
         """Row number of an item id, None if it is not in the catalog."""

@@ -99,7 +99,7 @@ class ListBuilder:
         if not anchors:
             return []
         at = self._rows(anchors)
-        free = ~self._retriever.limits.breaks(history.constraints)
+        free = ~self.index.eligibility.breaks(history.constraints)
         if not history.constraints.allow_out_of_stock:
             free &= self.index.in_stock
         taken = [*anchors, *history.constraints.exclude]

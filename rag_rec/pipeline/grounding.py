@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from rag_rec.constraints import fold
+from collections.abc import Sequence
+
+from rag_rec.core import Evidence
 from rag_rec.grounding import Grounds, ReasonChecker
 from rag_rec.index import ItemIndex
 from rag_rec.pipeline.job import Job
-from rag_rec.retrieval import FusedRetriever, strongest_links
+from rag_rec.retrieval import Retriever
 
 
 class Grounder:
@@ -17,7 +19,7 @@ class Grounder:
         retriever: Knows which events of a history speak for an item.
     """
 
-    def __init__(self, index: ItemIndex, retriever: FusedRetriever) -> None:
+    def __init__(self, index: ItemIndex, retriever: Retriever) -> None:
         self._index = index
         self._retriever = retriever
 
@@ -25,16 +27,31 @@ class Grounder:
         """What the list of a job is checked against."""
         checker = None
         if job.prompt is not None and job.prompt.evidence:
-            checker = ReasonChecker(job.prompt.evidence, self._index.item_by_id, self.is_brand)
-        asked_for = {c.item_id for c in job.candidates if "profile" in c.sources}
+            is_brand = self._index.eligibility.is_brand
+            checker = ReasonChecker(job.prompt.evidence, self._index.item_by_id, is_brand)
         return Grounds(
             history=job.history,
             candidates=job.candidates,
             item_of=self._index.item_by_id,
-            reasons_of=lambda ids: strongest_links(self._retriever, job.history, ids, asked_for),
+            reasons_of=lambda item_ids: self._reasons(job, item_ids),
             checker=checker,
         )
 
-    def is_brand(self, name: str) -> bool:
-        """Whether the catalog has a brand of this name."""
-        return fold(name) in self._retriever.limits.brands
+    def _reasons(self, job: Job, item_ids: Sequence[str]) -> dict[str, Evidence]:
+        links = self._retriever.explain(job.history, item_ids)
+        asked_for = {c.item_id for c in job.candidates if "profile" in c.sources}
+        return {
+            item_id: links.get(item_id) or self._unlinked(item_id, item_id in asked_for)
+            for item_id in item_ids
+        }
+
+    def _unlinked(self, item_id: str, asked_for: bool) -> Evidence:
+        """The reason for an item that no event of the history speaks for."""
+        row = self._index.find(item_id)
+        if asked_for:
+            text = "Close to what was asked for."
+        elif row is not None and self._index.popularity[row] > 0:
+            text = "Popular with other users."
+        else:
+            text = "Nobody has taken it yet."
+        return Evidence(item_id=item_id, kind="history", text=text)

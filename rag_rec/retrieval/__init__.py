@@ -3,9 +3,8 @@
 from rag_rec.retrieval.base import FitData, Retriever, Source
 from rag_rec.retrieval.build import build_index
 from rag_rec.retrieval.config import RetrievalConfig
-from rag_rec.retrieval.fusion.explain import strongest_links
 from rag_rec.retrieval.fusion.fit import fit_sources
-from rag_rec.retrieval.fusion.retriever import FusedRetriever
+from rag_rec.retrieval.fusion.retriever import FusedRetriever, open_retriever
 from rag_rec.retrieval.fusion.stacked import best
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import columns_of, dense, row_of
@@ -27,9 +26,9 @@ __all__ = [
     "columns_of",
     "dense",
     "fit_sources",
+    "open_retriever",
     "pools",
     "review_quotes",
     "review_sentences",
     "row_of",
-    "strongest_links",
 ]

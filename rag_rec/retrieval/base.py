@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.core import Candidate, UserHistory
+from rag_rec.core import Candidate, Evidence, UserHistory
 from rag_rec.index import ItemIndex, Vectors
 from rag_rec.retrieval.budget import Budget
 from rag_rec.retrieval.histories import Histories
@@ -23,13 +23,27 @@ from rag_rec.retrieval.histories import Histories
 
 @runtime_checkable
 class Retriever(Protocol):
-    """Proposes candidates."""
+    """Proposes candidates and explains them."""
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
-        """Candidates of each user, best first, at most ``k``, one list a history.
+        """Return the candidates of each user, best first, at most ``k``, one list a history.
 
         No candidate is in the history (unless its constraints allow that), excluded or
-        unavailable; there are fewer than ``k`` only when fewer items are eligible.
+        unavailable; there are fewer than ``k`` only when fewer items are eligible. `pools` mends
+        lists that fall short of this.
+        """
+        ...
+
+    def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
+        """Return the strongest link from the history to each item; unlinked items are absent.
+
+        Args:
+            history: The user.
+            item_ids: The items to explain.
+
+        Returns:
+            Evidence of kind ``history`` by item id, in any order: ``text`` is the sentence,
+            ``similarity`` the link's strength.
         """
         ...
 

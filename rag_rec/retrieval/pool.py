@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from rag_rec.constraints import choose, limits_lists, without
 from rag_rec.core import Candidate, UserHistory
 from rag_rec.index import ItemIndex
@@ -15,18 +17,60 @@ _WIDER = 8
 def pools(
     retriever: Retriever, index: ItemIndex, histories: Sequence[UserHistory], n: int, k: int
 ) -> list[list[Candidate]]:
-    """For each user, ``n`` candidates or more, so that the list of ``k`` is as long as can be.
+    """Return candidates of each user, at least ``min(n, eligible items)``, that can fill a list.
+
+    Any retriever will do: unknown, ineligible and repeated items are dropped, and what is missing
+    is filled up with the most popular eligible items.
 
     Users whose constraints count brands or categories get as many candidates as it takes, those
     that fill the list first. Where fewer than ``k`` qualify and constraints may be relaxed, those
     that qualify are followed by those that do with the first of them given up, and so on. Where
     no list at all can obey the constraints there are no candidates, and no model need be asked.
+
+    Args:
+        retriever: Proposes the candidates.
+        index: The index of the items.
+        histories: The users.
+        n: Candidates wanted a user.
+        k: Length of the list.
     """
-    found = retriever.retrieve(histories, n)
+    found = _retrieved(retriever, index, histories, n)
     for at, history in enumerate(histories):
         if limits_lists(history.constraints) or history.constraints.relax:
             found[at] = _filling(retriever, index, history, found[at], k)
     return found
+
+
+def _retrieved(
+    retriever: Retriever, index: ItemIndex, histories: Sequence[UserHistory], n: int
+) -> list[list[Candidate]]:
+    """Retrieve ``min(n, eligible items)`` distinct eligible candidates of each user."""
+    lists = retriever.retrieve(histories, n)
+    return [
+        _completed(index, history, candidates, n)
+        for history, candidates in zip(histories, lists, strict=True)
+    ]
+
+
+def _completed(
+    index: ItemIndex, history: UserHistory, candidates: list[Candidate], n: int
+) -> list[Candidate]:
+    free = index.eligibility.mask(history)
+    kept: list[Candidate] = []
+    for candidate in candidates[:n]:
+        row = index.find(candidate.item_id)
+        if row is not None and free[row]:
+            free[row] = False
+            kept.append(candidate)
+    if len(kept) == n or not free.any():
+        return kept
+    order = np.argsort(-index.popularity, kind="stable")
+    missing = np.flatnonzero(free[order])[: n - len(kept)]
+    score = min([0.0, *(candidate.score for candidate in kept[-1:])])
+    return kept + [
+        Candidate(index.item_ids[order[at]], score, {"popularity": at + 1})
+        for at in missing.tolist()
+    ]
 
 
 def _filling(
@@ -45,7 +89,7 @@ def _filling(
         n = max(len(candidates), k)
         exhausted = n_given_up == 0 and len(candidates) < n
         while len(chosen := _chosen(index, history, pool, k, n_given_up)) < k and not exhausted:
-            more = retriever.retrieve([asked], n)[0]
+            more = _retrieved(retriever, index, [asked], n)[0]
             pool |= {c.item_id: c for c in more if c.item_id not in pool}
             exhausted, n = len(more) < n, n * _WIDER
         if len(chosen) == k:

@@ -250,7 +250,7 @@ def test_the_mask_over_the_catalog_is_the_check_of_each_item(
     hash_index: ItemIndex, data: st.DataObject
 ) -> None:
     asked = data.draw(constraints_for(*names_of(hash_index)))
-    breaks = FusedRetriever(hash_index).limits.breaks(asked)
+    breaks = hash_index.eligibility.breaks(asked)
     rules = asked.model_copy(update={"allow_out_of_stock": True})
     assert breaks.tolist() == [
         bool(failed(hash_index.item(row), rules)) for row in range(hash_index.n_items)

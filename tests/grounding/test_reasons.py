@@ -26,7 +26,7 @@ class Desk:
         self.rng = rng
         self.item_of = recommender.index.item_by_id
         self.checker = ReasonChecker(
-            self.prompt.evidence, self.item_of, lambda n: n in recommender.retriever.limits.brands
+            self.prompt.evidence, self.item_of, recommender.index.eligibility.is_brand
         )
         reviewed = {e.item_id for e in self.prompt.evidence if e.kind == "review"}
         self.item: Item = self.item_of(

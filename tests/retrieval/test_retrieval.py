@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from rag_rec import Constraints, Dataset, FusedRetriever, ItemIndex, UserHistory, build_index
+from rag_rec import (
+    Constraints,
+    Dataset,
+    FusedRetriever,
+    ItemIndex,
+    Recommender,
+    UserHistory,
+    build_index,
+)
 from rag_rec.data.bundled import SAMPLE_FOLDER
 from rag_rec.retrieval import (
     FitData,
@@ -21,7 +29,6 @@ from rag_rec.retrieval import (
     RankerConfig,
     RetrievalConfig,
     review_quotes,
-    strongest_links,
 )
 from rag_rec.retrieval.budget import Budget
 from rag_rec.retrieval.item_item.content_smoothed import Smoothed
@@ -122,27 +129,27 @@ def test_the_strongest_link_names_an_item_of_the_history(retriever: FusedRetriev
     history = UserHistory.of("tea-009")
     found = [c.item_id for c in retriever.retrieve([history], 5)[0]]
     title = retriever.index.item_by_id("tea-009").title
-    links = strongest_links(retriever, history, found)
-    assert list(links) == found
-    assert all(title in link.text for link in links.values())
-    cold = strongest_links(retriever, UserHistory(), found)
-    assert {link.text for link in cold.values()} == {"Popular with other users."}
-    near = strongest_links(retriever, UserHistory(), found, near_profile=found[:1])
-    assert near[found[0]].text == "Close to what was asked for."
-    assert near[found[1]].text == "Popular with other users."
+    links = retriever.explain(history, [*found, "no-such-item"])
+    assert set(links) == set(found)
+    assert all(title in link.text and link.kind == "history" for link in links.values())
+    assert all(link.item_id == item_id for item_id, link in links.items())
+    assert links[found[0]].similarity > 0
+    assert retriever.explain(UserHistory(), found) == retriever.explain(history, []) == {}
 
 
-def test_an_item_nobody_took_is_not_called_popular(tmp_path: Path) -> None:
+def test_items_without_a_link_say_why_they_are_listed(tmp_path: Path) -> None:
     rows = "item_id,title\na,Green tea\nb,Black tea\n"
     (tmp_path / "items.csv").write_text(rows)
     (tmp_path / "log.csv").write_text("user_id,item_id,timestamp\nu,a,1\n")
     data = Dataset.load(items=tmp_path / "items.csv", interactions=tmp_path / "log.csv")
     build_index(data, tmp_path / "index", embedder=HashEmbedder())
-    opened = FusedRetriever(ItemIndex.open(tmp_path / "index", HashEmbedder()))
-    links = strongest_links(opened, UserHistory(), ["a", "b"])
+    opened = Recommender(ItemIndex.open(tmp_path / "index", HashEmbedder()))
+    slots = opened.recommend([], 2).items
+    words = opened.recommend([], 2, profile="black tea").items
     opened.index.close()
-    texts = [link.text for link in links.values()]
+    texts = [slot.reason for slot in slots]
     assert texts == ["Popular with other users.", "Nobody has taken it yet."]
+    assert {slot.reason for slot in words} == {"Close to what was asked for."}
 
 
 def test_quotes_are_reviews_of_that_item(retriever: FusedRetriever) -> None:

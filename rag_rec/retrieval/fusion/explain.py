@@ -1,13 +1,15 @@
-"""Why candidates were retrieved, in sentences built from the log: no model is involved."""
+"""Explanations: the strongest link from a history to an item, as a sentence; no model writes it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy import sparse
 
-from rag_rec.core import Evidence, UserHistory, plain_text
-from rag_rec.retrieval.fusion.retriever import FusedRetriever
+from rag_rec.core import Evidence, plain_text
+from rag_rec.index import ItemIndex
+from rag_rec.retrieval.fusion.stacked import Evidence as Stacked
 from rag_rec.retrieval.matrices import summands
 
 _SENTENCES: Mapping[str, str] = {
@@ -20,27 +22,21 @@ _SENTENCES: Mapping[str, str] = {
 
 
 def strongest_links(
-    retriever: FusedRetriever,
-    history: UserHistory,
-    item_ids: Sequence[str],
-    near_profile: Collection[str] = (),
+    index: ItemIndex, sources: Stacked, weights: sparse.csr_array, item_ids: Sequence[str]
 ) -> dict[str, Evidence]:
-    """The strongest single link from the history to each item.
-
-    Where there is none, its closeness to the profile or its popularity, if it has either.
+    """Return the strongest single link from a history to each item that has one.
 
     Args:
-        retriever: The retriever that proposed the items.
-        history: The user.
-        item_ids: The items.
-        near_profile: Those of them that the user's plain words brought up.
+        index: The index of the items.
+        sources: The fitted sources.
+        weights: ``float32 [1, n]``, weights of the items in the history.
+        item_ids: The items to explain.
     """
-    index, evidence = retriever.index, retriever.evidence
-    if not item_ids:
+    known = [item_id for item_id in item_ids if item_id in index.row_of]
+    if not known:
         return {}
-    targets = np.array([index.find(item_id) or 0 for item_id in item_ids], np.int64)
-    weights = retriever.history_weights([history])
-    past, columns, values = summands(weights, evidence.stacked)
+    targets = np.array([index.row_of[item_id] for item_id in known], np.int64)
+    past, columns, values = summands(weights, sources.stacked)
     items = columns % index.n_items
     order = np.argsort(targets)
     place = np.searchsorted(targets, items, sorter=order)
@@ -49,33 +45,14 @@ def strongest_links(
     # the strongest of each target comes first, the earliest where several are as strong
     near = near[np.lexsort((near, -values[near], place[near]))]
     linked, first = np.unique(place[near], return_index=True)
-    strength = np.zeros(len(targets), np.float32)
-    strength[linked] = values[near[first]]
-    link = {
-        at: (evidence.names[columns[entry] // index.n_items], int(weights.indices[past[entry]]))
-        for at, entry in zip(linked.tolist(), near[first].tolist(), strict=True)
-    }
-
-    def unlinked(item_id: str, item_ix: int) -> str:
-        if item_id in near_profile:
-            return "Close to what was asked for."
-        taken = retriever.popularity[item_ix] > 0
-        return "Popular with other users." if taken else "Nobody has taken it yet."
-
-    return {
-        item_id: Evidence(
-            item_id=item_id,
+    found: dict[str, Evidence] = {}
+    for at, entry in zip(linked.tolist(), near[first].tolist(), strict=True):
+        name = sources.names[columns[entry] // index.n_items]
+        item = index.item(int(weights.indices[past[entry]]))
+        found[known[at]] = Evidence(
+            item_id=known[at],
             kind="history",
-            text=_sentence(retriever, link[at]) if at in link else unlinked(item_id, item_ix),
-            similarity=value,
+            text=_SENTENCES[name].format(plain_text(item.title) or item.item_id),
+            similarity=float(values[entry]),
         )
-        for at, (item_id, item_ix, value) in enumerate(
-            zip(item_ids, targets.tolist(), strength.tolist(), strict=True)
-        )
-    }
-
-
-def _sentence(retriever: FusedRetriever, link: tuple[str, int]) -> str:
-    name, past = link
-    item = retriever.index.item(past)
-    return _SENTENCES[name].format(plain_text(item.title) or item.item_id)
+    return found

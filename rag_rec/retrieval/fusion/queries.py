@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.constraints import limits_items
-from rag_rec.core import Constraints, UserHistory
-from rag_rec.index import CatalogLimits, ItemIndex
+from rag_rec.core import UserHistory
+from rag_rec.index import ItemIndex
 from rag_rec.retrieval.fusion.provenance import Scores
 from rag_rec.retrieval.fusion.weights import REPLAY, Weighting
 from rag_rec.retrieval.histories import Histories
@@ -42,13 +42,11 @@ class Reader:
 
     Args:
         index: An open index version.
-        limits: What constraints mean for its catalog.
         weighting: The decay of histories, and the weight of replaying them.
     """
 
-    def __init__(self, index: ItemIndex, limits: CatalogLimits, weighting: Weighting) -> None:
+    def __init__(self, index: ItemIndex, weighting: Weighting) -> None:
         self._index = index
-        self._limits = limits
         self._weighting = weighting
 
     def rows(self, histories: Sequence[UserHistory]) -> Histories:
@@ -60,30 +58,15 @@ class Reader:
     def read(self, histories: Sequence[UserHistory]) -> Asked:
         """Everything about some users."""
         users = self.rows(histories)
-        blocked = np.repeat(~self._index.in_stock[None, :], len(users), axis=0)
-        extra: list[dict[str, Scores]] = [{} for _ in histories]
         weights = users.weights(self._weighting.decay)
-        known = users.items >= 0
-        blocked[users.owners[known], users.items[known]] = True
+        allowed = [self._index.eligibility.mask(history) for history in histories]
+        blocked = ~np.stack(allowed)
+        extra: list[dict[str, Scores]] = [{} for _ in histories]
         for row, history in enumerate(histories):
-            if not history.constraints.model_fields_set:
-                continue  # the defaults: nothing seen, nothing out of stock
             if history.constraints.allow_seen:
                 extra[row][REPLAY] = self._replay(weights, row)
-            self._bar(blocked[row], users.row(row), history.constraints)
         self._add_profiles(histories, extra, blocked)
         return Asked(users, weights, blocked, extra)
-
-    def _bar(
-        self, blocked: NDArray[np.bool_], seen: NDArray[np.int32], constraints: Constraints
-    ) -> None:
-        blocked[:] = False if constraints.allow_out_of_stock else ~self._index.in_stock
-        if not constraints.allow_seen:
-            blocked[seen] = True
-        excluded = (self._index.find(item_id) for item_id in constraints.exclude)
-        blocked[[item_ix for item_ix in excluded if item_ix is not None]] = True
-        if limits_items(constraints):
-            blocked |= self._limits.breaks(constraints)
 
     def _replay(self, weights: sparse.csr_array, row: int) -> Scores:
         """The history itself, where its items may be listed again.

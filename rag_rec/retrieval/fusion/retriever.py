@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.core import Candidate, UserHistory
-from rag_rec.index import CatalogLimits, ItemIndex
+from rag_rec.core import Candidate, Evidence, UserHistory
+from rag_rec.index import ItemIndex
+from rag_rec.retrieval.base import Retriever
+from rag_rec.retrieval.fusion.explain import strongest_links
 from rag_rec.retrieval.fusion.load import load_sources
 from rag_rec.retrieval.fusion.provenance import Origins, Scores
 from rag_rec.retrieval.fusion.queries import Asked, Reader
@@ -36,9 +38,8 @@ class FusedRetriever:
 
     def __init__(self, index: ItemIndex, *, decay: float | None = None) -> None:
         self.index = index
-        self.limits = CatalogLimits(index)
         fitted = load_sources(index, decay)
-        self._reader = Reader(index, self.limits, fitted.weighting)
+        self._reader = Reader(index, fitted.weighting)
         self._decay = fitted.weighting.decay
         self.evidence, self.ranker, self._given = fitted.evidence, fitted.ranker, fitted.given
         self.popularity = fitted.popular
@@ -61,6 +62,11 @@ class FusedRetriever:
                 origins = origins_of(stacked, batch.extra[row], batch.blocked[row], items)
                 results.append(self._candidates(items, scores, origins))
         return results
+
+    def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
+        """See `Retriever.explain`."""
+        weights = self.history_weights([history])
+        return strongest_links(self.index, self.evidence, weights, item_ids)
 
     def rank(self, histories: Sequence[UserHistory], k: int) -> list[Ranked]:
         """The same order as `retrieve`, as ``item_ix`` and scores, without the origins."""
@@ -156,3 +162,17 @@ def _best_with(
     values = np.bincount(place, values, len(items)).astype(np.float32)
     free = ~blocked[items]
     return best(items[free], values[free], n)
+
+
+def open_retriever(index: ItemIndex, *, decay: float | None = None) -> Retriever:
+    """Open the retriever that was fitted with an index; it takes seconds and memory.
+
+    Args:
+        index: An open index version.
+        decay: An event counts for 1/e less for every ``decay`` events after it; None takes the
+            value the index was fitted with.
+
+    Raises:
+        IndexNotFound: If the version is incomplete.
+    """
+    return FusedRetriever(index, decay=decay)
