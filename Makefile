@@ -20,11 +20,12 @@ test: $(VENV)/.ready ## Run the tests.
 test-batch-long: $(VENV)/.ready ## Kill trials, ten thousand faulty users, Ray (half an hour).
 	@$(BIN)/python -m pytest -m long -s $(ARGS)
 
-check: $(VENV)/.ready ## Format, lint, types, import contracts.
+check: $(VENV)/.ready ## Format, lint, types, import contracts, layout.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
+	-$(BIN)/python scripts/check_layout.py # findings do not count until the rooms are clean
 
 format: $(VENV)/.ready ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
