@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from rag_rec import build_index, load_sample
-from rag_rec.evaluation import Experiment, run
+from rag_rec.evaluation import Experiment, Report, run
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.sampling import sample_users
 from rag_rec.llm import Request
 from rag_rec.testing import HashEmbedder, ScriptedModel
-
-Report = dict[str, Any]
 
 
 def reply(order: Callable[[list[int], Request], list[int]]) -> Callable[[Request], str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -16,6 +16,7 @@ from rag_rec.cli.evaluate_retrieval import evaluate_app
 from rag_rec.evaluation import (
     EXIT,
     Gate,
+    Report,
     compare_reports,
     conclusions,
     losses,
@@ -128,36 +129,34 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
     )
 
 
-def _finish(report: dict[str, Any], out: Path, *, png: bool, as_json: bool) -> None:
+def _finish(report: Report, out: Path, *, png: bool, as_json: bool) -> None:
     if png:
         from rag_rec.evaluation import write_pngs  # optional
 
-        write_pngs(report, out)
-    for line in [*report["notes"], *report["findings"]]:
+        write_pngs(report.document(), out)
+    for line in [*report.notes, *report.findings]:
         note(line)
     if as_json:
-        sys.stdout.write(json.dumps(report) + "\n")
+        sys.stdout.write(json.dumps(report.document()) + "\n")
         return
-    metric = report["experiment"]["metric"]
+    metric = report.experiment.metric
     table = Table("", metric, "95 % interval", "against the baseline", box=None)
-    for row in sorted(report["rows"], key=lambda row: -row["value"]):
-        found = row["comparison"]
-        verdict = f"{found['difference']:+.4f} {found['verdict']}" if found else ""
-        table.add_row(
-            row["name"], number(row["value"]), f"{row['low']:.4f} to {row['high']:.4f}", verdict
-        )
+    for row in sorted(report.rows, key=lambda row: -row.value):
+        found = row.comparison
+        verdict = f"{found.difference:+.4f} {found.verdict}" if found else ""
+        table.add_row(row.name, number(row.value), f"{row.low:.4f} to {row.high:.4f}", verdict)
     _out.print(table)
-    for line in conclusions(report):
+    for line in conclusions(report.document()):
         _out.print(f"- {line}", markup=False, highlight=False)
     note(f"reports: {out}/report.html, report.md, report.json, users.parquet")
 
 
-def _judge(report: dict[str, Any], gates: list[Gate], before: dict[str, Any] | None) -> None:
+def _judge(report: Report, gates: list[Gate], before: Report | None) -> None:
     """Exits 100 when a gate does not hold; a void report holds none."""
     failures = [line for gate in gates for line in gate.failures(report)]
     failures += losses(report, before) if before is not None else []
     if gates or before is not None:
-        failures += [f"the report is void: {finding}" for finding in report["findings"]]
+        failures += [f"the report is void: {finding}" for finding in report.findings]
     for line in failures:
         note(f"gate: {line}")
     if failures:

@@ -10,6 +10,7 @@ from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import read_report
 from rag_rec.evaluation.report.png import write_pngs
 from rag_rec.evaluation.report.words import conclusions, number, p_value
+from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.retrieval import Options, evaluate_retrieval
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Experiment",
     "Gate",
     "Options",
+    "Report",
     "Split",
     "compare_reports",
     "conclusions",

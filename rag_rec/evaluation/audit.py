@@ -8,38 +8,36 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from rag_rec.core import DataError
-from rag_rec.data import Dataset
 from rag_rec.evaluation.experiments.answers import Answer
-from rag_rec.evaluation.experiments.retrievers import Propose
+from rag_rec.evaluation.experiments.retrievers import Propose, proposing
+from rag_rec.evaluation.experiments.study import Study
+from rag_rec.evaluation.metrics.rows import RETRIEVAL, LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
-from rag_rec.index import ItemIndex
 
 _LEVEL = 0.001
 
+_PROBED = 400
+"""Users with whom a retriever is asked under a borrowed history."""
 
-def check_index(index: ItemIndex, fit: Dataset) -> None:
-    """An index must hold what may be known and nothing more.
 
-    Raises:
-        DataError: If its catalog, its log or its reviews are not those of the fit.
-    """
-    manifest = index.manifest
-    found = (manifest.n_interactions, manifest.n_reviews)
-    allowed = (fit.interactions.height, fit.reviews.count)
-    same = (
-        manifest.dataset_digest == fit.digest
-        and found == allowed
-        and index.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False).equals(
-            fit.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False)
-        )
-    )
-    if not same:
-        raise DataError(
-            f"refused: the index holds {found[0]} events and {found[1]} reviews where "
-            f"{allowed[0]} and {allowed[1]} may be known; it was built from other data, perhaps "
-            f"with the answers in it. Remove {index.folder.parent.parent} to have it built again"
-        )
+def audit(study: Study, tasks: Sequence[Task], rows: Sequence[LeaderboardRow]) -> list[str]:
+    """Return every sign that answers were known; any of them makes the report void."""
+    scorer, users = study.sampled.test.scorer, [task.key for task in tasks]
+    known = {task.key: task.history.item_ids for task in tasks}
+    used = {variant.retriever for variant in study.experiment.all_variants()} - {"fused"}
+    proposers = {RETRIEVAL: study.retriever.retrieve} | {
+        name: proposing(name, study.rankings[name]) for name in sorted(used)
+    }
+    found: list[str] = []
+    for name, propose in proposers.items():
+        leak = leaks(propose, tasks[:_PROBED], scorer, depth=20, seed=study.experiment.seed)
+        found += [f"{name}: {leak}"] if leak else []
+    for row in (row for row in rows if row.kind == "variant"):
+        answers = list(row.answers.values())
+        hit = lists_hit(row.answers, users, scorer)
+        for sign in (retries(answers, hit), outsiders(answers, known)):
+            found += [f"{row.name}: {sign}"] if sign else []
+    return found
 
 
 def leaks(

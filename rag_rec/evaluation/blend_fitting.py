@@ -1,50 +1,109 @@
-"""Fits on validation how much a model's order should count, and whom it pays to ask."""
+"""Fit on validation the weight of a model's order, by length of the history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import Answer, Answers, Gathered, answered
 from rag_rec.evaluation.experiments.experiment import SplitSettings
+from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import Values, measure
+from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
-from rag_rec.evaluation.metrics.sensitivity import by_model
+from rag_rec.evaluation.report_model import FittedBlend, HistoryWeight
 from rag_rec.pipeline import Blend, LengthWeight, blended
 
 WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
 
+MIN_USERS = 20
+"""Validation users below which no blend is fitted."""
+
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """A blend and why.
+class BlendFit:
+    """A fitted blend and the grounds of its weights.
 
     Attributes:
         blend: The weights.
         curve: Mean of the metric on validation at each of `WEIGHTS`.
         n_users: Validation users.
-        asked: Share of the test's users the blend asks the model for.
-        by_stratum: Weight, validation users and why, by stratum.
+        by_stratum: Weight, validation users and reason of the choice, by stratum.
     """
 
     blend: Blend
     curve: list[float]
     n_users: int
-    asked: float
     by_stratum: dict[str, tuple[float, int, str]]
 
 
+def fit_blends(
+    study: Study, found: Gathered, tasks: Sequence[Task], rows: Sequence[LeaderboardRow]
+) -> tuple[list[LeaderboardRow], dict[str, FittedBlend]]:
+    """Fit a blend for every variant whose model answered for enough validation users.
+
+    Each blend is written to a file of the run, and scored on the test once, in a row of its own.
+    """
+    experiment, part = study.experiment, study.sampled.validation
+    blend_rows: list[LeaderboardRow] = []
+    blends: dict[str, FittedBlend] = {}
+    for variant in (one for one in experiment.all_variants() if one.llm != "none"):
+        answers = found.get("validation", {}).get(variant.name, {})
+        known = answered(part.tasks, [answers])
+        if len(known) < MIN_USERS:
+            continue
+        fit = fit_blend(
+            answers, known, part.scorer, metric=experiment.metric, split=experiment.split
+        )
+        row = next(row for row in rows if row.name == variant.name)
+        blend_rows.append(_blend_row(study, row, fit.blend, tasks))
+        blends[variant.name] = _fitted(study, variant.name, fit, tasks)
+    return blend_rows, blends
+
+
+def _blend_row(
+    study: Study, row: LeaderboardRow, blend: Blend, tasks: Sequence[Task]
+) -> LeaderboardRow:
+    lists = blend_answers(row.answers, blend, tasks)
+    scorer, k = study.sampled.test.scorer, study.experiment.pipeline.k
+    relevance = scorer.relevance(lists, [task.key for task in tasks], k)
+    return LeaderboardRow(f"blend of {row.name}", "blend", [relevance], lists)
+
+
+def _fitted(study: Study, variant: str, fit: BlendFit, tasks: Sequence[Task]) -> FittedBlend:
+    experiment, blend = study.experiment, fit.blend
+    said = f"{variant}, {experiment.metric} of {fit.n_users} users of {experiment.name}"
+    file = f"blends/{variant.replace(' ', '_')}.toml"
+    (study.out / "blends").mkdir(exist_ok=True)
+    blend.model_copy(update={"fitted_on": said}).save(study.out / file)
+    weights = [HistoryWeight(at_least=e.at_least, weight=e.weight) for e in blend.by_history]
+    return FittedBlend(
+        weight=blend.weight,
+        by_history=weights,
+        by_stratum=fit.by_stratum,
+        curve=dict(zip(map(str, WEIGHTS), fit.curve, strict=True)),
+        validation_users=fit.n_users,
+        calls_saved=1 - share_asked(blend, tasks),
+        file=file,
+    )
+
+
+def share_asked(blend: Blend, tasks: Sequence[Task]) -> float:
+    """Return the share of users for whom a blend asks the model."""
+    return float(np.mean([blend.weight_for(len(t.history.events)) > 0 for t in tasks]))
+
+
 def fit_blend(
-    validation: Mapping[str, Answer],
+    validation: Answers,
     tasks: Sequence[Task],
     scorer: Scorer,
     *,
     metric: str,
     split: SplitSettings,
-) -> Fit:
-    """The weight with the best mean on validation, overall and by length of the history.
+) -> BlendFit:
+    """Choose the weight with the best mean on validation, overall and by length of the history.
 
     A weight above 0 must beat 0 by more than one standard error of the paired difference;
     otherwise the model is not asked. A stratum with fewer than ten users takes the overall weight.
@@ -52,9 +111,9 @@ def fit_blend(
     Args:
         validation: The variant's answers to validation tasks, by user.
         tasks: The validation tasks.
-        scorer: Holds their targets.
-        metric: What is to be best, such as ``ndcg@10``.
-        split: Where the strata begin.
+        scorer: The scorer of their targets.
+        metric: The metric to maximise, such as ``ndcg@10``.
+        split: Its limits of the strata.
     """
     users = [task.key for task in tasks]
     table = np.stack([_values(validation, users, scorer, metric, w) for w in WEIGHTS])
@@ -72,14 +131,11 @@ def fit_blend(
         LengthWeight(at_least=start, weight=by_stratum[name][0]) for name, start in starts.items()
     )
     blend = Blend(weight=overall, by_history=entries)
-    asked = float(np.mean([blend.weight_for(len(t.history.events)) > 0 for t in tasks]))
-    return Fit(blend, [float(v) for v in table.mean(axis=1)], len(users), asked, by_stratum)
+    return BlendFit(blend, table.mean(axis=1).tolist(), len(users), by_stratum)
 
 
-def blend_answers(
-    answers: Mapping[str, Answer], blend: Blend, tasks: Sequence[Task]
-) -> dict[str, list[str]]:
-    """The lists `Recommender` would make with a blend, from answers that are already there."""
+def blend_answers(answers: Answers, blend: Blend, tasks: Sequence[Task]) -> dict[str, list[str]]:
+    """Return the lists `Recommender` would make with a blend, from answers already given."""
     return {
         task.key: list_with(answers[task.key], blend.weight_for(len(task.history.events)))
         for task in tasks
@@ -87,17 +143,17 @@ def blend_answers(
 
 
 def list_with(answer: Answer, weight: float) -> list[str]:
-    """One answer's list at a weight; at 0 the model is not asked, so it is retrieval's."""
+    """Return one answer's list at a weight; at 0 the model is not asked: retrieval's order."""
     if weight == 0:
         return answer.candidates[: len(answer.items)]
     if answer.outcome == "failed":
         return []
-    chosen = set(by_model(answer))
+    chosen = set(answer.by_model)
     return blended(answer.items, [i in chosen for i in answer.items], answer.candidates, weight)
 
 
 def _values(
-    answers: Mapping[str, Answer], users: Sequence[str], scorer: Scorer, metric: str, weight: float
+    answers: Answers, users: Sequence[str], scorer: Scorer, metric: str, weight: float
 ) -> Values:
     lists = {user: list_with(answers[user], weight) for user in users}
     depth = max((len(items) for items in lists.values()), default=0)
@@ -105,7 +161,7 @@ def _values(
 
 
 def _best(table: Values) -> tuple[float, str]:
-    """The best weight of rows ``[weights, users]`` if it beats weight 0 by a standard error."""
+    """Return the best weight of ``[weights, users]`` if it beats 0 by a standard error."""
     at = int(table.mean(axis=1).argmax())
     gain = table[at] - table[0]
     error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else 0.0

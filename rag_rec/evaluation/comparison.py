@@ -1,18 +1,16 @@
-"""Two reports side by side: only if they measured the same, and from places, not from claims."""
+"""Comparison of two reports of the same users, computed from the places of the targets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from rag_rec.core import DataError
 from rag_rec.evaluation.metrics.accuracy import Values, measure
 from rag_rec.evaluation.metrics.scorer import Relevance
+from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.statistics import Comparison, compare_pairs
-
-Report = dict[str, Any]
 
 _CLOSE = 1e-9
 
@@ -37,7 +35,7 @@ class Compared:
 
 
 def compare_reports(first: Report, second: Report) -> list[Compared]:
-    """Compares every row that occurs in both.
+    """Compare every row that occurs in both.
 
     Variants and blends are corrected for their number, and so are the rows that are always there:
     these hardly change between two reports, and may not make the correction stricter.
@@ -48,29 +46,28 @@ def compare_reports(first: Report, second: Report) -> list[Compared]:
     """
     for report in (first, second):
         check(report)
-    one, two = first["hits"], second["hits"]
-    if one["task"] != two["task"] or one["users"] != two["users"]:
+    one, two = first.hits, second.hits
+    if one.task != two.task or one.users != two.users:
         raise DataError(
-            f"refused: '{first['name']}' measured {len(one['users'])} users of task {one['task']}, "
-            f"'{second['name']}' {len(two['users'])} of {two['task']}; only the same users with "
+            f"refused: '{first.name}' measured {len(one.users)} users of task {one.task}, "
+            f"'{second.name}' {len(two.users)} of {two.task}; only the same users with "
             "the same targets can be compared"
         )
-    metric = first["experiment"]["metric"]
-    if metric not in second["rows"][0]["metrics"]:
+    metric = first.experiment.metric
+    if metric not in second.rows[0].metrics:
         raise DataError(
-            f"refused: '{first['name']}' is decided by {metric}, which '{second['name']}' did not "
-            f"measure; it has {', '.join(second['rows'][0]['metrics'])}"
+            f"refused: '{first.name}' is decided by {metric}, which '{second.name}' did not "
+            f"measure; it has {', '.join(second.rows[0].metrics)}"
         )
-    shared = [name for name in one["places"] if name in two["places"]]
-    tested = {row["name"] for row in second["rows"] if row["kind"] in {"variant", "blend"}}
+    shared = [name for name in one.places if name in two.places]
+    tested = {row.name for row in second.rows if row.kind in {"variant", "blend"}}
     standing, made = ([name for name in shared if (name in tested) == t] for t in (False, True))
     return [found for names in (standing, made) for found in _compare(first, second, names, metric)]
 
 
 def _compare(first: Report, second: Report, names: list[str], metric: str) -> list[Compared]:
     pairs = [(per_user(first, name, metric), per_user(second, name, metric)) for name in names]
-    alpha, seed = first["experiment"]["alpha"], first["experiment"]["seed"]
-    compared = compare_pairs(pairs, alpha=alpha, seed=seed)
+    compared = compare_pairs(pairs, alpha=first.experiment.alpha, seed=first.experiment.seed)
     return [
         Compared(name, metric, float(a.mean()), float(b.mean()), found)
         for name, (a, b), found in zip(names, pairs, compared, strict=True)
@@ -78,39 +75,39 @@ def _compare(first: Report, second: Report, names: list[str], metric: str) -> li
 
 
 def per_user(report: Report, row: str, metric: str) -> Values:
-    """A metric for each user of a report, computed again from the places of the targets."""
-    places = report["hits"]["places"][row]
+    """Return a metric for each user of a report, computed again from the places of the targets."""
+    places = report.hits.places[row]
     return np.mean([measure(found, metric) for found in _relevance(report, places)], axis=0)
 
 
 def check(report: Report) -> None:
-    """Computes a report's figures again from its places.
+    """Compute a report's figures again from its places.
 
     Raises:
         DataError: If the report is void or says something else than its places.
     """
-    if report["findings"]:
-        raise DataError(f"refused: '{report['name']}' is void: {'; '.join(report['findings'])}")
-    for row in report["rows"]:
-        if row["name"] not in report["hits"]["places"]:
+    if report.findings:
+        raise DataError(f"refused: '{report.name}' is void: {'; '.join(report.findings)}")
+    for row in report.rows:
+        if row.name not in report.hits.places:
             continue
-        for metric, said in row["metrics"].items():
-            found = float(per_user(report, row["name"], metric).mean())
+        for metric, said in row.metrics.items():
+            found = float(per_user(report, row.name, metric).mean())
             if abs(found - said) > _CLOSE:
                 raise DataError(
-                    f"refused: '{report['name']}' says {metric} {said:.6f} for {row['name']}, but "
+                    f"refused: '{report.name}' says {metric} {said:.6f} for {row.name}, but "
                     f"exact ids at its places give {found:.6f}"
                 )
 
 
 def _relevance(report: Report, places: list[list[list[int]]]) -> list[Relevance]:
-    depth = report["experiment"]["pipeline"]["k"]
-    n = np.array(report["hits"]["n_relevant"], np.int64)
+    depth = report.experiment.pipeline.k
+    n = np.array(report.hits.n_relevant, np.int64)
     found: list[Relevance] = []
     for repeat in places:
         if len(repeat) != len(n):
             raise DataError(
-                f"refused: '{report['name']}' holds {len(repeat)} users in one row and {len(n)} "
+                f"refused: '{report.name}' holds {len(repeat)} users in one row and {len(n)} "
                 "in all; every row must have the same users"
             )
         hits = np.zeros((len(n), depth), np.bool_)

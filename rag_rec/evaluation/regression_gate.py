@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from rag_rec.core import ConfigError
 from rag_rec.evaluation.comparison import Compared, compare_reports
-
-Report = dict[str, Any]
+from rag_rec.evaluation.report_model import Report
 
 EXIT = 100
 """Exit code of a gate that does not hold; 1 stays for errors."""
@@ -65,21 +63,21 @@ class Gate:
         """
         rows = [
             row
-            for row in report["rows"]
-            if (row["name"] == self.row if self.row else row["kind"] == "variant")
+            for row in report.rows
+            if (row.name == self.row if self.row else row.kind == "variant")
         ]
         if not rows:
-            names = ", ".join(row["name"] for row in report["rows"])
+            names = ", ".join(row.name for row in report.rows)
             raise ConfigError(f"--gate: no row '{self.row}'; there are {names}")
         lines: list[str] = []
         for row in rows:
-            if self.metric not in row["metrics"]:
-                known = ", ".join(row["metrics"])
+            if self.metric not in row.metrics:
+                known = ", ".join(row.metrics)
                 raise ConfigError(f"--gate: {self.metric} was not measured; there are {known}")
-            value = row["metrics"][self.metric]
+            value = row.metrics[self.metric]
             if not self._holds(value):
                 lines.append(
-                    f"{row['name']}: {self.metric} is {value:.4f}, not {self.sign} {self.limit:g}"
+                    f"{row.name}: {self.metric} is {value:.4f}, not {self.sign} {self.limit:g}"
                 )
         return lines
 
@@ -100,7 +98,7 @@ def losses(report: Report, before: Report) -> list[str]:
         ConfigError: If no variant occurs in both.
     """
     found = compare_reports(before, report)
-    variants = {row["name"] for row in report["rows"] if row["kind"] == "variant"}
+    variants = {row.name for row in report.rows if row.kind == "variant"}
     shared = [entry for entry in found if entry.row in variants]
     if not shared:
         raise ConfigError("--gate-against: the reports have no variant in common")

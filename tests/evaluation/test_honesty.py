@@ -20,7 +20,7 @@ from rag_rec import Dataset, ItemIndex, Recommender, Settings, build_index
 from rag_rec.core import Candidate, Usage, UserHistory
 from rag_rec.core.errors import ConfigError, DataError, PromptError
 from rag_rec.evaluation import Experiment, run
-from rag_rec.evaluation.audit import check_index, leaks, outsiders, retries
+from rag_rec.evaluation.audit import leaks, outsiders, retries
 from rag_rec.evaluation.comparison import check, compare_reports
 from rag_rec.evaluation.experiments.answers import answer_tasks
 from rag_rec.evaluation.experiments.baselines import baseline_rankings
@@ -28,16 +28,16 @@ from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.experiments.retrievers import Propose, SwappedRetriever
 from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
+from rag_rec.evaluation.experiments.study import check_index
 from rag_rec.evaluation.metrics.accuracy import measure
 from rag_rec.evaluation.metrics.scorer import Scorer
+from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.statistics import permutation_p
 from rag_rec.llm import CachedModel, Completion, Message, OnDone, Request
 from rag_rec.pipeline import Asker, Job
 from rag_rec.retrieval import FusedRetriever
 from rag_rec.testing import HashEmbedder, ScriptedModel
 from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
-
-Report = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_canary_target_shows_up_nowhere(sample: Dataset, tmp_path: Path) -> No
         for line in path.read_text().splitlines()[1:]:
             answer = json.loads(line)
             assert canary not in answer["items"] + answer["candidates"]
-    assert all(row["value"] == 0 for row in report["rows"] if row["name"] not in {"random", "bm25"})
+    assert all(row.value == 0 for row in report.rows if row.name not in {"random", "bm25"})
 
 
 def test_users_go_by_pseudonyms(sampled: Sampled, sample: Dataset) -> None:
@@ -245,12 +245,12 @@ def test_a_retry_that_depends_on_the_answer_is_caught(sample: Dataset, tmp_path:
         matrix={"prompts": ["plain"], "models": ["good"]},
     )
     report = run_with(chosen, tmp_path / "peeks", models={"good": PeekingModel(known)})
-    assert any("retries depend on the answer" in finding for finding in report["findings"])
+    assert any("retries depend on the answer" in finding for finding in report.findings)
     assert "VOID" in (tmp_path / "peeks" / "report.md").read_text()
     with pytest.raises(DataError, match="is void"):
         check(report)
     honest = run_with(chosen, tmp_path / "honest", models={"good": ScriptedModel(at_random)})
-    assert honest["findings"] == []
+    assert honest.findings == []
 
 
 def sign_of(asker: type[Asker], model: ScriptedModel, index: ItemIndex, sampled: Sampled) -> str:
@@ -307,9 +307,10 @@ def test_only_exact_ids_count() -> None:
 def test_a_report_scored_with_a_fuzzy_matcher_is_caught(tmp_path: Path) -> None:
     report = run_with(experiment(), tmp_path)
     check(report)
-    doctored = json.loads(json.dumps(report))
-    row = next(row for row in doctored["rows"] if row["name"] == "bad plain")
+    document = report.document()
+    row = next(row for row in document["rows"] if row["name"] == "bad plain")
     row["metrics"]["ndcg@5"] += 0.01
+    doctored = Report.model_validate(document)
     with pytest.raises(DataError, match="exact ids at its places give"):
         compare_reports(report, doctored)
 
@@ -321,8 +322,10 @@ def test_a_variant_that_drops_hard_users_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="0 missing, 1 unasked"):
         scorer.relevance({"a": ["x"], "b": [], "c": []}, ["a", "b"], 1)
     report = run_with(experiment(split={"users": 30, "validation_users": 0}), tmp_path)
-    short = json.loads(json.dumps(report))
-    short["hits"]["places"]["good plain"] = [short["hits"]["places"]["good plain"][0][:20]]
+    document = report.document()
+    places = document["hits"]["places"]
+    places["good plain"] = [places["good plain"][0][:20]]
+    short = Report.model_validate(document)
     with pytest.raises(DataError, match="every row must have the same users"):
         check(short)
 
@@ -335,8 +338,8 @@ def test_answers_removed_from_the_middle_shrink_the_sample_for_everybody(tmp_pat
     lines = path.read_text().splitlines()
     path.write_text("\n".join([*lines[:13], *lines[14:]]) + "\n")
     report = run(chosen, tmp_path, embedder=HashEmbedder(), ask=False)
-    assert report["users"]["measured"] == 12
-    assert any("12 of 30 users" in note for note in report["notes"])
+    assert report.users.measured == 12
+    assert any("12 of 30 users" in note for note in report.notes)
 
 
 def test_a_list_that_names_an_item_twice_is_refused() -> None:
@@ -431,9 +434,10 @@ def test_a_model_that_turns_lists_round_is_found_out(tmp_path: Path) -> None:
         matrix={"prompts": ["plain"], "models": ["good", "bad"]},
     )
     models = {"good": ScriptedModel(as_given), "bad": ScriptedModel(backwards)}
-    rows = {row["name"]: row for row in run_with(chosen, tmp_path, models=models)["rows"]}
-    assert rows["bad plain"]["comparison"]["verdict"] == "worse"
-    assert rows["good plain"]["comparison"]["n_differ"] == 0
+    rows = run_with(chosen, tmp_path, models=models).rows
+    found = {row.name: row.comparison for row in rows if row.comparison}
+    assert found["bad plain"].verdict == "worse"
+    assert found["good plain"].n_differ == 0
 
 
 def test_experiments_name_every_field_they_do_not_know() -> None:

@@ -18,7 +18,7 @@ from rag_rec import Dataset
 from rag_rec.core import UserHistory
 from rag_rec.evaluation.experiments.answers import Answer
 from rag_rec.evaluation.measure import Details
-from rag_rec.evaluation.metrics.rows import Row
+from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Relevance, Task
 from rag_rec.evaluation.report.page import page_of
 from tests.experiment_help import experiment, run_with
@@ -105,7 +105,7 @@ def big(n: int) -> tuple[dict[str, Any], Details]:
 
     rng = np.random.default_rng(0)
     items = [f"item-{at:05d}" for at in range(20_000)]
-    rows: list[Row] = []
+    rows: list[LeaderboardRow] = []
     tasks = [
         Task(f"{at:016x}", UserHistory.of(*(items[i] for i in rng.integers(0, 20_000, 30))), "hot")
         for at in range(n)
@@ -120,7 +120,9 @@ def big(n: int) -> tuple[dict[str, Any], Details]:
     for name in ("random", "popularity", "bm25", "item-knn", "retrieval only"):
         ranked = lists if name == "retrieval only" else orders()
         found = {task.key: some[:10] for task, some in zip(tasks, ranked, strict=True)}
-        rows.append(Row(name, "baseline", [Relevance(hits, np.ones(n, np.int64))], found))
+        rows.append(
+            LeaderboardRow(name, "baseline", [Relevance(hits, np.ones(n, np.int64))], found)
+        )
     for name in ("one", "two"):
         answers = {
             task.key: Answer(
@@ -132,7 +134,9 @@ def big(n: int) -> tuple[dict[str, Any], Details]:
             for task, some in zip(tasks, lists, strict=True)
         }  # fmt: skip
         found = {task.key: some[9::-1] for task, some in zip(tasks, lists, strict=True)}
-        rows.append(Row(name, "variant", [Relevance(hits, np.ones(n, np.int64))], found, answers))
+        rows.append(
+            LeaderboardRow(name, "variant", [Relevance(hits, np.ones(n, np.int64))], found, answers)
+        )
     values = hits.any(axis=1).astype(float)
     comparison = compare_all([values], values, alpha=0.05, seed=0)[0]
     report_rows = [

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from rag_rec import Dataset, ItemIndex, Recommender, Settings
 from rag_rec.core import UserHistory
 from rag_rec.core.errors import ConfigError, DataError
-from rag_rec.evaluation.blend_fitting import fit_blend
+from rag_rec.evaluation.blend_fitting import fit_blend, share_asked
 from rag_rec.evaluation.experiments.answers import Answer
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.sampling import sample_users
-from rag_rec.evaluation.metrics.model_behaviour import manners
+from rag_rec.evaluation.metrics.model_behaviour import model_behaviour
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
 from rag_rec.pipeline.blend import Blend, LengthWeight, blended
 from rag_rec.prompting import load_variant
@@ -159,7 +159,7 @@ def test_a_model_that_helps_long_histories_is_asked_for_those_only() -> None:
     assert fit.by_stratum["warm"][0] > 0
     assert fit.blend.weight_for(2) == 0
     assert fit.blend.weight_for(9) >= 0.5
-    assert fit.asked == 0.5
+    assert share_asked(fit.blend, tasks) == 0.5
 
 
 def test_manners_by_hand() -> None:
@@ -170,7 +170,9 @@ def test_manners_by_hand() -> None:
     failed = answer("c", ["x", "y"], ["x", "y", "z"], origins=["backfill"] * 2, outcome="failed",
                     error="no", repairs={"unparseable": 1, "backfilled": 2})  # fmt: skip
     unasked = answer("d", ["x"], ["x"], messages=[], outcome="retrieval_only")
-    found = manners([good, mended, failed, unasked], {key: ["y"] for key in "abcd"}, (1.0, 2.0))
+    found = model_behaviour(
+        [good, mended, failed, unasked], {key: ["y"] for key in "abcd"}, (1.0, 2.0)
+    )
     assert found["asked"] == 3
     assert found["valid"] == pytest.approx(1 / 3)
     assert found["failed"] == found["unparseable"] == found["duplicate"] == pytest.approx(1 / 3)
@@ -183,4 +185,4 @@ def test_manners_by_hand() -> None:
     assert found["history copied"] == 1
     assert found["cost"] == pytest.approx(3 * (10 + 2 * 5) / 1e6)
     assert (found["seconds p50"], found["cache hits"]) == (1.0, 0.0)
-    assert manners([unasked], {"d": []}) == {}
+    assert model_behaviour([unasked], {"d": []}) == {}

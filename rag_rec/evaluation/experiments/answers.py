@@ -65,8 +65,38 @@ class Answer:
     profiled: int = 0
     others: list[str] = field(default_factory=list)
 
+    @property
+    def shown(self) -> list[str]:
+        """Candidates that the model saw, best first."""
+        return self.candidates[: self.n_shown]
+
+    @property
+    def counted(self) -> list[str]:
+        """The list as it is scored: empty where a model was asked and failed."""
+        return [] if self.outcome == "failed" else self.items
+
+    @property
+    def by_model(self) -> list[str]:
+        """Items of the list that the model chose, in its order."""
+        pairs = zip(self.items, self.origins, strict=True)
+        return [item for item, origin in pairs if origin != "backfill"]
+
+
+Answers = Mapping[str, Answer]
+"""Answers of one variant under one condition, by user."""
+
+Gathered = Mapping[str, Mapping[str, Answers]]
+"""Answers by condition and variant."""
 
 _FIELDS = tuple(field.name for field in fields(Answer))
+
+
+def answered(tasks: Sequence[Task], answers: Sequence[Answers]) -> list[Task]:
+    """Return the tasks before the first one that some variant has no answer for."""
+    n = 0
+    while n < len(tasks) and all(tasks[n].key in found for found in answers):
+        n += 1
+    return list(tasks[:n])
 
 
 def digest_of(task: Task) -> str:

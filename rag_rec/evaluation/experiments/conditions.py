@@ -1,4 +1,4 @@
-"""The circumstances under which variants are asked: the test, repeats, validation, sensitivity."""
+"""Conditions under which variants are asked: the test, repeats, validation, sensitivity."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from rag_rec.evaluation.metrics.scorer import Task
 
 
 @dataclass(frozen=True, slots=True)
-class Arm:
-    """One circumstance under which a variant is asked.
+class Condition:
+    """One condition under which variants are asked.
 
     Attributes:
         name: ``test``, ``validation``, ``shuffled``, ``history 5``, or ``repeat 2``.
@@ -28,31 +28,36 @@ class Arm:
     seed: int
 
 
-Plan = Sequence[tuple[Arm, Sequence[VariantSettings]]]
-"""The arms, in order, and who is asked in each."""
+Plan = Sequence[tuple[Condition, Sequence[VariantSettings]]]
+"""The conditions, in order, and who is asked in each."""
 
 
-def arms_of(experiment: Experiment, test: Sequence[Task], validation: Sequence[Task]) -> list[Arm]:
-    """The arms in which every variant is asked: the test, its repeats, validation."""
+def conditions_of(
+    experiment: Experiment, test: Sequence[Task], validation: Sequence[Task]
+) -> list[Condition]:
+    """Return the conditions under which every variant is asked: test, repeats, validation."""
     seed = experiment.seed
     repeats = [
-        Arm(f"repeat {n}", "plain", tuple(test), seed + n) for n in range(2, experiment.repeats + 1)
+        Condition(f"repeat {n}", "plain", tuple(test), seed + n)
+        for n in range(2, experiment.repeats + 1)
     ]
-    arms = [Arm("test", "plain", tuple(test), seed), *repeats]
+    conditions = [Condition("test", "plain", tuple(test), seed), *repeats]
     if validation:
-        arms.append(Arm("validation", "plain", tuple(validation), seed))
-    return arms
+        conditions.append(Condition("validation", "plain", tuple(validation), seed))
+    return conditions
 
 
-def sensitivity_arms(experiment: Experiment, test: Sequence[Task]) -> list[Arm]:
-    """The arms of sensitivity: candidates shuffled, histories cut; the first users of the test."""
+def sensitivity_conditions(experiment: Experiment, test: Sequence[Task]) -> list[Condition]:
+    """Return the conditions of sensitivity, for the first users of the test."""
     settings = experiment.sensitivity
     some = tuple(test[: settings.users])
-    arms = [Arm("shuffled", "shuffled", some, experiment.seed)] if settings.shuffle else []
+    conditions = (
+        [Condition("shuffled", "shuffled", some, experiment.seed)] if settings.shuffle else []
+    )
     for n in settings.history:
         cut = tuple(Task(t.key, _cut(t.history, n), t.stratum) for t in some)
-        arms.append(Arm(f"history {n}", "plain", cut, experiment.seed))
-    return arms
+        conditions.append(Condition(f"history {n}", "plain", cut, experiment.seed))
+    return conditions
 
 
 def _cut(history: UserHistory, n: int) -> UserHistory:

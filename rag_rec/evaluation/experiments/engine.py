@@ -10,7 +10,7 @@ from typing import Any
 
 from rag_rec.core import ConfigError, Settings
 from rag_rec.evaluation.experiments.answers import Answer, AnswerFile, answer_tasks
-from rag_rec.evaluation.experiments.conditions import Arm, Plan
+from rag_rec.evaluation.experiments.conditions import Condition, Plan
 from rag_rec.evaluation.experiments.experiment import Experiment, VariantSettings
 from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
@@ -35,7 +35,7 @@ OnProgress = Callable[[str, int, int], None]
 
 @dataclass(slots=True)
 class _Side:
-    """A variant in an arm, open, with what it has answered."""
+    """A variant in a condition, open, with what it has answered."""
 
     variant: VariantSettings
     label: str
@@ -48,7 +48,7 @@ class _Side:
 
 
 class Engine:
-    """Opens each model once and answers arm by arm.
+    """Opens each model once and answers condition by condition.
 
     Args:
         experiment: What to ask.
@@ -77,21 +77,23 @@ class Engine:
         self._spending = Spending(experiment.budget)
 
     def answer_all(self, plan: Plan, on_progress: OnProgress | None = None) -> None:
-        """Has every variant of every arm answer for the users it has not answered for yet.
+        """Has every variant of every condition answer for the users it has not answered for yet.
 
-        Some users at a time, all variants of an arm one after the other: wherever this ends, the
+        Some users at a time, all variants of a condition in turn: wherever this ends, the
         variants have answered for the same users but for the last few.
 
         Raises:
             BudgetSpent: When the budget is reached; answers so far are kept.
         """
-        sides = [[self._side(variant, arm) for variant in variants] for arm, variants in plan]
+        sides = [
+            [self._side(variant, condition) for variant in variants] for condition, variants in plan
+        ]
         for side in (side for group in sides for side in group):
             self._spending.add(side.variant.llm, list(side.found.values()))
-        for (arm, _), group in zip(plan, sides, strict=True):
-            for start in range(0, len(arm.tasks), self._at_once):
+        for (condition, _), group in zip(plan, sides, strict=True):
+            for start in range(0, len(condition.tasks), self._at_once):
                 for side in group:
-                    self._answer(side, arm.tasks[start : start + self._at_once], on_progress)
+                    self._answer(side, condition.tasks[start : start + self._at_once], on_progress)
 
     def _answer(self, side: _Side, tasks: Sequence[Task], on_progress: OnProgress | None) -> None:
         missing = [task for task in tasks if task.key not in side.found]
@@ -121,11 +123,11 @@ class Engine:
         save_every, in_flight = self._experiment.save_every, self._experiment.pipeline.concurrency
         return min(save_every, in_flight) if self._experiment.budget.limited else save_every
 
-    def _side(self, variant: VariantSettings, arm: Arm) -> _Side:
+    def _side(self, variant: VariantSettings, condition: Condition) -> _Side:
         pipeline = self._experiment.pipeline
         prompt = _prompt_of(self._experiment, variant, self._out)
         settings = Settings.model_validate({
-            "llm": variant.llm, "prompt": str(prompt), "k": pipeline.k, "seed": arm.seed,
+            "llm": variant.llm, "prompt": str(prompt), "k": pipeline.k, "seed": condition.seed,
             "temperature": pipeline.temperature, "reask": pipeline.reask, "blend": variant.blend,
             "context_tokens": pipeline.context_tokens,
             "request": {"concurrency": pipeline.concurrency},
@@ -134,22 +136,22 @@ class Engine:
         recorder = None if model is None else RecordingModel(model)
         recommender = Recommender(self._index, recorder, settings, retriever=self._fused)
         propose = self._propose(variant)
-        if arm.kind == "shuffled":
+        if condition.kind == "shuffled":
             propose = shuffled(propose, self._experiment.seed)
         retriever = SwappedRetriever(self._fused, propose)
         recommender.retriever = retriever
-        path = answer_path(self._out, variant.name, arm.name)
-        identity = identity_of(self._experiment, variant, arm.name, self._index, self._out)
+        path = answer_path(self._out, variant.name, condition.name)
+        identity = identity_of(self._experiment, variant, condition.name, self._index, self._out)
         file = AnswerFile(path, identity | {"run": recommender.run_id})
         return _Side(
             variant=variant,
-            label=f"{variant.name}, {arm.name}",
-            total=len(arm.tasks),
+            label=f"{variant.name}, {condition.name}",
+            total=len(condition.tasks),
             recommender=recommender,
             retriever=retriever,
             recorder=recorder,
             file=file,
-            found=file.read(arm.tasks),
+            found=file.read(condition.tasks),
         )
 
     def _propose(self, variant: VariantSettings) -> Propose:
@@ -175,12 +177,13 @@ class Engine:
 
 
 def identity_of(
-    experiment: Experiment, variant: VariantSettings, arm: str, index: ItemIndex, out: Path
+    experiment: Experiment, variant: VariantSettings, condition: str, index: ItemIndex, out: Path
 ) -> dict[str, Any]:
     """What answers are answers to, as far as it can be told without opening the model."""
     prompt = load_variant(str(_prompt_of(experiment, variant, out)))
     return {
-        "variant": variant.name, "arm": arm, "prompt": prompt.digest, "model": variant.llm,
+        "variant": variant.name, "condition": condition, "prompt": prompt.digest,
+        "model": variant.llm,
         "retriever": variant.retriever, "k": experiment.pipeline.k,
         "index": index.manifest.digest(), "blend": variant.blend,
     }  # fmt: skip
@@ -190,10 +193,10 @@ def _prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> P
     return with_settings(variant.prompt, experiment.pipeline.prompt_settings(), out / "prompts")
 
 
-def answer_path(out: Path, variant: str, arm: str) -> Path:
-    """Where a variant's answers in an arm are kept."""
+def answer_path(out: Path, variant: str, condition: str) -> Path:
+    """Where a variant's answers in a condition are kept."""
 
     def plain(text: str) -> str:
         return re.sub(r"[^A-Za-z0-9.-]+", "_", text)
 
-    return out / "answers" / f"{plain(variant)}--{plain(arm)}.jsonl"
+    return out / "answers" / f"{plain(variant)}--{plain(condition)}.jsonl"

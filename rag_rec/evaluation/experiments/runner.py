@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from rag_rec.core import ConfigError
 from rag_rec.data import Dataset
-from rag_rec.evaluation.experiments.answers import Answer, answers_to, check_identity
-from rag_rec.evaluation.experiments.conditions import Plan, arms_of, sensitivity_arms
+from rag_rec.evaluation.experiments.answers import Answers, Gathered, answers_to, check_identity
+from rag_rec.evaluation.experiments.conditions import Plan, conditions_of, sensitivity_conditions
 from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_path, identity_of
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.spending import BudgetSpent
 from rag_rec.evaluation.experiments.study import Study
-from rag_rec.evaluation.measure import Gathered, measure_study
+from rag_rec.evaluation.measure import measure_study
 from rag_rec.evaluation.report import write_reports
+from rag_rec.evaluation.report_model import Report
 from rag_rec.index import Embedder, OnStep
 from rag_rec.llm import ChatModel
-
-Report = dict[str, Any]
 
 
 def run(
@@ -89,7 +87,7 @@ def _alone(out: Path) -> Generator[None]:
 def ask_all(
     study: Study, models: Mapping[str, ChatModel] | None, on_progress: OnProgress | None
 ) -> list[str]:
-    """Has every variant answer in every arm; returns what a reader must know of it.
+    """Has every variant answer in every condition; returns what a reader must know of it.
 
     Only tasks go in: the engine is made without the scorers.
     """
@@ -110,27 +108,31 @@ def plan(study: Study) -> Plan:
     """What is asked, in order: the test for everybody, then validation, then sensitivity."""
     experiment, sampled = study.experiment, study.sampled
     variants = experiment.all_variants()
-    arms = arms_of(experiment, sampled.test.tasks, sampled.validation.tasks)
-    asked = [(arm, variants) for arm in arms]
+    conditions = conditions_of(experiment, sampled.test.tasks, sampled.validation.tasks)
+    asked = [(condition, variants) for condition in conditions]
     named = set(experiment.sensitivity.variants)
     some = [variant for variant in variants if variant.name in named]
-    extra = sensitivity_arms(experiment, sampled.test.tasks) if some else []
-    return asked + [(arm, some) for arm in extra]
+    extra = sensitivity_conditions(experiment, sampled.test.tasks) if some else []
+    return asked + [(condition, some) for condition in extra]
 
 
 def gather(study: Study) -> Gathered:
-    """All answers on disk, by arm, variant and user.
+    """All answers on disk, by condition, variant and user.
 
     Raises:
         ConfigError, DataError: If answers were made under other settings or for other histories.
     """
-    found: Gathered = {}
-    for arm, variant in ((arm, one) for arm, variants in plan(study) for one in variants):
-        path = answer_path(study.out, variant.name, arm.name)
-        answers: dict[str, Answer] = {}
+    found: dict[str, dict[str, Answers]] = {}
+    for condition, variant in (
+        (condition, one) for condition, variants in plan(study) for one in variants
+    ):
+        path = answer_path(study.out, variant.name, condition.name)
+        answers: Answers = {}
         if path.exists():
-            identity = identity_of(study.experiment, variant, arm.name, study.index, study.out)
+            identity = identity_of(
+                study.experiment, variant, condition.name, study.index, study.out
+            )
             check_identity(path, identity)
-            answers = answers_to(arm.tasks, path)
-        found.setdefault(arm.name, {})[variant.name] = answers
+            answers = answers_to(condition.tasks, path)
+        found.setdefault(condition.name, {})[variant.name] = answers
     return found

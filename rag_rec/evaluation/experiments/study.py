@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rag_rec.core import ConfigError, IndexNotFound
+from rag_rec.core import ConfigError, DataError, IndexNotFound
 from rag_rec.data import Dataset, load_sample
-from rag_rec.evaluation.audit import check_index
 from rag_rec.evaluation.experiments.baselines import baseline_rankings
 from rag_rec.evaluation.experiments.experiment import DataSettings, Experiment
 from rag_rec.evaluation.experiments.retrievers import Ranking
@@ -80,6 +79,30 @@ class Study:
     def close(self) -> None:
         """Closes the index."""
         self.index.close()
+
+
+def check_index(index: ItemIndex, fit: Dataset) -> None:
+    """Check that an index holds the fit and nothing more.
+
+    Raises:
+        DataError: If its catalog, its log or its reviews are not those of the fit.
+    """
+    manifest = index.manifest
+    found = (manifest.n_interactions, manifest.n_reviews)
+    allowed = (fit.interactions.height, fit.reviews.count)
+    same = (
+        manifest.dataset_digest == fit.digest
+        and found == allowed
+        and index.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False).equals(
+            fit.interactions.sort("user_id", "timestamp", "item_id", nulls_last=False)
+        )
+    )
+    if not same:
+        raise DataError(
+            f"refused: the index holds {found[0]} events and {found[1]} reviews where "
+            f"{allowed[0]} and {allowed[1]} may be known; it was built from other data, perhaps "
+            f"with the answers in it. Remove {index.folder.parent.parent} to have it built again"
+        )
 
 
 def load_data(settings: DataSettings, beside: Path | None) -> Dataset:

@@ -14,7 +14,7 @@ from rag_rec.evaluation.experiments.spending import price_of
 _STATUSES: tuple[ReasonStatus, ...] = get_args(ReasonStatus)
 
 
-def manners(
+def model_behaviour(
     answers: Sequence[Answer],
     histories: Mapping[str, Sequence[str]],
     price: tuple[float, float] | None = None,

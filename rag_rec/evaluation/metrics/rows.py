@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import Answer, Answers
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.scorer import Relevance, Scorer, Task
-
-Kind = Literal["baseline", "ceiling", "variant", "blend"]
+from rag_rec.evaluation.report_model import RowKind
 
 CEILING = "ceiling"
 RETRIEVAL = "retrieval only"
@@ -21,7 +19,7 @@ DEPTH = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LeaderboardRow:
     """One line of the leaderboard.
 
     Attributes:
@@ -34,7 +32,7 @@ class Row:
     """
 
     name: str
-    kind: Kind
+    kind: RowKind
     relevance: list[Relevance]
     lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
     answers: Mapping[str, Answer] = field(default_factory=dict)
@@ -58,7 +56,7 @@ def retrieved(study: Study, tasks: Sequence[Task]) -> dict[str, list[str]]:
 
 def standing_rows(
     study: Study, tasks: Sequence[Task], scorer: Scorer, deep: Mapping[str, Sequence[str]]
-) -> list[Row]:
+) -> list[LeaderboardRow]:
     """The rows that are always there."""
     pipeline = study.experiment.pipeline
     users, histories = [task.key for task in tasks], [task.history for task in tasks]
@@ -68,12 +66,12 @@ def standing_rows(
     }
     lists[RETRIEVAL] = {user: list(deep[user][: pipeline.k]) for user in users}
     rows = [
-        Row(name, "baseline", [scorer.relevance(found, users, pipeline.k)], found)
+        LeaderboardRow(name, "baseline", [scorer.relevance(found, users, pipeline.k)], found)
         for name, found in lists.items()
     ]
     n_shown = pipeline.depth
     shown = scorer.relevance({u: deep[u][:n_shown] for u in users}, users, n_shown)
-    return [*rows, Row(CEILING, "ceiling", [perfect(shown, pipeline.k)])]
+    return [*rows, LeaderboardRow(CEILING, "ceiling", [perfect(shown, pipeline.k)])]
 
 
 def perfect(shown: Relevance, k: int) -> Relevance:
@@ -82,16 +80,16 @@ def perfect(shown: Relevance, k: int) -> Relevance:
 
 
 def variant_row(
-    name: str, repeats: Sequence[Mapping[str, Answer]], users: Sequence[str], scorer: Scorer, k: int
-) -> Row:
+    name: str, repeats: Sequence[Answers], users: Sequence[str], scorer: Scorer, *, k: int
+) -> LeaderboardRow:
     """A variant's row; the lists and answers shown are those of the first time it was asked.
 
     Where the model gave nothing usable, the pipeline delivers retrieval's order. That is no merit
     of the variant: it counts as an empty list, and what was delivered is scored beside it.
     """
-    lists = [{user: counted(found[user]) for user in users} for found in repeats]
+    lists = [{user: found[user].counted for user in users} for found in repeats]
     delivered = {user: repeats[0][user].items for user in users}
-    return Row(
+    return LeaderboardRow(
         name,
         "variant",
         [scorer.relevance(some, users, k) for some in lists],
@@ -99,8 +97,3 @@ def variant_row(
         {user: repeats[0][user] for user in users},
         scorer.relevance(delivered, users, k),
     )
-
-
-def counted(answer: Answer) -> list[str]:
-    """The list as it is scored: empty where a model was asked and failed."""
-    return [] if answer.outcome == "failed" else answer.items

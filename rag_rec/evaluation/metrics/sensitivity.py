@@ -1,21 +1,25 @@
-"""What a model's order owes to the order it was given, and to the length of the history."""
+"""Dependence of a model's order on the order it was shown and on the length of the history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import Answer, Answers, Gathered
+from rag_rec.evaluation.experiments.conditions import Condition, sensitivity_conditions
+from rag_rec.evaluation.experiments.study import Study
+from rag_rec.evaluation.metrics.accuracy import measure
 from rag_rec.evaluation.metrics.scorer import Scorer
+from rag_rec.evaluation.report_model import ConditionFigures
 
 
 @dataclass(frozen=True, slots=True)
 class PositionBias:
-    """What happens when the same candidates are shown in random order.
+    """Agreement of the lists when the same candidates are shown in random order.
 
     Attributes:
         n_users: Users asked both ways.
@@ -32,17 +36,59 @@ class PositionBias:
     correlation: float | None
     overlap: float | None
     follows: float | None
-    by_position: list[tuple[int, int, float, float]]
+    by_position: tuple[tuple[int, int, float, float], ...]
 
 
-def position_bias(
-    plain: Mapping[str, Answer], mixed: Mapping[str, Answer], scorer: Scorer
-) -> PositionBias:
-    """Compares answers to the same candidates in retrieval's order and in random order."""
+def measure_sensitivity(study: Study, found: Gathered) -> dict[str, dict[str, ConditionFigures]]:
+    """Measure the chosen variants under each condition that anybody has answered for."""
+    conditions = sensitivity_conditions(study.experiment, study.sampled.test.tasks)
+    figures = {
+        name: {
+            condition.name: _figures(
+                study, condition, found["test"][name], found.get(condition.name, {}).get(name, {})
+            )
+            for condition in conditions
+        }
+        for name in study.experiment.sensitivity.variants
+    }
+    return {
+        name: {condition: one for condition, one in some.items() if one is not None}
+        for name, some in figures.items()
+    }
+
+
+def _figures(
+    study: Study, condition: Condition, plain: Answers, answers: Answers
+) -> ConditionFigures | None:
+    """Compare a variant's answers under a condition with its plain ones; None without any."""
+    users = [task.key for task in condition.tasks if task.key in answers and task.key in plain]
+    if not users:
+        return None
+    scorer, pipeline = study.sampled.test.scorer, study.experiment.pipeline
+
+    def mean(lists: dict[str, list[str]]) -> float:
+        relevance = scorer.relevance(lists, users, pipeline.k)
+        return float(measure(relevance, study.experiment.metric).mean())
+
+    figures = ConditionFigures(
+        users=len(users),
+        planned=len(condition.tasks),
+        value=mean({user: answers[user].counted for user in users}),
+        as_asked=mean({user: plain[user].counted for user in users}),
+    )
+    if condition.kind == "shuffled":
+        bias = position_bias(plain, {user: answers[user] for user in users}, scorer)
+        return figures.model_copy(update=asdict(bias))
+    kept = mean({user: answers[user].candidates[: pipeline.k] for user in users})
+    return figures.model_copy(update={"retrieval": kept})
+
+
+def position_bias(plain: Answers, mixed: Answers, scorer: Scorer) -> PositionBias:
+    """Compare answers to the same candidates in retrieval's order and in random order."""
     users = [user for user in mixed if user in plain]
-    pairs = [(by_model(plain[user]), by_model(mixed[user])) for user in users]
+    pairs = [(plain[user].by_model, mixed[user].by_model) for user in users]
     agreement = [tau for first, second in pairs if (tau := _tau(first, second)) is not None]
-    shown = [mixed[user].candidates[: mixed[user].n_shown] for user in users]
+    shown = [mixed[user].shown for user in users]
     shared = [share for first, second in pairs if (share := _overlap(first, second)) is not None]
     echo = [
         tau
@@ -54,24 +100,15 @@ def position_bias(
         correlation=float(np.mean(agreement)) if agreement else None,
         overlap=float(np.mean(shared)) if shared else None,
         follows=float(np.mean(echo)) if echo else None,
-        by_position=_by_position([mixed[user] for user in users], scorer),
+        by_position=tuple(_by_position([mixed[user] for user in users], scorer)),
     )
-
-
-def by_model(answer: Answer) -> list[str]:
-    """Items of a list that the model chose, in its order."""
-    return [
-        item
-        for item, origin in zip(answer.items, answer.origins, strict=True)
-        if origin != "backfill"
-    ]
 
 
 def _by_position(answers: Sequence[Answer], scorer: Scorer) -> list[tuple[int, int, float, float]]:
     users = [answer.user for answer in answers]
     depth = max((answer.n_shown for answer in answers), default=0)
-    shown = {answer.user: answer.candidates[: answer.n_shown] for answer in answers}
-    made = {answer.user: by_model(answer) for answer in answers}
+    shown = {answer.user: answer.shown for answer in answers}
+    made = {answer.user: answer.by_model for answer in answers}
     places = scorer.relevance(shown, users, depth).first_rank()
     ranks = scorer.relevance(made, users, depth).first_rank()
     rows: list[tuple[int, int, float, float]] = []

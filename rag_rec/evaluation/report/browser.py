@@ -11,7 +11,7 @@ from typing import Any
 
 from rag_rec.evaluation.experiments.answers import Answer
 from rag_rec.evaluation.measure import Details
-from rag_rec.evaluation.metrics.rows import Row
+from rag_rec.evaluation.metrics.rows import LeaderboardRow
 
 PROMPT_CHARS = 1_500_000
 """Characters of prompts and replies on one page at most."""
@@ -58,7 +58,7 @@ def browser_of(details: Details) -> dict[str, Any]:
     }
 
 
-def _affordable(rows: Sequence[Row], users: Sequence[str]) -> int:
+def _affordable(rows: Sequence[LeaderboardRow], users: Sequence[str]) -> int:
     """How many users' prompts fit."""
     left = PROMPT_CHARS
     for at, user in enumerate(users):
@@ -74,7 +74,7 @@ def _affordable(rows: Sequence[Row], users: Sequence[str]) -> int:
 
 
 def _row(
-    row: Row,
+    row: LeaderboardRow,
     users: Sequence[str],
     deep: Mapping[str, Sequence[str]],
     numbers: _Numbers,
@@ -103,7 +103,7 @@ def _row(
     return found
 
 
-def _seen(row: Row, user: str, deep: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def _seen(row: LeaderboardRow, user: str, deep: Mapping[str, Sequence[str]]) -> Sequence[str]:
     """What a row could choose from: a variant's candidates, and retrieval's for the others."""
     answer = row.answers.get(user)
     return answer.candidates[: answer.n_shown] if answer else deep[user][: len(row.lists[user])]

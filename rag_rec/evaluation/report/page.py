@@ -8,11 +8,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from rag_rec.evaluation.measure import Details, Report
+from rag_rec.evaluation.measure import Details
 from rag_rec.evaluation.report import charts
 from rag_rec.evaluation.report.browser import browser_of
 from rag_rec.evaluation.report.markdown import COUNTS, MEASURES
 from rag_rec.evaluation.report.words import conclusions, number, p_value, percent
+
+Report = dict[str, Any]
 
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from pydantic import ValidationError
 
-from rag_rec.core import DataError
-from rag_rec.evaluation.measure import FORMAT, Details, Report
+from rag_rec.core import DataError, first_problem
+from rag_rec.evaluation.measure import Details
 from rag_rec.evaluation.report.markdown import markdown_of
 from rag_rec.evaluation.report.page import page_of
+from rag_rec.evaluation.report_model import FORMAT, Report
 
 
 def write_reports(report: Report, details: Details, out: Path, *, people: bool = True) -> None:
@@ -25,9 +27,10 @@ def write_reports(report: Report, details: Details, out: Path, *, people: bool =
         people: Whether the page has a browser over users.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "report.json", _json(report))
-    _write(out / "report.md", markdown_of(report))
-    _write(out / "report.html", page_of(report, details if people else None))
+    document = report.document()
+    _write(out / "report.json", _json(document))
+    _write(out / "report.md", markdown_of(document))
+    _write(out / "report.html", page_of(document, details if people else None))
     _users(report, details).write_parquet(out / "users.parquet")
 
 
@@ -45,12 +48,17 @@ def read_report(path: str | Path) -> Report:
         raise DataError("there is no report; run an experiment first", path=file) from error
     except (OSError, ValueError) as error:
         raise DataError(f"is not a report ({error})", path=file) from error
-    if not isinstance(report, dict) or report.get("format") != FORMAT:
-        raise DataError(f"is no report of format {FORMAT}; run the experiment again", path=file)
-    return report
+    try:
+        return Report.model_validate(report)
+    except ValidationError as error:
+        raise DataError(
+            f"is no report of format {FORMAT} ({first_problem(error, file.name)}); run the "
+            "experiment again",
+            path=file,
+        ) from error
 
 
-def _json(report: Report) -> str:
+def _json(report: dict[str, Any]) -> str:
     """Indented for people, but for the places, which are one long line."""
     hits = json.dumps(report["hits"], separators=(",", ":"))
     text = json.dumps(report | {"hits": None}, indent=1, ensure_ascii=False)
@@ -65,7 +73,7 @@ def _write(path: Path, text: str) -> None:
 
 def _users(report: Report, details: Details) -> pl.DataFrame:
     """One line a user and row: what was listed, where the target was, what it cost."""
-    places = report["hits"]["places"]
+    places = report.hits.places
     frames: list[dict[str, Any]] = []
     for row in details.rows:
         if row.name not in places:

@@ -1,0 +1,283 @@
+"""The report of an experiment: the one object that measuring makes and every renderer reads.
+
+`Report.document` is the JSON document of ``report.json``; `Report.model_validate` reads it back.
+Its keys are the fields' names but for those of `_KEYS`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from rag_rec.core import Model
+from rag_rec.evaluation.statistics import Comparison
+
+FORMAT = 1
+"""Version of the document; a report of another version cannot be read."""
+
+RowKind = Literal["baseline", "ceiling", "variant", "blend"]
+
+
+_KEYS = {
+    "events_fitted_on": "events fitted on",
+    "reviews_fitted_on": "reviews fitted on",
+    "reviews_hidden": "reviews hidden",
+    "behaviour": "manners",
+    "validation_users": "validation users",
+    "calls_saved": "calls saved",
+    "as_asked": "as asked",
+}
+
+
+class _ReportPart(Model):
+    model_config = ConfigDict(
+        alias_generator=lambda name: _KEYS.get(name, name),
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class _OpenPart(_ReportPart):
+    """A part that keeps every key of the experiment and types those that reports are read by."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class SplitSummary(_OpenPart):
+    """The split of the experiment; see `SplitSettings`."""
+
+    protocol: str
+
+
+class PipelineSummary(_OpenPart):
+    """The pipeline of the experiment; see `PipelineSettings`."""
+
+    k: int
+    candidates: int
+
+    @property
+    def depth(self) -> int:
+        """Number of candidates a model may see."""
+        return max(self.k, self.candidates)
+
+
+class ExperimentSummary(_OpenPart):
+    """The experiment as it was run; see `Experiment`. Names are not looked up when it is read."""
+
+    metric: str
+    baseline: str
+    alpha: float
+    seed: int
+    split: SplitSummary
+    pipeline: PipelineSummary
+
+
+class DataSummary(_ReportPart):
+    """The data after the split.
+
+    Attributes:
+        items: Items of the catalog.
+        users: Users in the fit.
+        events_fitted_on: Events in the fit.
+        reviews_fitted_on: Reviews in the fit.
+        reviews_hidden: Reviews left out because they are about hidden events.
+        fusion: Name of the weighting of the sources.
+        index: Digest of the index.
+    """
+
+    items: int
+    users: int
+    events_fitted_on: int
+    reviews_fitted_on: int
+    reviews_hidden: int
+    fusion: Any = None
+    index: str
+
+
+class UserCounts(_ReportPart):
+    """Users planned, users measured, and the measured ones by stratum."""
+
+    planned: int
+    measured: int
+    strata: dict[str, int]
+
+
+class StratumFigures(_ReportPart):
+    """Mean and interval of the deciding metric over the users of one stratum."""
+
+    users: int
+    value: float
+    low: float
+    high: float
+
+
+class ReportRow(_ReportPart):
+    """One row of the leaderboard.
+
+    Attributes:
+        name: Its name.
+        kind: Its origin.
+        metrics: Means by metric, such as ``ndcg@10``.
+        value: Mean of the deciding metric.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        strata: The same by stratum.
+        gap: Largest minus smallest mean over strata.
+        repeats: Mean of the deciding metric of each repeat.
+        delivered: Mean of the deciding metric of the lists that users would get, with failures
+            filled from retrieval; None for rows that ask no model.
+        comparison: The test against the baseline; None for rows that are not tested.
+        beyond: Figures beyond accuracy; empty for the ceiling.
+        behaviour: Rates and costs of the model; empty where none was asked.
+        llm: Model spec of a variant.
+        prompt: Prompt of a variant.
+        retriever: Retriever of a variant.
+    """
+
+    name: str
+    kind: RowKind
+    metrics: dict[str, float]
+    value: float
+    low: float
+    high: float
+    strata: dict[str, StratumFigures]
+    gap: float
+    repeats: list[float]
+    delivered: float | None
+    comparison: Comparison | None
+    beyond: dict[str, float | None]
+    behaviour: dict[str, float | None]
+    llm: str | None = None
+    prompt: str | None = None
+    retriever: str | None = None
+
+
+class Funnel(_ReportPart):
+    """Recall after each stage: by depth of retrieval, and by variant and stage."""
+
+    retrieval: dict[str, float]
+    variants: dict[str, dict[str, float]]
+
+
+class HistoryWeight(_ReportPart):
+    """Weight of the model's order from a length of the history on."""
+
+    at_least: int
+    weight: float
+
+
+class FittedBlend(_ReportPart):
+    """A blend of one variant, fitted on validation.
+
+    Attributes:
+        weight: Overall weight of the model's order.
+        by_history: Weights by length of the history.
+        by_stratum: Weight, validation users and reason of the choice, by stratum.
+        curve: Mean of the metric on validation at each weight.
+        validation_users: Users it was fitted on.
+        calls_saved: Share of the test's users for whom the blend asks no model.
+        file: The blend file, relative to the run's folder.
+    """
+
+    weight: float
+    by_history: list[HistoryWeight]
+    by_stratum: dict[str, tuple[float, int, str]]
+    curve: dict[str, float]
+    validation_users: int
+    calls_saved: float
+    file: str
+
+
+class ConditionFigures(_ReportPart):
+    """A variant under another condition, over the users who were asked both ways.
+
+    Attributes:
+        users: Users answered.
+        planned: Users planned.
+        value: Mean of the deciding metric under the condition.
+        as_asked: Mean of the deciding metric in the test, same users.
+        retrieval: Mean of retrieval's own order under the condition; None where candidates are
+            shuffled.
+        n_users: Users asked both ways; this and the fields below only where candidates are
+            shuffled, see `PositionBias`.
+        correlation: Mean Kendall tau between the two lists.
+        overlap: Mean share of items that both lists name.
+        follows: Mean Kendall tau between the order shown and the list.
+        by_position: Place, users, share with the target first, mean reciprocal place.
+    """
+
+    users: int
+    planned: int
+    value: float
+    as_asked: float
+    retrieval: float | None = None
+    n_users: int | None = None
+    correlation: float | None = None
+    overlap: float | None = None
+    follows: float | None = None
+    by_position: tuple[tuple[int, int, float, float], ...] = ()
+
+
+class TargetPlaces(_ReportPart):
+    """Places of the targets, from which every accuracy figure can be computed again.
+
+    Attributes:
+        task: Digest of users and targets.
+        users: Pseudonyms, in the order of every list here.
+        strata: Stratum of each user.
+        n_relevant: Number of targets of each user.
+        places: By row, repeat and user: places of the targets from 1.
+    """
+
+    task: str
+    users: list[str]
+    strata: list[str]
+    n_relevant: list[int]
+    places: dict[str, list[list[list[int]]]]
+
+
+class Report(_ReportPart):
+    """Results of an experiment.
+
+    Attributes:
+        format: Version of the document.
+        version: Version of the package that measured.
+        name: Title.
+        description: A sentence or two for the reader.
+        experiment: The experiment as it was run.
+        cores: Processor cores of the machine.
+        data: The data after the split.
+        users: Users planned and measured.
+        notes: Shortfalls a reader must know.
+        findings: Signs that answers were known; any of them makes the report void.
+        rows: The leaderboard.
+        funnel: Recall at every stage.
+        blends: Fitted blends by variant.
+        sensitivity: Figures by variant and condition.
+        hits: Places of the targets.
+    """
+
+    format: Literal[1]
+    version: str
+    name: str
+    description: str
+    experiment: ExperimentSummary
+    cores: int | None
+    data: DataSummary
+    users: UserCounts
+    notes: list[str]
+    findings: list[str]
+    rows: list[ReportRow]
+    funnel: Funnel
+    blends: dict[str, FittedBlend]
+    sensitivity: dict[str, dict[str, ConditionFigures]]
+    hits: TargetPlaces
+
+    def row(self, name: str) -> ReportRow | None:
+        """Return the row of a name, or None if there is none."""
+        return next((row for row in self.rows if row.name == name), None)
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON document of ``report.json``; a field that was never set has no key."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
