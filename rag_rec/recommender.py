@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypedDict, Unpack, cast
+from typing import Self, TypedDict, Unpack, cast
 
 from rag_rec.constraints import where
 from rag_rec.core import (
@@ -29,11 +29,6 @@ from rag_rec.profiles import Profiler
 from rag_rec.prompting import RenderedPrompt, load_variant
 from rag_rec.requests import RequestReader, with_request
 from rag_rec.retrieval import FusedRetriever, pools
-
-if TYPE_CHECKING:
-    from langchain_core.retrievers import BaseRetriever
-    from langchain_core.runnables import Runnable
-    from langchain_core.tools import BaseTool
 
 User = str | UserHistory | Sequence[str]
 """A user id of the log, a history, or item ids oldest first."""
@@ -365,23 +360,3 @@ class Recommender:
             self.blend_digest,
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-    # --- LangChain --------------------------------------------------------------------------
-
-    def as_runnable(self) -> Runnable[Any, RecommendationList]:
-        """This recommender as a LangChain runnable; see `rag_rec.integrations.langchain`."""
-        from rag_rec.integrations import RecommenderRunnable  # optional
-
-        return RecommenderRunnable(self)
-
-    def as_retriever(self, k: int | None = None) -> BaseRetriever:
-        """Candidates as LangChain documents; see `rag_rec.integrations.langchain`."""
-        from rag_rec.integrations import CandidateRetriever  # optional
-
-        return CandidateRetriever(recommender=self, k=k or self.settings.k)
-
-    def as_tool(self) -> BaseTool:
-        """This recommender as a LangChain tool; see `rag_rec.integrations.langchain`."""
-        from rag_rec.integrations import recommend_tool  # optional
-
-        return recommend_tool(self)

@@ -1,5 +1,19 @@
-"""Integrations."""
+"""LangChain: a recommender inside a chain, and a LangChain retriever inside a recommender."""
 
-from rag_rec.integrations.langchain import CandidateRetriever, RecommenderRunnable, recommend_tool
+from rag_rec.integrations.langchain import (
+    CandidateRetriever,
+    LangChainRetriever,
+    RecommenderRunnable,
+    as_retriever,
+    as_runnable,
+    as_tool,
+)
 
-__all__ = ["CandidateRetriever", "RecommenderRunnable", "recommend_tool"]
+__all__ = [
+    "CandidateRetriever",
+    "LangChainRetriever",
+    "RecommenderRunnable",
+    "as_retriever",
+    "as_runnable",
+    "as_tool",
+]
