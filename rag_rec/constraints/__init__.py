@@ -1,4 +1,4 @@
-"""What a list must obey: checked item by item, counted over a list, written as short text."""
+"""Constraints of a list: read from text, checked item by item, counted over the list."""
 
 from rag_rec.constraints.formatter import describe
 from rag_rec.constraints.item_rules import (
@@ -7,10 +7,11 @@ from rag_rec.constraints.item_rules import (
     failed,
     fold,
     limits_items,
-    limits_lists,
+    price_bounds,
+    release_bounds,
     without,
 )
-from rag_rec.constraints.list_rules import Tally
+from rag_rec.constraints.list_rules import Tally, limits_lists
 from rag_rec.constraints.parser import RELAXABLE, where
 from rag_rec.constraints.selection import Choice, choose
 
@@ -26,6 +27,8 @@ __all__ = [
     "fold",
     "limits_items",
     "limits_lists",
+    "price_bounds",
+    "release_bounds",
     "where",
     "without",
 ]

@@ -1,10 +1,11 @@
-"""Which constraints one item breaks, and constraints with some of them given up."""
+"""Constraints on single items: bounds, combination, relaxation, and the check of an item."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from datetime import date, timedelta
+from operator import or_
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,17 +18,15 @@ _FIELDS: Mapping[Relaxable, tuple[str, ...]] = {
     "brand": ("brands", "not_brands"),
     "released": ("released_after", "released_before"),
     "in_stock": ("allow_out_of_stock",),
-    "max_per_brand": ("max_per_brand",),
-    "max_per_category": ("max_per_category",),
-    "min_categories": ("min_categories",),
 }
-_GIVEN_UP: Mapping[str, Any] = {"allow_out_of_stock": True}
-_OF_ITEMS = (*_FIELDS["price"], *_FIELDS["category"], *_FIELDS["brand"], *_FIELDS["released"])
-_OF_LISTS = ("max_per_brand", "max_per_category", "min_categories")
+_RELAXED: Mapping[str, Any] = {
+    name: field.get_default() for name, field in Constraints.model_fields.items()
+} | {"allow_out_of_stock": True}
+_ITEM_FIELDS = (*_FIELDS["price"], *_FIELDS["category"], *_FIELDS["brand"], *_FIELDS["released"])
 
 
 def fold(name: str) -> str:
-    """A brand's or category's name as it is compared: case and spacing do not count.
+    """Return a brand's or category's name as names are compared, without case and extra spaces.
 
     >>> fold(" Black  TEA")
     'black tea'
@@ -36,79 +35,110 @@ def fold(name: str) -> str:
 
 
 def limits_items(constraints: Constraints) -> bool:
-    """Whether anything is asked of an item's price, categories, brand or date."""
+    """Return True if the price, categories, brand or date of an item is constrained."""
     return bool(constraints.model_fields_set) and any(
-        getattr(constraints, name) not in (None, frozenset()) for name in _OF_ITEMS
+        getattr(constraints, name) not in (None, frozenset()) for name in _ITEM_FIELDS
     )
 
 
-def limits_lists(constraints: Constraints) -> bool:
-    """Whether anything is counted over the list as a whole."""
-    return any(getattr(constraints, name) is not None for name in _OF_LISTS)
-
-
 def without(constraints: Constraints, given_up: Iterable[Relaxable]) -> Constraints:
-    """The constraints that are left when some are given up.
+    """Return the constraints that remain when some are given up.
 
     >>> without(Constraints(max_price=20, max_per_brand=1), ["price"]).max_price is None
     True
     """
-    fields = [name for relaxable in given_up for name in _FIELDS[relaxable]]
-    defaults = {name: field.get_default() for name, field in Constraints.model_fields.items()}
-    changed = {name: _GIVEN_UP.get(name, defaults[name]) for name in fields}
-    return constraints.model_copy(update=changed)
+    names = [name for relaxable in given_up for name in _FIELDS.get(relaxable, (relaxable,))]
+    return constraints.model_copy(update={name: _RELAXED[name] for name in names})
 
 
-def both(one: Constraints, other: Constraints) -> Constraints:
-    """Constraints that ask for what either asks for.
-
-    Of two lists of wanted categories or brands, what is on both counts.
+def price_bounds(sign: str, price: float) -> Constraints:
+    """Return the constraint of one of ``< <= = >= >`` with a price; strict ones are a float inside.
 
     Raises:
-        ConfigError: If nothing can obey both, such as two price ranges that do not meet.
+        ConfigError: If the sign is another one, or no price satisfies the comparison.
     """
-    update = {name: getattr(other, name) for name in other.model_fields_set}
-    for name, tighter in _TIGHTER.items():
-        values = [v for v in (getattr(one, name), getattr(other, name)) if v is not None]
-        update[name] = tighter(values) if values else None
-    for name in ("exclude", "all_categories", "not_categories", "not_brands"):
-        update[name] = getattr(one, name) | getattr(other, name)
-    for name in ("categories", "brands"):
-        update[name] = _on_both(name, getattr(one, name), getattr(other, name))
-    for name in ("allow_seen", "allow_out_of_stock"):
-        update[name] = getattr(one, name) or getattr(other, name)
-    update["relax"] = tuple(dict.fromkeys((*one.relax, *other.relax)))
+    if not math.isfinite(price) or price < 0:
+        raise ConfigError(f"a price is 0 or more, not {price:g}")
+    match sign:
+        case "=":
+            return Constraints(min_price=price, max_price=price)
+        case ">" | ">=":
+            return Constraints(min_price=math.nextafter(price, math.inf) if sign == ">" else price)
+        case "<" if price == 0:
+            raise ConfigError("no price is below 0")
+        case "<" | "<=":
+            return Constraints(max_price=math.nextafter(price, 0) if sign == "<" else price)
+        case _:
+            raise ConfigError("a price is compared with < <= = >= >; 'not' goes with all but =")
+
+
+def release_bounds(sign: str, day: date) -> Constraints:
+    """Return the constraint of one of ``< <= >= >`` with a release date.
+
+    Raises:
+        ConfigError: If the sign is another one, or the bound leaves the calendar.
+    """
+    if sign not in {"<", "<=", ">=", ">"}:
+        raise ConfigError("a date is compared with < <= >= >")
+    one = timedelta(days=1)
     try:
-        return Constraints(**one.model_dump() | update)
+        if sign[0] == ">":
+            return Constraints(released_after=day - one if sign == ">=" else day)
+        return Constraints(released_before=day + one if sign == "<=" else day)
+    except OverflowError as error:
+        raise ConfigError(f"{sign}{day} leaves the calendar; leave the bound out") from error
+
+
+def both(*constraints: Constraints) -> Constraints:
+    """Combine constraints that must hold together; later ones decide the category level.
+
+    Of several sets of wanted categories or brands, the names that all sets share remain.
+
+    Raises:
+        ConfigError: If nothing can satisfy all of them, such as two disjoint price ranges.
+    """
+    fields: dict[str, Any] = {}
+    try:
+        for part in constraints:
+            for name in part.model_fields_set:
+                value = getattr(part, name)
+                known = fields.get(name)
+                fields[name] = value if known is None else _combined(name, known, value)
+        return Constraints(**fields)
     except ValidationError as error:
         message = error.errors()[0]["msg"].removeprefix("Value error, ")
         raise ConfigError(f"the constraints contradict each other: {message}") from error
 
 
-def _on_both(name: str, ours: frozenset[str], theirs: frozenset[str]) -> frozenset[str]:
-    folded = {fold(value) for value in theirs}
-    shared = frozenset(value for value in ours if fold(value) in folded)
-    if ours and theirs and not shared:
+def _combined(name: str, one: Any, other: Any) -> Any:
+    if other is None:
+        return one
+    combined = _COMBINERS.get(name, or_)(one, other)
+    if combined == frozenset() and one:
         raise ConfigError(
-            f"the constraints contradict each other: {name} {', '.join(sorted(ours))} and "
-            f"{', '.join(sorted(theirs))} have none in common"
+            f"the constraints contradict each other: {name} {', '.join(sorted(one))} and "
+            f"{', '.join(sorted(other))} have none in common"
         )
-    return shared or ours or theirs
+    return combined
 
 
-_TIGHTER: Mapping[str, Callable[[list[Any]], Any]] = {
-    "min_price": max,
-    "max_price": min,
-    "released_after": max,
-    "released_before": min,
-    "max_per_brand": min,
-    "max_per_category": min,
-    "min_categories": max,
+def _shared(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
+    folded = {fold(name) for name in other}
+    shared = frozenset(name for name in one if fold(name) in folded)
+    return shared if one and other else one or other
+
+
+_COMBINERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(("min_price", "released_after", "min_categories"), max),
+    **dict.fromkeys(("max_price", "released_before", "max_per_brand", "max_per_category"), min),
+    **dict.fromkeys(("categories", "brands"), _shared),
+    "category_level": lambda _, level: level,
+    "relax": lambda one, other: tuple(dict.fromkeys((*one, *other))),
 }
 
 
 def failed(item: Item, constraints: Constraints) -> tuple[Relaxable, ...]:
-    """Constraints that an item breaks on its own; exclusion and history are the caller's.
+    """Return the constraints that an item breaks on its own; see `ItemRules`.
 
     >>> failed(Item(item_id="a", price=25.0), Constraints(max_price=20, brands=frozenset({"Acme"})))
     ('price', 'brand')
@@ -117,61 +147,58 @@ def failed(item: Item, constraints: Constraints) -> tuple[Relaxable, ...]:
 
 
 class ItemRules:
-    """What constraints ask of single items, ready to be asked of many.
+    """Checks items one by one; exclusion and history are left to the caller.
 
     Args:
-        constraints: Those of `limits_items`, and whether an item must be in stock.
+        constraints: Limits of price, category, brand, release date and stock.
     """
 
     def __init__(self, constraints: Constraints) -> None:
-        self._checks: list[tuple[Relaxable, Callable[[Item], bool]]] = []
-        if constraints.min_price is not None or constraints.max_price is not None:
-            low = constraints.min_price or 0.0
-            high = constraints.max_price if constraints.max_price is not None else math.inf
-            self._checks.append(("price", lambda item: _between(item.price, low, high)))
-        if constraints.categories or constraints.all_categories or constraints.not_categories:
-            self._checks.append(("category", _category_check(constraints)))
-        if constraints.brands or constraints.not_brands:
-            self._checks.append(("brand", _brand_check(constraints)))
-        if constraints.released_after is not None or constraints.released_before is not None:
-            after, before = constraints.released_after, constraints.released_before
-            self._checks.append(("released", lambda item: _inside(item.released, after, before)))
-        if not constraints.allow_out_of_stock:
-            self._checks.append(("in_stock", lambda item: item.in_stock))
+        asked, checks = constraints, list[tuple[Relaxable, Callable[[Item], bool]]]()
+        if asked.min_price is not None or asked.max_price is not None:
+            checks.append(("price", _price_check(asked)))
+        if asked.categories or asked.all_categories or asked.not_categories:
+            names = asked.categories, asked.not_categories, asked.all_categories
+            checks.append(("category", _names_check(lambda item: item.categories, *names)))
+        if asked.brands or asked.not_brands:
+            names = asked.brands, asked.not_brands
+            checks.append(("brand", _names_check(lambda i: [i.brand] if i.brand else [], *names)))
+        if asked.released_after is not None or asked.released_before is not None:
+            checks.append(("released", _release_check(asked)))
+        if not asked.allow_out_of_stock:
+            checks.append(("in_stock", lambda item: item.in_stock))
+        self._checks = checks
 
     def failed(self, item: Item) -> tuple[Relaxable, ...]:
-        """Names of what the item breaks."""
+        """Return the names of the constraints that an item breaks."""
         return tuple(name for name, holds in self._checks if not holds(item))
 
 
-def _between(price: float | None, low: float, high: float) -> bool:
-    return price is not None and low <= price <= high
+def _price_check(asked: Constraints) -> Callable[[Item], bool]:
+    low = asked.min_price or 0.0
+    high = math.inf if asked.max_price is None else asked.max_price
+    return lambda item: item.price is not None and low <= item.price <= high
 
 
-def _inside(released: date | None, after: date | None, before: date | None) -> bool:
-    if released is None:
-        return False
-    return (after is None or released > after) and (before is None or released < before)
+def _release_check(asked: Constraints) -> Callable[[Item], bool]:
+    after, before = asked.released_after, asked.released_before
+    return lambda item: (
+        item.released is not None
+        and (after is None or item.released > after)
+        and (before is None or item.released < before)
+    )
 
 
-def _category_check(constraints: Constraints) -> Callable[[Item], bool]:
-    any_of = {fold(name) for name in constraints.categories}
-    all_of = {fold(name) for name in constraints.all_categories}
-    none_of = {fold(name) for name in constraints.not_categories}
-
-    def holds(item: Item) -> bool:
-        own = {fold(name) for name in item.categories}
-        return (not any_of or bool(own & any_of)) and all_of <= own and not own & none_of
-
-    return holds
-
-
-def _brand_check(constraints: Constraints) -> Callable[[Item], bool]:
-    wanted = {fold(name) for name in constraints.brands}
-    unwanted = {fold(name) for name in constraints.not_brands}
+def _names_check(
+    names_of: Callable[[Item], Iterable[str]],
+    any_of: Iterable[str],
+    none_of: Iterable[str],
+    all_of: Iterable[str] = (),
+) -> Callable[[Item], bool]:
+    wanted, unwanted, needed = (set(map(fold, names)) for names in (any_of, none_of, all_of))
 
     def holds(item: Item) -> bool:
-        own = fold(item.brand) if item.brand else None
-        return (not wanted or own in wanted) and own not in unwanted
+        own = {fold(name) for name in names_of(item)}
+        return (not wanted or bool(own & wanted)) and needed <= own and not own & unwanted
 
     return holds

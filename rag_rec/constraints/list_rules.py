@@ -1,7 +1,8 @@
-"""Brands and categories of a list as it grows, held against what may be counted in it."""
+"""Constraints on a list as a whole: how many items share a brand or a category."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 
@@ -9,12 +10,19 @@ from rag_rec.constraints.item_rules import fold
 from rag_rec.core import Constraints, Item, Relaxable
 
 
+def limits_lists(constraints: Constraints) -> bool:
+    """Return True if brands or categories are counted over the list."""
+    asked = constraints
+    limits = (asked.max_per_brand, asked.max_per_category, asked.min_categories)
+    return any(limit is not None for limit in limits)
+
+
 class Tally:
-    """Counts of the items taken so far; what has no limit is not counted.
+    """Counts the brands and categories of a growing list, as far as they are limited.
 
     Args:
-        constraints: Whose ``max_per_brand``, ``max_per_category`` and ``min_categories`` count.
-        items: Items taken from the start.
+        constraints: Gives ``max_per_brand``, ``max_per_category`` and ``min_categories``.
+        items: Items already in the list.
     """
 
     def __init__(self, constraints: Constraints, items: Iterable[Item] = ()) -> None:
@@ -25,81 +33,52 @@ class Tally:
         )
         self._brands: Counter[str] = Counter()
         self._categories: Counter[str] = Counter()
-        self.n = 0
+        self._n = 0
         for item in items:
             self.add(item)
 
     def add(self, item: Item) -> None:
-        """Takes an item."""
-        self._count(item, 1)
-
-    def remove(self, item: Item) -> None:
-        """Gives an item back."""
-        self._count(item, -1)
+        """Count an item in."""
+        self._n += 1
+        if self._by_brand and item.brand:
+            self._brands[fold(item.brand)] += 1
+        if self._by_category and (category := category_of(item, self._constraints)) is not None:
+            self._categories[category] += 1
 
     def broken_by(self, item: Item) -> tuple[Relaxable, ...]:
-        """Counts that would not hold if this item were added."""
+        """Return the limits that the list would break with this item added."""
         if not (self._by_brand or self._by_category):
             return ()
         rules, broken = self._constraints, list[Relaxable]()
-        brand, category = brand_of(item), category_of(item, rules)
-        if _is_full(rules.max_per_brand, self._brands, brand):
+        n_brand = self._brands[fold(item.brand)] if item.brand else 0
+        if n_brand >= (rules.max_per_brand or math.inf):
             broken.append("max_per_brand")
-        if _is_full(rules.max_per_category, self._categories, category):
+        category = category_of(item, rules)
+        n_category = 0 if category is None else self._categories[category]
+        if n_category >= (rules.max_per_category or math.inf):
             broken.append("max_per_category")
-        if rules.min_categories is not None:
-            new = category is not None and not self._categories[category]
-            if self.n_categories + new < min(rules.min_categories, self.n + 1):
-                broken.append("min_categories")
+        n_distinct = len(self._categories) + (category is not None and n_category == 0)
+        if n_distinct < min(rules.min_categories or 0, self._n + 1):
+            broken.append("min_categories")
         return tuple(broken)
 
     @property
-    def n_categories(self) -> int:
-        """Distinct categories so far."""
-        return sum(count > 0 for count in self._categories.values())
-
-    @property
     def holds(self) -> bool:
-        """Whether the list as it is now obeys all three counts."""
+        """True if the list obeys all three limits."""
         rules = self._constraints
-        few_categories = min(rules.min_categories or 0, self.n) > self.n_categories
-        return not (
-            few_categories
-            or _is_over(rules.max_per_brand, self._brands)
-            or _is_over(rules.max_per_category, self._categories)
+        return (
+            max(self._brands.values(), default=0) <= (rules.max_per_brand or self._n)
+            and max(self._categories.values(), default=0) <= (rules.max_per_category or self._n)
+            and len(self._categories) >= min(rules.min_categories or 0, self._n)
         )
-
-    def _count(self, item: Item, step: int) -> None:
-        self.n += step
-        if self._by_brand and (brand := brand_of(item)) is not None:
-            self._brands[brand] += step
-        if not self._by_category:
-            return
-        if (category := category_of(item, self._constraints)) is not None:
-            self._categories[category] += step
-
-
-def brand_of(item: Item) -> str | None:
-    """The brand an item is counted under."""
-    return fold(item.brand) if item.brand else None
 
 
 def category_of(item: Item, constraints: Constraints) -> str | None:
-    """The category an item is counted under; the nearest one where its path is too short.
+    """Return the category an item is counted under, at ``category_level`` or the nearest level.
 
     >>> item = Item(item_id="a", categories=("Tea & Coffee", "Tea", "Black Tea"))
     >>> [category_of(item, Constraints(category_level=level)) for level in (0, 1, 7, -1)]
     ['tea & coffee', 'tea', 'black tea', 'black tea']
     """
     n, level = len(item.categories), constraints.category_level
-    if n == 0:
-        return None
-    return fold(item.categories[max(-n, min(level, n - 1))])
-
-
-def _is_full(limit: int | None, counts: Counter[str], name: str | None) -> bool:
-    return limit is not None and name is not None and counts[name] >= limit
-
-
-def _is_over(limit: int | None, counts: Counter[str]) -> bool:
-    return limit is not None and any(count > limit for count in counts.values())
+    return fold(item.categories[max(-n, min(level, n - 1))]) if n else None

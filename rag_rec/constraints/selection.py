@@ -1,11 +1,12 @@
-"""Fills a list under constraints: what is preferred first, then the pool in its order.
+"""Fill a list under constraints: preferred items first, then the pool in its order.
 
-The same code chooses what the model named and what backfills it, so neither can break a rule.
+The same code selects the model's items and those that backfill the list, so neither can break a
+constraint.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from rag_rec.constraints.item_rules import ItemRules, without
@@ -30,71 +31,59 @@ def choose(
     constraints: Constraints,
     blocked: Collection[str] = (),
 ) -> list[Choice]:
-    """At most ``k`` distinct items that obey the constraints.
+    """Choose at most ``k`` distinct items that obey the constraints.
 
-    Items that obey all constraints are taken as far as they go. Only when they do not fill the
-    list are the constraints of ``constraints.relax`` given up, one after the other.
+    Items that obey all constraints come first. Only when they do not fill the list are the
+    constraints of ``constraints.relax`` given up, one after the other.
 
     Args:
         preferred: Item ids to take first where they are allowed, best first.
         pool: Item ids to fill up with, best first.
-        k: Items wanted.
-        item_of: Item of an id.
-        constraints: What must hold.
+        k: Length of the list.
+        item_of: Returns the item of an id.
+        constraints: Constraints of items and list.
         blocked: Item ids that may not be taken, besides ``constraints.exclude``.
 
     Returns:
-        The chosen, those of ``preferred`` first, each group in its given order. No item of the
-        pool could be added to them without breaking a constraint that was not given up.
+        The chosen items, those of ``preferred`` first, each group in its given order. No item of
+        the pool could be added without breaking a constraint that was not given up.
     """
     order = dict.fromkeys((*preferred, *pool))
     barred = {*blocked, *constraints.exclude}
     free = [item_id for item_id in order if item_id not in barred]
     chosen: dict[str, Choice] = {}
     for n_given_up in range(len(constraints.relax) + 1):
-        asked = _Rules(constraints)
-        given_up = constraints.relax[:n_given_up]
-        rules = _Rules(without(constraints, given_up)) if given_up else asked
-        _fill(chosen, free, k, rules, asked, item_of)
-        if len(chosen) == k:
-            break
+        weaker = without(constraints, constraints.relax[:n_given_up])
+        taken = [item_of(item_id) for item_id in chosen]
+        rules, asked = _Rules(weaker, taken), _Rules(constraints, taken)
+        n_before = -1
+        # an item may have to wait until the list shows enough categories: hence the passes
+        while n_before < len(chosen) < k:
+            n_before = len(chosen)
+            _fill(chosen, map(item_of, free), k, rules=rules, asked=asked)
     return [chosen[item_id] for item_id in order if item_id in chosen]
 
 
 class _Rules:
-    """Constraints of one item and of the list so far, together."""
+    """Constraints of items and of the list so far, together."""
 
-    def __init__(self, constraints: Constraints) -> None:
+    def __init__(self, constraints: Constraints, taken: Iterable[Item]) -> None:
         self._of_items = ItemRules(constraints)
-        self.tally = Tally(constraints)
+        self._tally = Tally(constraints, taken)
+        self.add = self._tally.add
 
     def broken_by(self, item: Item) -> tuple[Relaxable, ...]:
-        return (*self._of_items.failed(item), *self.tally.broken_by(item))
+        return (*self._of_items.failed(item), *self._tally.broken_by(item))
 
 
 def _fill(
-    chosen: dict[str, Choice],
-    free: Sequence[str],
-    k: int,
-    rules: _Rules,
-    asked: _Rules,
-    item_of: Callable[[str], Item],
+    chosen: dict[str, Choice], free: Iterable[Item], k: int, *, rules: _Rules, asked: _Rules
 ) -> None:
-    """Adds what ``rules`` allow; what they allow and ``asked`` does not is marked as relaxed."""
-    tallies = [rules.tally] if rules is asked else [rules.tally, asked.tally]
-    for item_id in chosen:
-        for tally in tallies:
-            tally.add(item_of(item_id))
-    n_before = -1
-    # an item may have to wait until the list shows enough categories: hence the passes
-    while n_before < len(chosen) < k:
-        n_before = len(chosen)
-        for item_id in free:
+    """Add the items that ``rules`` allow; those that ``asked`` forbids are marked as relaxed."""
+    for item in free:
+        if item.item_id not in chosen and not rules.broken_by(item):
+            chosen[item.item_id] = Choice(item.item_id, asked.broken_by(item))
+            rules.add(item)
+            asked.add(item)
             if len(chosen) == k:
                 return
-            item = item_of(item_id)
-            if item_id not in chosen and not rules.broken_by(item):
-                relaxed = () if rules is asked else asked.broken_by(item)
-                chosen[item_id] = Choice(item_id, relaxed)
-                for tally in tallies:
-                    tally.add(item)

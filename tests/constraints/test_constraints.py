@@ -79,7 +79,7 @@ def test_a_strict_bound_leaves_its_own_price_out() -> None:
         ("category=tea or category=coffee", r"written category in \(tea, coffee\)"),
         ("category in (tea", r"column 17: the text ends here; expected '\)', ','"),
         ("category<tea", "compared with =, != or in"),
-        ("category in (a) and category in (b)", "a second list of categories"),
+        ("category in (a) and category in (b)", "a second list of values; write one: category in"),
         ("brand=''", "no empty name"),
         ("released>soon", "column 10: 'soon' is not a date; write it as 2020-01-31"),
         ("released=2020-01-01", "a date is compared with < <= >= >"),
