@@ -21,7 +21,8 @@ from rag_rec.language import (
     numbers_in,
     praise_in,
     prices_in,
-    spoken_text,
+    spaced_words,
+    straight_quotes,
     words_of,
 )
 
@@ -100,11 +101,11 @@ class ReasonChecker:
         sources = [*map(self._source, cited), *self._own_words]
         named = [self._item_of(e.item_id) for e in cited if e.kind in _OF_ITEMS]
         names = [f"{other.title} {other.brand or ''}" for other in named]
-        claim = _Claim(spoken_text(reason), item, cited, sources, names)
+        claim = _Claim(straight_quotes(reason), item, cited, sources, names)
         return [problem for check in _CHECKS for problem in check(claim)] + [
             f"names the brand “{name}”, which the evidence does not"
             for name in brands_in(claim.reason, self._is_brand)
-            if name not in _folded(claim.text + "\n" + item.title)
+            if name not in spaced_words(claim.text + "\n" + item.title)
         ]
 
     def _wrong_citations(self, cites: Collection[int], item: Item) -> Iterator[str]:
@@ -119,14 +120,14 @@ class ReasonChecker:
 
     def _source(self, evidence: Evidence) -> str:
         if evidence.kind not in _OF_ITEMS:
-            return spoken_text(evidence.text)
-        return spoken_text(f"{evidence.text}\n{self._item_of(evidence.item_id).description}")
+            return straight_quotes(evidence.text)
+        return straight_quotes(f"{evidence.text}\n{self._item_of(evidence.item_id).description}")
 
 
 def _quotes(claim: _Claim) -> Iterator[str]:
-    sources = [_folded(source) for source in (*claim.sources, claim.item.title)]
+    sources = [spaced_words(source) for source in (*claim.sources, claim.item.title)]
     for match in _QUOTED.finditer(claim.reason):
-        parts = [_folded(part) for part in _GAP.split(match[1] or match[2]) if part.strip()]
+        parts = [spaced_words(part) for part in _GAP.split(match[1] or match[2]) if part.strip()]
         if not any(_in_order(parts, source) for source in sources):
             yield f"quotes “{(match[1] or match[2])[:40]}”, which is not in the evidence"
 
@@ -181,10 +182,6 @@ def _support(claim: _Claim) -> Iterator[str]:
 def _links(claim: _Claim) -> Iterator[str]:
     if _LINK.search(claim.reason):
         yield "holds an address or markup"
-
-
-def _folded(text: str) -> str:
-    return " ".join(re.findall(r"\w+", text.casefold()))
 
 
 def _in_order(parts: Sequence[str], source: str) -> bool:

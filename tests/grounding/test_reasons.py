@@ -11,7 +11,7 @@ import pytest
 
 from rag_rec import Evidence, Item, ItemIndex, Recommender, UserHistory
 from rag_rec.grounding import ReasonChecker, answer_schema
-from rag_rec.language.facts import brands_in, limits_in, names_in, numbers_in, prices_in
+from rag_rec.language import brands_in, limits_in, names_in, numbers_in, prices_in
 from rag_rec.prompting import RenderedPrompt
 from rag_rec.testing import ScriptedModel, check_list
 
