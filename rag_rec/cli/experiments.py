@@ -19,9 +19,9 @@ from rag_rec.evaluation import (
     Report,
     compare_reports,
     conclusions,
+    format_number,
+    format_p,
     losses,
-    number,
-    p_value,
     read_report,
     run,
 )
@@ -29,7 +29,7 @@ from rag_rec.evaluation import (
 _out = Console(width=max(110, Console().width) if not sys.stdout.isatty() else None)
 
 ExperimentFile = Annotated[
-    Path, typer.Argument(metavar="EXPERIMENT.toml", help="What is compared; examples in eval/.")
+    Path, typer.Argument(metavar="EXPERIMENT.toml", help="The experiment; examples in eval/.")
 ]
 OutDir = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="The run's folder; run again to go on.")
@@ -51,17 +51,16 @@ Against = Annotated[
         help="Exit 100 if a variant is significantly worse than in this report.",
     ),
 ]
-Plots = Annotated[bool, typer.Option("--png", help="Also write the charts as PNG (matplotlib).")]
 People = Annotated[
     bool,
     typer.Option(
-        help="Whether the page has a browser over users. Without it no history, prompt or title "
+        help="Add a browser over users to the page. Without it no history, prompt or title "
         "of your data is in report.html, report.md and report.json, and they can be shared."
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="The report on stdout and nothing else.")]
 ReportA = Annotated[Path, typer.Argument(metavar="A.json", help="A report, or a run's folder.")]
-ReportB = Annotated[Path, typer.Argument(metavar="B.json", help="What is compared with it.")]
+ReportB = Annotated[Path, typer.Argument(metavar="B.json", help="The report to compare with it.")]
 
 
 @evaluate_app.command("run")
@@ -70,7 +69,6 @@ def run_experiment(
     out: OutDir,
     gate: Gates = None,
     gate_against: Against = None,
-    png: Plots = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask every variant for the same users, score them, write the reports.
@@ -81,7 +79,7 @@ def run_experiment(
     before = None if gate_against is None else read_report(gate_against)
     with steps_shown() as step:
         report = run(experiment, out, on_step=step, on_progress=step)
-    _finish(report, out, png=png, as_json=as_json)
+    _finish(report, out, as_json=as_json)
     _judge(report, gates, before)
 
 
@@ -90,12 +88,11 @@ def report_again(
     experiment: ExperimentFile,
     out: OutDir,
     people: People = True,
-    png: Plots = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the reports again from the answers a run's folder holds; no model is asked."""
     report = run(experiment, out, ask=False, people=people)
-    _finish(report, out, png=png, as_json=as_json)
+    _finish(report, out, as_json=as_json)
 
 
 @evaluate_app.command("compare")
@@ -115,10 +112,10 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
         c = entry.comparison
         table.add_row(
             entry.row,
-            number(entry.first),
-            number(entry.second),
+            format_number(entry.first),
+            format_number(entry.second),
             f"{c.difference:+.4f} [{c.low:+.4f}, {c.high:+.4f}]",
-            p_value(c.p_holm),
+            format_p(c.p_holm),
             c.verdict,
         )
     _out.print(table)
@@ -129,11 +126,7 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
     )
 
 
-def _finish(report: Report, out: Path, *, png: bool, as_json: bool) -> None:
-    if png:
-        from rag_rec.evaluation import write_pngs  # optional
-
-        write_pngs(report.document(), out)
+def _finish(report: Report, out: Path, *, as_json: bool) -> None:
     for line in [*report.notes, *report.findings]:
         note(line)
     if as_json:
@@ -144,15 +137,17 @@ def _finish(report: Report, out: Path, *, png: bool, as_json: bool) -> None:
     for row in sorted(report.rows, key=lambda row: -row.value):
         found = row.comparison
         verdict = f"{found.difference:+.4f} {found.verdict}" if found else ""
-        table.add_row(row.name, number(row.value), f"{row.low:.4f} to {row.high:.4f}", verdict)
+        table.add_row(
+            row.name, format_number(row.value), f"{row.low:.4f} to {row.high:.4f}", verdict
+        )
     _out.print(table)
-    for line in conclusions(report.document()):
+    for line in conclusions(report):
         _out.print(f"- {line}", markup=False, highlight=False)
     note(f"reports: {out}/report.html, report.md, report.json, users.parquet")
 
 
 def _judge(report: Report, gates: list[Gate], before: Report | None) -> None:
-    """Exits 100 when a gate does not hold; a void report holds none."""
+    """Exit with 100 when a gate does not hold; a void report holds none."""
     failures = [line for gate in gates for line in gate.failures(report)]
     failures += losses(report, before) if before is not None else []
     if gates or before is not None:

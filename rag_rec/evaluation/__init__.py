@@ -7,9 +7,7 @@ from rag_rec.evaluation.experiments.runner import run
 from rag_rec.evaluation.metrics.single_target import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.rankings import read_candidates
 from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
-from rag_rec.evaluation.report import read_report
-from rag_rec.evaluation.report.png import write_pngs
-from rag_rec.evaluation.report.words import conclusions, number, p_value
+from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
 from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.retrieval import Options, evaluate_retrieval
 
@@ -24,12 +22,12 @@ __all__ = [
     "compare_reports",
     "conclusions",
     "evaluate_retrieval",
+    "format_number",
+    "format_p",
     "hide_items",
     "leave_last_out",
     "losses",
     "ndcg",
-    "number",
-    "p_value",
     "ranks_of",
     "read_candidates",
     "read_report",
@@ -37,5 +35,4 @@ __all__ = [
     "run",
     "shuffle_ties",
     "standard_error",
-    "write_pngs",
 ]

@@ -46,7 +46,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     log.write_csv(folder / "log.csv")
     (folder / "experiment.toml").write_text(EXPERIMENT)
     result = CliRunner().invoke(app, ["evaluate", "run", str(folder / "experiment.toml"),
-                                      "--out", str(folder / "out"), "--png"])  # fmt: skip
+                                      "--out", str(folder / "out")])  # fmt: skip
     assert result.exit_code == 0, result.output
     assert "retrieval only" in result.output
     assert "no difference shown" in result.output.lower()
@@ -55,8 +55,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_leaves_every_report(done: Path) -> None:
     names = {path.name for path in (done / "out").iterdir()}
-    assert {"report.json", "report.md", "report.html", "users.parquet", "leaderboard.png",
-            "funnel.png"} <= names  # fmt: skip
+    assert {"report.json", "report.md", "report.html", "users.parquet"} <= names
 
 
 def test_reports_can_be_written_again_and_compared(done: Path) -> None:

@@ -11,16 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
 from rag_rec import Dataset
 from rag_rec.core import UserHistory
+from rag_rec.evaluation import read_report
 from rag_rec.evaluation.experiments.answers import Answer
 from rag_rec.evaluation.measure import Details
 from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Relevance, Task
-from rag_rec.evaluation.report.page import page_of
+from rag_rec.evaluation.report.browser import PROMPT_CHARS, browser_data
+from rag_rec.evaluation.report.content import article_of
+from rag_rec.evaluation.report.page import render_page
 from tests.experiment_help import experiment, run_with
 
 _FLAGS = [
@@ -28,6 +32,7 @@ _FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--virtual-time-budget=4000",
 ]  # fmt: skip
+REPORTS = Path(__file__).parents[2] / "eval" / "reports"
 HOSTILE = "</script><img src=x onerror=\"document.title='owned'\"><b>&amp;'\""
 
 
@@ -63,7 +68,7 @@ def test_the_page_shows_the_report(chromium: str, page: Path, tmp_path: Path) ->
     assert 'data-ready="yes"' in dom
     for part in ("Leaderboard", "Differences from the baseline", "Where the target is lost",
                  "Accuracy against cost", "By length of the history", "Blend and routing",
-                 "Sensitivity of bad plain", "How the models behaved", "Prompt: user",
+                 "Sensitivity of bad plain", "Model behaviour", "Prompt: user",
                  "Raw reply", "Final list", "Candidates"):  # fmt: skip
         assert part in dom, part
     assert len(re.findall("<svg", dom)) >= 6
@@ -97,12 +102,8 @@ def test_it_fits_a_phone(chromium: str, page: Path, tmp_path: Path) -> None:
     assert int(found[1]) <= 500
 
 
-def big(n: int) -> tuple[dict[str, Any], Details]:
-    """A report of ``n`` users with two variants that were asked, as large as such get."""
-    import numpy as np
-
-    from rag_rec.evaluation.statistics import compare_all
-
+def many(n: int) -> Details:
+    """Data of ``n`` users with two variants that were asked, as large as such get."""
     rng = np.random.default_rng(0)
     items = [f"item-{at:05d}" for at in range(20_000)]
     rows: list[LeaderboardRow] = []
@@ -137,40 +138,27 @@ def big(n: int) -> tuple[dict[str, Any], Details]:
         rows.append(
             LeaderboardRow(name, "variant", [Relevance(hits, np.ones(n, np.int64))], found, answers)
         )
-    values = hits.any(axis=1).astype(float)
-    comparison = compare_all([values], values, alpha=0.05, seed=0)[0]
-    report_rows = [
-        {"name": row.name, "kind": row.kind, "metrics": {"ndcg@10": 0.1}, "value": 0.1, "low": 0.05,
-         "high": 0.15, "gap": 0.0, "beyond": {"coverage": 0.5}, "delivered": None, "repeats": [0.1],
-         "strata": {"hot": {"users": n, "value": 0.1, "low": 0.05, "high": 0.15}}, "manners": {},
-         "comparison": {s: getattr(comparison, s) for s in comparison.__slots__}
-         if row.kind == "variant" else None}
-        for row in rows
-    ]  # fmt: skip
-    stage = {"proposed": 0.2, "in the prompt": 0.2, "in the list": 0.2, "first": 0.1}
-    report: dict[str, Any] = {
-        "name": "Large", "description": "", "notes": [], "findings": [], "rows": report_rows,
-        "experiment": {"metric": "ndcg@10", "baseline": "retrieval only", "seed": 0,
-                       "split": {"protocol": "leave-last-out"},
-                       "pipeline": {"k": 10, "candidates": 20}},
-        "users": {"planned": n, "measured": n, "strata": {"cold": 0, "warm": 0, "hot": n}},
-        "data": {"items": 20_000, "events fitted on": 1, "reviews hidden": 0},
-        "funnel": {"retrieval": {"retrieved, first 20": 0.2}, "variants": {"one": stage}},
-        "sensitivity": {}, "blends": {},
-    }  # fmt: skip
     users = [f"user-{at}" for at in range(n)]
     targets = [(items[i],) for i in rng.integers(0, 20_000, n)]
     deep = {task.key: some for task, some in zip(tasks, lists, strict=True)}
     titles = {item: f"A title of an ordinary length, {item}" for item in items}
-    return report, Details(tasks, users, targets, rows, deep, titles)
+    return Details(tasks, users, targets, rows, deep, titles)
 
 
-def test_ten_thousand_users_stay_small_and_open_quickly(chromium: str, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def large() -> str:
+    return render_page(article_of(read_report(REPORTS / "sample")), many(10_000))
+
+
+def test_ten_thousand_users_stay_small(large: str) -> None:
+    assert len(large.encode()) < 10_000_000
+    assert len(data_of(large)["users"]) == 10_000
+
+
+def test_ten_thousand_users_open_quickly(chromium: str, large: str, tmp_path: Path) -> None:
     page = tmp_path / "large.html"
-    text = page_of(*big(10_000))
     clock = "<script>document.title = 'ready ' + Math.round(performance.now())</script></body>"
-    page.write_text(text.replace("</body>", clock))
-    assert page.stat().st_size < 10_000_000
+    page.write_text(large.replace("</body>", clock))
     started = time.perf_counter()
     dom = rendered(chromium, page, tmp_path / "profile")
     whole = time.perf_counter() - started
@@ -182,9 +170,50 @@ def test_ten_thousand_users_stay_small_and_open_quickly(chromium: str, tmp_path:
     assert "10000 users, the first 300 listed" in dom
 
 
-def test_the_data_block_is_json_that_no_text_can_end(page: Path) -> None:
-    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text())
+def data_of(page: str) -> dict[str, Any]:
+    """The data block of a page."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page)
     assert found
-    data = json.loads(found[1])
-    assert HOSTILE in data["titles"]
     assert "<" not in found[1]
+    return json.loads(found[1])
+
+
+def test_the_data_block_is_json_that_no_text_can_end(page: Path) -> None:
+    assert HOSTILE in data_of(page.read_text())["titles"]
+
+
+def test_the_browser_holds_the_lists_and_prompts_of_the_run(page: Path) -> None:
+    data = data_of(page.read_text())
+    users = pl.read_parquet(page.with_name("users.parquet"))
+    asked = next(row for row in data["rows"] if row["name"] == "bad plain")
+    lines = users.filter(pl.col("row") == "bad plain")
+    assert data["users"] == lines["user_id"].to_list()
+    for at, line in enumerate(lines.iter_rows(named=True)):
+        assert [data["items"][ix] for ix in data["targets"][at]] == line["targets"]
+        some = asked["lists"][at]
+        shown = data["deep"][at][:some] if isinstance(some, int) else some
+        assert [data["items"][ix] for ix in shown] == line["items"]
+        assert asked["asked"][at]["replies"]
+    assert data["rows"][data["first"]].get("asked")
+    retrieval = next(row for row in data["rows"] if row["name"] == "retrieval only")
+    assert retrieval["lists"] == [5] * len(data["users"])  # lengths of retrieval's own order
+
+
+def test_prompts_beyond_the_bound_are_left_out_and_the_page_says_so() -> None:
+    data = browser_data(many(900))
+    asked = next(row["asked"] for row in data["rows"] if "asked" in row)
+    size = sum(len(text) for turn in asked for _, text in turn["messages"])
+    assert 0 < len(asked) < 900
+    assert size < PROMPT_CHARS
+    assert f"the first {len(asked)} of 900 users" in data["notice"]
+
+
+def test_a_page_without_people_holds_nothing_of_them(page: Path) -> None:
+    out = page.parent
+    users = pl.read_parquet(out / "users.parquet")
+    without = render_page(article_of(read_report(out)), None)
+    assert 'id="users"' not in without
+    assert 'id="data"' not in without
+    for name in (*users["user_id"].unique(), *users["items"].explode().unique()):
+        assert name not in without
+    assert len(without) < page.stat().st_size / 2

@@ -1,7 +1,7 @@
-"""What the page's browser over users holds: compact enough for ten thousand of them.
+"""The data of the page's browser over users: compact enough for ten thousand of them.
 
 Items are numbers into one table. Lists are kept for every user; prompts and replies, which are
-long, for the first users only (in an order drawn before anything was asked).
+long, for the first users only (in an order drawn before anything was asked). `page.js` reads it.
 """
 
 from __future__ import annotations
@@ -31,16 +31,15 @@ class _Numbers:
         return [self.ids.setdefault(item, len(self.ids)) for item in items]
 
 
-def browser_of(details: Details) -> dict[str, Any]:
-    """The data block of the page."""
+def browser_data(details: Details) -> dict[str, Any]:
+    """Return the page's data block, ready for JSON."""
     users = [task.key for task in details.tasks]
     numbers = _Numbers()
     shown = [row for row in details.rows if row.lists]
-    with_prompts = _affordable(shown, users)
+    n_prompts = _users_with_prompts(shown, users)
     depth = _DEPTH if len(users) <= _MANY else _DEPTH // 2
     deep = {user: details.deep[user][:depth] for user in users}
-    rows = [_row(row, users, deep, numbers, with_prompts) for row in shown]
-    asked = [at for at, row in enumerate(shown) if any(a.messages for a in row.answers.values())]
+    asked = [at for at, row in enumerate(shown) if _has_prompts(row)]
     return {
         "users": list(details.user_ids),
         "strata": [task.stratum for task in details.tasks],
@@ -48,9 +47,9 @@ def browser_of(details: Details) -> dict[str, Any]:
         "histories": [numbers(task.history.item_ids[-depth:]) for task in details.tasks],
         "deep": [numbers(deep[user]) for user in users],
         "lengths": [len(task.history.events) for task in details.tasks],
-        "rows": rows,
+        "rows": [_row_data(row, deep, numbers, n_prompts) for row in shown],
         "first": asked[0] if asked else 0,
-        "notice": f"Prompts and replies are on this page for the first {with_prompts} of "
+        "notice": f"Prompts and replies are on this page for the first {n_prompts} of "
         f"{len(users)} users, in an order drawn before anything was asked; all of them are in the "
         "run's folder.",
         "items": list(numbers.ids),
@@ -58,60 +57,50 @@ def browser_of(details: Details) -> dict[str, Any]:
     }
 
 
-def _affordable(rows: Sequence[LeaderboardRow], users: Sequence[str]) -> int:
-    """How many users' prompts fit."""
+def _has_prompts(row: LeaderboardRow) -> bool:
+    return any(answer.messages for answer in row.answers.values())
+
+
+def _users_with_prompts(rows: Sequence[LeaderboardRow], users: Sequence[str]) -> int:
+    """Return the number of users whose prompts and replies fit on the page."""
     left = PROMPT_CHARS
     for at, user in enumerate(users):
-        for row in rows:
-            answer = row.answers.get(user)
-            if answer is not None:
-                left -= sum(len(text) for _, text in answer.messages) + sum(
-                    map(len, answer.replies)
-                )
+        answers = [row.answers[user] for row in rows if user in row.answers]
+        left -= sum(len(text) for answer in answers for _, text in answer.messages)
+        left -= sum(len(text) for answer in answers for text in answer.replies)
         if left < 0:
             return at
     return len(users)
 
 
-def _row(
-    row: LeaderboardRow,
-    users: Sequence[str],
-    deep: Mapping[str, Sequence[str]],
-    numbers: _Numbers,
-    with_prompts: int,
+def _row_data(
+    row: LeaderboardRow, deep: Mapping[str, Sequence[str]], numbers: _Numbers, n_prompts: int
 ) -> dict[str, Any]:
-    """A row; what begins like retrieval's own order is written as how much of it."""
+    """Return a row's data; a beginning of retrieval's own order is written as its length."""
+    users, depth = list(deep), max(map(len, deep.values()), default=0)
 
     def short(items: Sequence[str], user: str) -> list[int] | int:
         return len(items) if items == deep[user][: len(items)] else numbers(items)
 
-    depth = max((len(items) for items in deep.values()), default=0)
     found: dict[str, Any] = {
         "name": row.name,
         "lists": [short(row.lists[user], user) for user in users],
-        "seen": [short(_seen(row, user, deep)[:depth], user) for user in users],
+        "seen": [short(_candidates(row, user, deep)[:depth], user) for user in users],
     }
     if row.answers:
-        answers = [row.answers[user] for user in users]
-        found["outcome"] = [_outcome(answer) for answer in answers]
-    if any(answer.messages for answer in row.answers.values()):
-        first = [row.answers[user] for user in users[:with_prompts]]
-        found["asked"] = [
-            {"messages": answer.messages, "replies": answer.replies} for answer in first
-        ]
-        found["origins"] = [_marks(answer) for answer in first]
+        found["outcome"] = [_outcome(row.answers[user]) for user in users]
+    if _has_prompts(row):
+        first = [row.answers[user] for user in users[:n_prompts]]
+        found["asked"] = [{"messages": a.messages, "replies": a.replies} for a in first]
+        found["origins"] = [["" if o == "llm" else o for o in a.origins] for a in first]
     return found
 
 
-def _seen(row: LeaderboardRow, user: str, deep: Mapping[str, Sequence[str]]) -> Sequence[str]:
-    """What a row could choose from: a variant's candidates, and retrieval's for the others."""
+def _candidates(row: LeaderboardRow, user: str, deep: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the items a row could choose from: a variant's candidates, or retrieval's."""
     answer = row.answers.get(user)
     return answer.candidates[: answer.n_shown] if answer else deep[user][: len(row.lists[user])]
 
 
 def _outcome(answer: Answer) -> str:
     return answer.outcome.replace("_", " ") + (f": {answer.error}" if answer.error else "")
-
-
-def _marks(answer: Answer) -> list[str]:
-    return ["" if origin == "llm" else origin for origin in answer.origins]

@@ -6,161 +6,125 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-_LEFT = 190
-_WIDTH = 720
-_ROW = 26
-_TOP = 12
+from rag_rec.evaluation.report.sections import Chart
+
+_WIDTH, _HEIGHT, _ROW = 720, 300, 26
+_NAMES, _TICKS, _RIGHT = 190, 60, 60
+"""Pixels left of the drawing, for names or for ticks, and right of it."""
+
+Point = tuple[float, float]
 
 
-def forest(rows: Sequence[tuple[str, float, float, float, str]], zero: float | None) -> str:
-    """Intervals: name, value, low, high and class of each row; a line at ``zero`` if given."""
-    ends = [end for _, _, low, high, _ in rows for end in (low, high)] + (
-        [] if zero is None else [zero]
-    )
-    scale = _Scale(min(ends), max(ends))
-    height = _TOP + _ROW * len(rows) + 28
+def draw(chart: Chart) -> str:
+    """Return the SVG of a chart."""
+    return _rows(chart) if chart.kind in {"intervals", "shares"} else _plane(chart)
+
+
+def _rows(chart: Chart) -> str:
+    """Draw a row a mark: its name and its interval, or its share as a bar."""
+    bars, zero = chart.kind == "shares", [] if chart.zero is None else [chart.zero]
+    ends = [end for mark in chart.marks for end in mark.ends] + zero
+    low, high = (0.0, 1.0) if bars else _padded(ends)
+    height = _ROW * len(chart.marks) + 40
+    scale = _Scale(low, high, _NAMES, _WIDTH - _RIGHT)
     parts = _axis(scale, height)
-    if zero is not None:
-        x = scale(zero)
-        parts.append(f'<line class="zero" x1="{x}" x2="{x}" y1="0" y2="{height - 26}"/>')
-    for at, (name, value, low, high, kind) in enumerate(rows):
-        y = _TOP + _ROW * at + _ROW / 2
-        parts += [
-            _label(name, y),
-            f'<line class="bar {kind}" x1="{scale(low)}" x2="{scale(high)}" y1="{y}" y2="{y}"/>',
-            _dot(scale(value), y, 4.5, kind, f"{name}: {value:.4f} [{low:.4f}, {high:.4f}]"),
-        ]
-    return _svg(parts, height, "intervals")
+    parts += [_line("zero", (scale(x), 0), (scale(x), height - 24)) for x in zero]
+    for at, mark in enumerate(chart.marks):
+        y, start, end = _ROW * (at + 1), scale(mark.ends[0]), scale(mark.ends[1])
+        hint = f"{mark.name}: {mark.x:.4f}"
+        short = mark.name if len(mark.name) <= 28 else mark.name[:27] + "…"
+        parts.append(_text("name", (_NAMES - 10, y + 4), short, mark.name))
+        parts.append(_line(f"{'wide' if bars else 'bar'} {mark.tone}", (start, y), (end, y), hint))
+        if bars:
+            parts.append(_text("value", (end + 5, y + 4), f"{100 * mark.x:.1f} %"))
+        else:
+            hint = f"{hint} [{mark.ends[0]:.4f}, {mark.ends[1]:.4f}]"
+            parts.append(_dot(mark.tone, (scale(mark.x), y), 4.5, hint))
+    return _svg(parts, height, chart)
 
 
-def bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    """Shares between 0 and 1: name, value and class of each row."""
-    scale = _Scale(0.0, 1.0, padded=False)
-    height = _TOP + _ROW * len(rows) + 28
-    parts = _axis(scale, height)
-    for at, (name, value, kind) in enumerate(rows):
-        y = _TOP + _ROW * at
-        width = max(scale(value) - scale(0), 1)
-        parts += [
-            _label(name, y + _ROW / 2),
-            _bar(scale(0), y + 4, width, kind, f"{name}: {value:.4f}"),
-            _text("value", scale(value) + 5, y + _ROW / 2 + 4, f"{100 * value:.1f} %"),
-        ]
-    return _svg(parts, height, "shares")
-
-
-def scatter(points: Sequence[tuple[str, float, float, str]], x_name: str, y_name: str) -> str:
-    """Points with a number each, and the names of the numbers below: name, x, y, class."""
-    xs, ys = [p[1] for p in points], [p[2] for p in points]
-    across = _Scale(min(xs), max(xs), left=60)
-    up = _Scale(min(ys), max(ys), left=0)
-    height = 300
-
-    def top(value: float) -> float:
-        return 16 + (height - 60) * (1 - (up(value) / _WIDTH))
-
-    parts = _axis(across, height - 14)
-    for value in (min(ys), (min(ys) + max(ys)) / 2, max(ys)):
-        parts.append(f'<text class="tick end" x="52" y="{top(value) + 4:.1f}">{value:.3f}</text>')
-    for at, (name, x, y, kind) in enumerate(points, 1):
-        parts += [
-            _dot(across(x), top(y), 9, kind, f"{name}: {x:g}, {y:.4f}"),
-            _text("number", across(x), top(y) + 4, str(at)),
-        ]
-    parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="{height}">{escape(x_name)}</text>')
-    names = " · ".join(f"{at} {escape(p[0])}" for at, p in enumerate(points, 1))
-    return _svg(parts, height + 6, y_name) + f'<p class="legend">{names}</p>'
-
-
-def line(points: Sequence[tuple[int, int, float]], x_name: str) -> str:
-    """A curve of shares over whole numbers; the area of a dot follows its number of users."""
-    last = max(x for x, _, _ in points)
-    across = _Scale(1, max(last, 2), left=60)
-    height = 240
-
-    def top(value: float) -> float:
-        return 12 + (height - 56) * (1 - value)
-
-    path = " ".join(f"{across(x)},{top(y):.1f}" for x, _, y in points)
-    parts = [
-        *(
-            f'<line class="grid" x1="60" x2="{_WIDTH}" y1="{top(v)}" y2="{top(v)}"/>'
-            f'<text class="tick end" x="52" y="{top(v) + 4}">{100 * v:.0f} %</text>'
-            for v in (0.0, 0.5, 1.0)
-        ),
-        f'<polyline class="curve" points="{path}"/>',
-    ]
-    most = max(n for _, n, _ in points)
-    for x, n, y in points:
-        radius = 3 + 6 * (n / most) ** 0.5
-        parts += [
-            _dot(across(x), top(y), radius, "variant", f"{x}: {100 * y:.1f} % of {n} users"),
-            _text("tick", across(x), height - 24, str(x)),
-        ]
-    parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="{height - 4}">{escape(x_name)}</text>')
-    return _svg(parts, height, x_name)
-
-
-def _dot(x: float, y: float, radius: float, kind: str, title: str) -> str:
-    return (
-        f'<circle class="dot {kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}">'
-        f"<title>{escape(title)}</title></circle>"
-    )
-
-
-def _bar(x: float, y: float, width: float, kind: str, title: str) -> str:
-    return (
-        f'<rect class="fill {kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" '
-        f'height="{_ROW - 8}"><title>{escape(title)}</title></rect>'
-    )
-
-
-def _text(kind: str, x: float, y: float, text: str) -> str:
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+def _plane(chart: Chart) -> str:
+    """Draw numbered points, or a curve of shares whose dots grow with their users."""
+    curve = chart.kind == "curve"
+    xs, ys = [mark.x for mark in chart.marks], [mark.y for mark in chart.marks]
+    across = _Scale(*((1, max(2, *xs)) if curve else _padded(xs)), _TICKS, _WIDTH - _RIGHT)
+    low, high = (0.0, 1.0) if curve else (min(ys), max(ys))
+    up = _Scale(*((low, high) if curve else _padded(ys)), _HEIGHT - 52, 12)
+    parts = _axis(across, _HEIGHT - 16, least_step=1.0 if curve else 0.0)
+    for y in sorted({low, (low + high) / 2, high}):
+        tick = f"{100 * y:.0f} %" if curve else f"{y:.3f}"
+        parts.append(_line("grid", (_TICKS, up(y)), (_WIDTH, up(y))))
+        parts.append(_text("tick end", (_TICKS - 8, up(y) + 4), tick))
+    if curve:
+        path = " ".join(f"{across(x)},{up(y)}" for x, y in zip(xs, ys, strict=True))
+        parts.append(f'<polyline class="curve" points="{path}"/>')
+    most = max(mark.n_users for mark in chart.marks)
+    for at, mark in enumerate(chart.marks, 1):
+        place = (across(mark.x), up(mark.y))
+        radius = 3 + 6 * (mark.n_users / most) ** 0.5
+        parts.append(_dot(mark.tone, place, radius, f"{mark.name}: {mark.x:g}, {mark.y:.4f}"))
+        if not curve:
+            parts.append(_text("number", (place[0], place[1] + 4), str(at)))
+    parts.append(_text("tick", (_WIDTH / 2, _HEIGHT - 4), chart.x_name))
+    names = " · ".join(f"{at} {escape(mark.name)}" for at, mark in enumerate(chart.marks, 1))
+    return _svg(parts, _HEIGHT, chart) + ("" if curve else f'<p class="legend">{names}</p>')
 
 
 class _Scale:
-    """From values to pixels."""
+    """Pixels from values: ``low`` falls on ``start``, ``high`` on ``stop``."""
 
-    def __init__(self, low: float, high: float, *, left: int = _LEFT, padded: bool = True) -> None:
-        room = (high - low or abs(high) or 1.0) * (0.06 if padded else 0.0)
-        self.low, self.high, self._left = low - room, high + room, left
+    def __init__(self, low: float, high: float, start: float, stop: float) -> None:
+        self.low, self.high, self._start, self._stop = low, high, start, stop
 
     def __call__(self, value: float) -> float:
         share = (value - self.low) / (self.high - self.low)
-        return round(self._left + share * (_WIDTH - self._left - 60), 1)
+        return round(self._start + share * (self._stop - self._start), 1)
 
-    def ticks(self) -> list[float]:
-        """Three to six round values over the range."""
-        rough = (self.high - self.low) / 5
+    def ticks(self, least_step: float) -> list[float]:
+        """Return three to six round values over the range, or fewer that are far enough apart."""
+        rough = max((self.high - self.low) / 5, least_step)
         power = 10 ** math.floor(math.log10(rough))
         step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= rough)
         first = math.ceil(self.low / step)
         return [at * step for at in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
-def _axis(scale: _Scale, height: float) -> list[str]:
+def _padded(values: Sequence[float]) -> Point:
+    """Return the range of values with a margin at both ends, and never an empty one."""
+    low, high = min(values), max(values)
+    room = (high - low or abs(high) or 1.0) * 0.06
+    return low - room, high + room
+
+
+def _axis(scale: _Scale, height: float, least_step: float = 0.0) -> list[str]:
     parts: list[str] = []
-    for value in scale.ticks():
+    for value in scale.ticks(least_step):
         x = scale(value)
-        parts += [
-            f'<line class="grid" x1="{x}" x2="{x}" y1="0" y2="{height - 24}"/>',
-            f'<text class="tick" x="{x}" y="{height - 8}">{value:.3g}</text>',
-        ]
+        parts.append(_line("grid", (x, 0), (x, height - 24)))
+        parts.append(_text("tick", (x, height - 8), f"{value:.3g}"))
     return parts
 
 
-def _label(name: str, y: float) -> str:
-    short = name if len(name) <= 28 else name[:27] + "…"
-    return (
-        f'<text class="name" x="{_LEFT - 10}" y="{y + 4}">{escape(short)}'
-        f"<title>{escape(name)}</title></text>"
-    )
+def _line(style: str, start: Point, end: Point, hint: str = "") -> str:
+    (x1, y1), (x2, y2) = start, end
+    return f'<line class="{style}" x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}">{_hint(hint)}</line>'
 
 
-def _svg(parts: Sequence[str], height: float, what: str) -> str:
-    return (
-        f'<svg viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-label="{escape(what)}">'
-        + "".join(parts)
-        + "</svg>"
-    )
+def _dot(style: str, place: Point, radius: float, hint: str) -> str:
+    x, y = place
+    return f'<circle class="dot {style}" cx="{x}" cy="{y}" r="{radius:.1f}">{_hint(hint)}</circle>'
+
+
+def _text(style: str, place: Point, text: str, hint: str = "") -> str:
+    x, y = place
+    return f'<text class="{style}" x="{x}" y="{y}">{escape(text)}{_hint(hint)}</text>'
+
+
+def _hint(text: str) -> str:
+    return f"<title>{escape(text)}</title>" if text else ""
+
+
+def _svg(parts: Sequence[str], height: float, chart: Chart) -> str:
+    label = escape(chart.caption)
+    body = "".join(parts)
+    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{body}</svg>'

@@ -1,4 +1,4 @@
-"""Writes and reads what a run leaves behind."""
+"""The files that an experiment leaves: report.json, report.md, report.html, users.parquet."""
 
 from __future__ import annotations
 
@@ -12,30 +12,31 @@ from pydantic import ValidationError
 
 from rag_rec.core import DataError, first_problem
 from rag_rec.evaluation.measure import Details
-from rag_rec.evaluation.report.markdown import markdown_of
-from rag_rec.evaluation.report.page import page_of
+from rag_rec.evaluation.report.content import article_of
+from rag_rec.evaluation.report.markdown import render_markdown
+from rag_rec.evaluation.report.page import render_page
 from rag_rec.evaluation.report_model import FORMAT, Report
 
 
 def write_reports(report: Report, details: Details, out: Path, *, people: bool = True) -> None:
-    """``report.json``, ``report.md``, ``report.html`` and ``users.parquet``, each whole or not.
+    """Write ``report.json``, ``report.md``, ``report.html`` and ``users.parquet``, each whole.
 
     Args:
         report: The report.
-        details: What is known of single users.
+        details: Data of single users.
         out: The folder.
-        people: Whether the page has a browser over users.
+        people: Add a browser over users to the page.
     """
     out.mkdir(parents=True, exist_ok=True)
-    document = report.document()
-    _write(out / "report.json", _json(document))
-    _write(out / "report.md", markdown_of(document))
-    _write(out / "report.html", page_of(document, details if people else None))
+    article = article_of(report)
+    _write(out / "report.json", _json(report))
+    _write(out / "report.md", render_markdown(article))
+    _write(out / "report.html", render_page(article, details if people else None))
     _users(report, details).write_parquet(out / "users.parquet")
 
 
 def read_report(path: str | Path) -> Report:
-    """A report's JSON.
+    """Read a report's JSON, from the file or from the folder that holds it.
 
     Raises:
         DataError: If it is not a report of this version.
@@ -43,25 +44,24 @@ def read_report(path: str | Path) -> Report:
     file = Path(path)
     file = file / "report.json" if file.is_dir() else file
     try:
-        report: Any = json.loads(file.read_text(encoding="utf-8"))
+        return Report.model_validate(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise DataError("there is no report; run an experiment first", path=file) from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"is not a report ({error})", path=file) from error
-    try:
-        return Report.model_validate(report)
     except ValidationError as error:
         raise DataError(
             f"is no report of format {FORMAT} ({first_problem(error, file.name)}); run the "
             "experiment again",
             path=file,
         ) from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"is not a report ({error})", path=file) from error
 
 
-def _json(report: dict[str, Any]) -> str:
-    """Indented for people, but for the places, which are one long line."""
-    hits = json.dumps(report["hits"], separators=(",", ":"))
-    text = json.dumps(report | {"hits": None}, indent=1, ensure_ascii=False)
+def _json(report: Report) -> str:
+    """Return JSON indented for people, but for the places, which are one long line."""
+    document = report.document()
+    hits = json.dumps(document["hits"], separators=(",", ":"))
+    text = json.dumps(document | {"hits": None}, indent=1, ensure_ascii=False)
     return text.replace('"hits": null', f'"hits": {hits}') + "\n"
 
 
@@ -72,22 +72,19 @@ def _write(path: Path, text: str) -> None:
 
 
 def _users(report: Report, details: Details) -> pl.DataFrame:
-    """One line a user and row: what was listed, where the target was, what it cost."""
-    places = report.hits.places
-    frames: list[dict[str, Any]] = []
+    """Return a line a user and row: the list, the places of the targets, outcome and cost."""
+    lines: list[dict[str, Any]] = []
     for row in details.rows:
-        if row.name not in places:
-            continue
-        for at, task in enumerate(details.tasks):
+        for at, task in enumerate(details.tasks if row.name in report.hits.places else ()):
             answer = row.answers.get(task.key)
-            frames.append({
+            lines.append({
                 "row": row.name,
                 "user_id": details.user_ids[at],
                 "stratum": task.stratum,
                 "n_history": len(task.history.events),
                 "targets": list(details.targets[at]),
                 "items": list(row.lists[task.key]),
-                "places": places[row.name][0][at],
+                "places": report.hits.places[row.name][0][at],
                 "outcome": answer.outcome if answer else None,
                 "error": answer.error if answer else None,
                 "n_shown": answer.n_shown if answer else None,
@@ -96,4 +93,4 @@ def _users(report: Report, details: Details) -> pl.DataFrame:
                 "completion_tokens": int(answer.usage["completion_tokens"]) if answer else None,
                 "seconds": float(answer.usage["wall_s"]) if answer else None,
             })  # fmt: skip
-    return pl.DataFrame(frames, infer_schema_length=None)
+    return pl.DataFrame(lines, infer_schema_length=None)
