@@ -5,7 +5,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help demo test test-constraints test-batch-long check format test-vllm sample \
+.PHONY: help demo test test-constraints test-batch-long check docs reference format test-vllm sample \
 	bench bench-batch bench-evaluate evaluate clean
 
 help: ## Show this help.
@@ -20,12 +20,22 @@ test: $(VENV)/.ready ## Run the tests.
 test-batch-long: $(VENV)/.ready ## Kill trials, ten thousand faulty users, Ray (half an hour).
 	@$(BIN)/python -m pytest -m long -s $(ARGS)
 
-check: $(VENV)/.ready ## Format, lint, types, import contracts, layout.
+check: $(VENV)/.ready ## Format, lint, types, import contracts, layout, generated pages.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	-$(BIN)/python scripts/check_layout.py # findings do not count until the rooms are clean
+	$(BIN)/python scripts/write_architecture.py --check
+	$(BIN)/python scripts/write_cli.py --check
+
+docs: $(VENV)/.ready ## Build the documentation site into .cache/site; a warning is an error.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "see .cache/site/index.html"
+
+reference: $(VENV)/.ready ## Write the generated pages of the documentation again.
+	@$(BIN)/python scripts/write_architecture.py
+	@$(BIN)/python scripts/write_cli.py
 
 format: $(VENV)/.ready ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
