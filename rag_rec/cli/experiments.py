@@ -15,6 +15,7 @@ from rag_rec.cli.console import note, steps_shown
 from rag_rec.cli.evaluate_retrieval import evaluate_app
 from rag_rec.evaluation import (
     EXIT,
+    METRICS,
     Gate,
     Report,
     compare_reports,
@@ -40,7 +41,7 @@ Gates = Annotated[
         "--gate",
         metavar="METRIC>=LIMIT",
         help="Exit 100 unless every variant keeps this, or one row: 'ROW:ndcg@10>=0.05'. "
-        "Repeatable.",
+        f"Metrics: {', '.join(METRICS)}. Repeatable.",
     ),
 ]
 Against = Annotated[

@@ -4,7 +4,16 @@ from rag_rec.data import PROTOCOLS, Split, hide_items, leave_last_out, shuffle_t
 from rag_rec.evaluation.comparison import compare_reports
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.runner import run
-from rag_rec.evaluation.metrics.single_target import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluation.metrics.accuracy import (
+    METRICS,
+    Metric,
+    ndcg,
+    ranks_of,
+    recall,
+    register_metric,
+    standard_error,
+)
+from rag_rec.evaluation.metrics.scorer import Relevance
 from rag_rec.evaluation.rankings import read_candidates
 from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
@@ -13,10 +22,13 @@ from rag_rec.evaluation.retrieval import Options, evaluate_retrieval
 
 __all__ = [
     "EXIT",
+    "METRICS",
     "PROTOCOLS",
     "Experiment",
     "Gate",
+    "Metric",
     "Options",
+    "Relevance",
     "Report",
     "Split",
     "compare_reports",
@@ -32,6 +44,7 @@ __all__ = [
     "read_candidates",
     "read_report",
     "recall",
+    "register_metric",
     "run",
     "shuffle_ties",
     "standard_error",

@@ -13,7 +13,7 @@ EXIT = 100
 """Exit code of a gate that does not hold; 1 stays for errors."""
 
 _GATE = re.compile(
-    r"^(?:(?P<row>.+?):)?(?P<metric>[a-z]+@\d+)(?P<sign>>=|<=|>|<)(?P<limit>[\d.]+)$"
+    r"^(?:(?P<row>.+?):)?(?P<metric>[a-z][a-z0-9_-]*@\d+)(?P<sign>>=|<=|>|<)(?P<limit>[\d.]+)$"
 )
 
 

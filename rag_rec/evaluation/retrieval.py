@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from rag_rec.core import IndexNotFound, StaleIndex
 from rag_rec.data import PROTOCOLS, Dataset, Split, hide_items, leave_last_out
-from rag_rec.evaluation.metrics.single_target import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.rankings import (
     fused_rankings,
     given_ranks,

@@ -340,7 +340,7 @@ def test_reports_of_other_users_are_not_compared(
     [
         ({"metrik": "x"}, "metrik"),
         ({"metric": "ndcg@7"}, "needs 7 among ks"),
-        ({"metric": "auc@5"}, "is not one of"),
+        ({"metric": "auc@5"}, "no metric 'auc@5'; write one of ndcg, recall"),
         ({"ks": [1, 5, 50]}, "lists have k = 5"),
         ({"data": {"sample": True, "items": "x.csv"}}, "either sample"),
         ({"sensitivity": {"variants": ["nobody"]}}, "which is no variant"),

@@ -28,7 +28,7 @@ from rag_rec.evaluation import (
     shuffle_ties,
     standard_error,
 )
-from rag_rec.evaluation.metrics.single_target import MISSED
+from rag_rec.evaluation.metrics.accuracy import MISSED
 from rag_rec.retrieval import RankerConfig, RetrievalConfig
 from rag_rec.testing import HashEmbedder
 

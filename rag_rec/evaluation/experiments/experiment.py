@@ -26,15 +26,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rag_rec.core import ConfigError, first_problem, read_toml
+from rag_rec.evaluation.metrics.accuracy import parse_metric
 from rag_rec.prompting import variant_names
-
-METRICS = ("ndcg", "recall", "hit", "mrr", "map")
 
 RETRIEVERS = ("fused", "popularity", "bm25", "item-knn")
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:@+-]*$"
 _NO_NAME = re.compile(r"[^A-Za-z0-9 ._:@+-]+")
-_METRIC = re.compile(rf"^({'|'.join(METRICS)})@([1-9]\d*)$")
 
 
 class _Table(BaseModel):
@@ -251,11 +249,12 @@ class Experiment(_Table):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        found = _METRIC.match(self.metric)
-        if found is None:
-            raise ValueError(f"metric '{self.metric}' is not one of {', '.join(METRICS)} with @k")
-        if int(found[2]) not in self.ks:
-            raise ValueError(f"metric '{self.metric}' needs {found[2]} among ks")
+        try:
+            _, cut_off = parse_metric(self.metric)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        if cut_off not in self.ks:
+            raise ValueError(f"metric '{self.metric}' needs {cut_off} among ks")
         if max(self.ks) > self.pipeline.k:
             raise ValueError(f"ks go up to {max(self.ks)}, but lists have k = {self.pipeline.k}")
         names = [variant.name for variant in self.all_variants()]

@@ -1,15 +1,19 @@
-"""Metrics against ir-measures and by hand; statistics against scipy and by counting."""
+"""Metrics against ir-measures and by hand, and one of one's own in an experiment."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import ir_measures
 import numpy as np
 import pytest
 from ir_measures import AP, RR, R, Success, nDCG
-from scipy import stats
+from typer.testing import CliRunner
 
-from rag_rec.core.errors import ConfigError, DataError
-from rag_rec.evaluation.experiments.baselines import order_of
+from rag_rec.cli.app import app
+from rag_rec.core.errors import ConfigError
+from rag_rec.evaluation import METRICS, Gate, Report, compare_reports, read_report, register_metric
 from rag_rec.evaluation.metrics.accuracy import measure, measure_all
 from rag_rec.evaluation.metrics.beyond_accuracy import (
     Catalog,
@@ -23,13 +27,7 @@ from rag_rec.evaluation.metrics.beyond_accuracy import (
     surprisal,
 )
 from rag_rec.evaluation.metrics.scorer import Relevance, Scorer
-from rag_rec.evaluation.statistics import (
-    bootstrap_interval,
-    compare_all,
-    holm,
-    permutation_p,
-    users_needed,
-)
+from tests.experiment_help import experiment, run_with
 
 KS = (1, 3, 10)
 THEIRS = {"ndcg": nDCG, "recall": R, "hit": Success, "mrr": RR, "map": AP}
@@ -109,61 +107,65 @@ def test_calibration_by_hand_as_in_steck() -> None:
     assert miscalibration(ix(), ix(0), made) is None
 
 
-def test_the_permutation_test_agrees_with_scipy() -> None:
-    rng = np.random.default_rng(1)
-    for shift in (0.0, 0.2, 0.5):
-        d = rng.normal(shift, 1, 40)
-        theirs = stats.permutation_test(
-            (d,), np.mean, permutation_type="samples", n_resamples=20_000, rng=rng
-        )
-        assert permutation_p(d, seed=2) == pytest.approx(theirs.pvalue, abs=0.015)
-    exact = np.array([1.0, 2.0, 3.0, -0.5])
-    assert permutation_p(exact, resamples=100_000) == pytest.approx(4 / 16, abs=0.01)
-    assert permutation_p(np.zeros(5)) == 1
+def top_rank(found: Relevance, k: int) -> np.ndarray:  # type: ignore[type-arg]
+    """``1 - rank / k`` of the first target among the first ``k``, else 0."""
+    ranks = found.first_rank()
+    return np.where((ranks > 0) & (ranks <= k), 1 - ranks / k, 0.0)
 
 
-def test_holm_and_users_needed_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.8]) == [1.0, 1.0]
-    assert users_needed(0.5) == 32
-    with pytest.raises(DataError, match="same users"):
-        compare_all([np.ones(3)], np.ones(4), alpha=0.05, seed=0)
+@pytest.fixture
+def own_metric() -> Iterator[None]:
+    register_metric("top-rank", top_rank)
+    yield
+    del METRICS["top-rank"]
 
 
-def test_the_bootstrap_interval_covers_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(3)
-    covered = [
-        low <= 0.3 <= high
-        for low, high in (
-            bootstrap_interval(rng.binomial(1, 0.3, 200).astype(float), resamples=400, seed=s)
-            for s in range(200)
-        )
-    ]
-    low, high = stats.binomtest(190, 200).proportion_ci(0.999)
-    assert low <= np.mean(covered) <= high
+@pytest.mark.usefixtures("own_metric")
+def test_a_metric_of_ones_own_decides_an_experiment(tmp_path: Path) -> None:
+    chosen = experiment(metric="top-rank@5", split={"users": 40, "validation_users": 20})
+    report = run_with(chosen, tmp_path)
+    rows = {row.name: row for row in report.rows}
+    places = [found[0] if found else 0 for found in report.hits.places["bad plain"][0]]
+    by_hand = np.mean([1 - place / 5 if place else 0 for place in places])
+    assert rows["bad plain"].value == rows["bad plain"].metrics["top-rank@5"]
+    assert rows["bad plain"].value == pytest.approx(by_hand)
+    assert {"top-rank@1", "ndcg@5"} <= set(rows["random"].metrics)
+    assert rows["good plain"].comparison
+    assert report.blends["bad plain"].weight == 0
+    for name in ("report.md", "report.html"):
+        assert "top-rank@5" in (tmp_path / name).read_text()
+    assert Gate.of("good plain:top-rank@5 >= 0.99").failures(report)
+    again = read_report(tmp_path)
+    assert {c.metric for c in compare_reports(report, again)} == {"top-rank@5"}
 
 
-def test_false_alarms_and_power_are_as_stated() -> None:
-    """Per-user values like ndcg: mostly 0, sometimes a place's gain."""
-    rng = np.random.default_rng(4)
-    gains = np.concatenate([np.zeros(5), 1 / np.log2(np.arange(2, 7))])
-
-    def p_of(lift: float) -> float:
-        a, b = rng.choice(gains, 300), rng.choice(gains, 300)
-        return permutation_p(b + lift - a, resamples=1_000, seed=int(rng.integers(2**31)))
-
-    alarms = sum(p_of(0.0) < 0.05 for _ in range(400))
-    assert stats.binomtest(alarms, 400, 0.05).pvalue > 0.001
-    spread = float(np.sqrt(2) * gains.std())
-    lift = spread * (1.96 + 0.8416) / np.sqrt(300)
-    assert users_needed(lift / spread) == pytest.approx(300, abs=1)
-    seen = sum(p_of(lift) < 0.05 for _ in range(300))
-    assert stats.binomtest(seen, 300, 0.8).pvalue > 0.001
+@pytest.mark.usefixtures("own_metric")
+def test_a_report_with_a_metric_that_is_not_there_says_so(tmp_path: Path) -> None:
+    chosen = experiment(split={"users": 20, "validation_users": 0}, matrix={"models": ["none"]})
+    document = run_with(chosen, tmp_path).document()
+    del METRICS["top-rank"]
+    report = Report.model_validate(document)
+    try:
+        with pytest.raises(ConfigError, match="no metric 'top-rank@1'; write one of ndcg"):
+            compare_reports(report, report)
+    finally:
+        register_metric("top-rank", top_rank)
 
 
-def test_ties_are_broken_by_chance_and_not_by_the_catalogs_order() -> None:
-    rng = np.random.default_rng(5)
-    firsts = [order_of(np.zeros(10), 1, rng)[0] for _ in range(2_000)]
-    counts = np.bincount(firsts, minlength=10)
-    assert stats.chisquare(counts).pvalue > 0.001
-    assert order_of(np.array([0.0, 1.0, 0.0]), 3, rng)[0] == 1
+def test_metrics_are_refused_that_could_not_be_used(tmp_path: Path) -> None:
+    for name, said in (("ndcg", "already"), ("Top", "small letters"), ("a@b", "small letters")):
+        with pytest.raises(ConfigError, match=said):
+            register_metric(name, top_rank)
+    found = Relevance(np.array([[True], [False]]), np.array([1, 1]))
+    for wrong in (lambda *_: np.ones(3), lambda *_: np.array([1.0, np.nan])):
+        METRICS["odd"] = wrong
+        try:
+            with pytest.raises(ConfigError, match="one finite number a user"):
+                measure(found, "odd@1")
+        finally:
+            del METRICS["odd"]
+
+
+def test_the_help_names_the_metrics() -> None:
+    said = CliRunner().invoke(app, ["evaluate", "run", "--help"], env={"COLUMNS": "200"}).output
+    assert all(name in said for name in METRICS)
