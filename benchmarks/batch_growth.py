@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rag_rec import build_index, load_sample
-from rag_rec.batch import Options, run
+from rag_rec.batch import BatchOptions, run
 from rag_rec.core import Usage
 from rag_rec.llm import ByteEstimate, Completion, OnDone, Request
 from rag_rec.testing import HashEmbedder
@@ -51,7 +51,7 @@ class AtOnce:
 def one(index: Path, users: Path, out: Path) -> None:
     """A run in this process; its seconds and peak memory as JSON."""
     started = time.perf_counter()
-    summary = run(index, users, out, llm=AtOnce(), options=Options(embedder=HashEmbedder()))
+    summary = run(index, users, out, llm=AtOnce(), options=BatchOptions(embedder=HashEmbedder()))
     assert summary.exit_code == 0
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -24,7 +24,7 @@ from langchain_openai import ChatOpenAI
 from request_overhead import bare_loop, body_of, requests_of, running_server
 
 from rag_rec import ItemIndex, Recommender, Settings, build_index, load_sample
-from rag_rec.batch import Options, run
+from rag_rec.batch import BatchOptions, run
 from rag_rec.testing import HashEmbedder
 
 IN_FLIGHT = 64
@@ -95,7 +95,9 @@ def chain_loop(chain: Any, n: int) -> float:
 def our_run(index: Path, users: Path, out: Path, settings: Settings) -> float:
     """Seconds from nothing open to everything on the disk."""
     started = time.perf_counter()
-    summary = run(index, users, out, settings=settings, options=Options(embedder=HashEmbedder()))
+    summary = run(
+        index, users, out, settings=settings, options=BatchOptions(embedder=HashEmbedder())
+    )
     seconds = time.perf_counter() - started
     assert summary.exit_code == 0
     return seconds

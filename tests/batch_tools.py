@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rag_rec import Settings
-from rag_rec.batch import Options, Summary, run
+from rag_rec.batch import BatchOptions, Summary, run
 from rag_rec.core.settings import BatchSettings, RequestSettings
 from rag_rec.testing import ChatServer, HashEmbedder
 
@@ -46,7 +46,11 @@ def settings_for(server: ChatServer | None, *, k: int = 3, **options: Any) -> Se
 
 def run_batch(index: Path, users: Path, out: Path, settings: Settings, **options: Any) -> Summary:
     return run(
-        index, users, out, settings=settings, options=Options(**options, embedder=HashEmbedder())
+        index,
+        users,
+        out,
+        settings=settings,
+        options=BatchOptions(**options, embedder=HashEmbedder()),
     )
 
 

@@ -1,7 +1,8 @@
-"""Batch: a user file in, a complete output file out, whatever happens in between."""
+"""Batch: a user file in, a complete output file out, resumable after any interruption."""
 
+from rag_rec.batch.engines.base import open_recommender
 from rag_rec.batch.estimate import estimate
-from rag_rec.batch.limits import Control
+from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.openai_batch.answers import import_answers
 from rag_rec.batch.openai_batch.export import (
     MAX_REQUESTS,
@@ -10,20 +11,21 @@ from rag_rec.batch.openai_batch.export import (
     read_manifest,
 )
 from rag_rec.batch.openai_batch.submission import Submitted, poll, submit
-from rag_rec.batch.opening import open_recommender
 from rag_rec.batch.progress import JsonEvents, Progress, Status, progress_for
-from rag_rec.batch.run import Options, Summary, run
+from rag_rec.batch.run import BatchOptions, Summary, run
 from rag_rec.batch.store.convert import convert
+from rag_rec.batch.store.journal import Journal, read_records
 from rag_rec.batch.store.record import BatchRecord, FailureRecord
 
 __all__ = [
     "MAX_REQUESTS",
+    "BatchOptions",
     "BatchRecord",
-    "Control",
     "FailureRecord",
+    "Journal",
     "JsonEvents",
-    "Options",
     "Progress",
+    "RunLimiter",
     "Status",
     "Submitted",
     "Summary",
@@ -36,6 +38,7 @@ __all__ = [
     "poll",
     "progress_for",
     "read_manifest",
+    "read_records",
     "run",
     "submit",
 ]

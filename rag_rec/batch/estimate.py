@@ -1,40 +1,38 @@
-"""What a run would take, before it takes it: users, requests, tokens, cost."""
+"""Estimate of a run before it begins: users, requests, tokens, cost."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel
-
-from rag_rec.batch.engines.base import Limits, Ready, prepare
-from rag_rec.batch.limits import Control
-from rag_rec.batch.store.ids import IdSet
-from rag_rec.batch.store.job import finished_in, key_of
+from rag_rec.batch.engines.base import EngineLimits, prepare
+from rag_rec.batch.limits import RunLimiter, prompt_tokens
+from rag_rec.batch.store.finished import finished_in, pending_rows
 from rag_rec.batch.users import BadUser, BatchUser, read_users
-from rag_rec.llm import CachedModel, Request
+from rag_rec.core import Model
+from rag_rec.llm import CachedModel
 from rag_rec.recommender import Recommender
 
 _SAMPLE = 300
 
 
-class Estimate(BaseModel):
-    """What a run would take.
+class Estimate(Model):
+    """Users, requests, tokens and cost of a run.
 
     Attributes:
         users: Users to recommend for.
         finished: Rows that the output or its failures hold already.
         bad_rows: Rows that would go to the failures at once.
-        sampled: Users whose prompts were made to know the rest.
+        sampled: Users whose prompts were made; the numbers below are scaled up from them.
         requests: First requests to the model; re-asks and retries come on top.
         cached: Requests that the reply cache would answer.
         prompt_tokens: Tokens read.
-        exact: Whether they are counted with the model's tokenizer.
+        exact: True if they are counted with the model's tokenizer.
         completion_tokens_at_most: Tokens written, if every reply is as long as it may be.
         cost_at_most: Price of both, where prices are known.
-        currency: What the price is in.
+        currency: Currency of the price.
     """
 
     users: int
@@ -52,34 +50,32 @@ class Estimate(BaseModel):
 
 def estimate(
     recommender: Recommender,
-    control: Control,
+    limiter: RunLimiter,
     users: Path,
     *,
     columns: Mapping[str, str],
     out: Path | None = None,
 ) -> Estimate:
-    """Reads the whole user file and makes the prompts of some hundred users; sends nothing."""
+    """Read the whole user file and make the prompts of some hundred users; send nothing."""
     census = _Census()
-    finished = finished_in(out) if out else IdSet()
-    for user in census.take(read_users(users, columns), finished):
-        del user
+    finished = finished_in(out)
+    census.count(pending_rows(census.counted(read_users(users, columns)), finished))
     finished.close()
-    ready, failures = prepare(recommender, census.sample, Limits())
+    ready, failures = prepare(recommender, census.sample, EngineLimits())
     share = census.users / max(1, len(census.sample))
-    asked = [one.job.request for one in ready if one.job.request is not None]
     model = recommender.model
-    hits = [r for r in asked if isinstance(model, CachedModel) and model.holds(r)]
-    paid = [r for r in asked if not any(r is hit for hit in hits)]
-    read = round(share * sum(_prompt_tokens(recommender, ready)) * len(paid) / max(1, len(asked)))
+    asked = [one.job.request for one in ready if one.job.request is not None]
+    paid = [r for r in asked if not (isinstance(model, CachedModel) and model.holds(r))]
+    read = round(share * sum(prompt_tokens(model.tokens, r) for r in paid)) if model else 0
     written = round(share * sum(request.max_tokens for request in paid))
-    prices = control.prices
+    prices = limiter.prices
     return Estimate(
         users=census.users - round(share * len(failures)),
-        finished=census.finished,
+        finished=census.rows - census.users - census.bad,
         bad_rows=census.bad + round(share * len(failures)),
         sampled=len(census.sample),
         requests=round(share * len(paid)),
-        cached=round(share * len(hits)),
+        cached=round(share * (len(asked) - len(paid))),
         prompt_tokens=read,
         exact=bool(model and model.tokens.exact),
         completion_tokens_at_most=written,
@@ -92,40 +88,25 @@ def estimate(
 class _Census:
     """Counts of a user file, and a sample of its users (Vitter's algorithm R)."""
 
+    rows: int = 0
     users: int = 0
-    finished: int = 0
     bad: int = 0
     sample: list[BatchUser] = field(default_factory=list)
 
-    def take(self, users: Iterator[BatchUser | BadUser], finished: IdSet) -> Iterator[BatchUser]:
-        """Users that would be recommended for, counted and some of them kept."""
-        seen = IdSet()
-        drawn = random.Random(0)  # noqa: S311 - a sample
+    def counted(self, users: Iterable[BatchUser | BadUser]) -> Iterator[BatchUser | BadUser]:
+        """Yield all rows and count them."""
         for user in users:
-            known = isinstance(user, BatchUser)
-            if key_of(user.custom_id if known else None, user.row) in finished:
-                self.finished += 1
-            elif not known or not seen.add(user.custom_id):
+            self.rows += 1
+            yield user
+
+    def count(self, pending: Iterable[BatchUser | BadUser]) -> None:
+        """Count the rows that are not finished, and keep some of the users."""
+        drawn = random.Random(0)  # noqa: S311 - a sample
+        for user in pending:
+            if isinstance(user, BadUser):
                 self.bad += 1
-            else:
-                self.users += 1
-                at = len(self.sample) if self.users <= _SAMPLE else drawn.randrange(self.users)
-                if at < _SAMPLE:
-                    self.sample[at : at + 1] = [user]
-                yield user
-        seen.close()
-
-
-def _prompt_tokens(recommender: Recommender, ready: Sequence[Ready]) -> Iterator[int]:
-    for one in ready:
-        if one.job.request is not None and recommender.model is not None:
-            yield tokens_of(recommender, one.job.request)
-
-
-def tokens_of(recommender: Recommender, request: Request) -> int:
-    """Tokens of a request, as its model counts them."""
-    if recommender.model is None:
-        return 0
-    counter = recommender.model.tokens
-    texts = [message.content for message in request.messages]
-    return sum(counter.count(texts)) + counter.per_message * len(texts)
+                continue
+            self.users += 1
+            at = len(self.sample) if self.users <= _SAMPLE else drawn.randrange(self.users)
+            if at < _SAMPLE:
+                self.sample[at : at + 1] = [user]

@@ -1,11 +1,11 @@
-"""`Control`: the gate of a run. It keeps the pace and the purse, and ends the run."""
+"""Enforce the rate and cost limits of a run, and end it."""
 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass
 
-from rag_rec.batch.pace import Pace
 from rag_rec.core import (
     ConfigError,
     ModelError,
@@ -13,44 +13,87 @@ from rag_rec.core import (
     RateLimited,
     RunStopped,
     Settings,
+    TokenCounter,
     Usage,
 )
 from rag_rec.llm import ByteEstimate, Completion, Request
 
-_MARKS = 12  # tokens that a chat format adds to a message, at most
-
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a run ends before its end.
+    """The reason of an early end.
 
     Attributes:
-        reason: For people, with the way on.
-        interrupted: Whether a person asked for it.
+        reason: One line for people, with the way on.
+        interrupted: True if a person asked for it.
     """
 
     reason: str
     interrupted: bool = False
 
 
-class Control:
-    """See `rag_rec.llm.Gate`. Requests in flight are booked at the most they can cost.
+class RateLimiter:
+    """Space requests evenly over all threads, so that no minute holds more than the limits.
+
+    Args:
+        requests_per_minute: 0 for no limit.
+        tokens_per_minute: Tokens read and written; 0 for no limit.
+    """
+
+    def __init__(self, requests_per_minute: float = 0, tokens_per_minute: float = 0) -> None:
+        self._per_request = 60 / requests_per_minute if requests_per_minute else 0.0
+        self._per_token = 60 / tokens_per_minute if tokens_per_minute else 0.0
+        self._next_request = 0.0
+        self._next_token = 0.0
+        self._paused_until = 0.0
+        self._lock = threading.Lock()
+
+    def book(self, tokens: int) -> float:
+        """Book a request of so many tokens; return the seconds until it may be sent."""
+        with self._lock:
+            now = time.monotonic()
+            begin = max(now, self._next_request, self._next_token, self._paused_until)
+            if self._per_request:
+                self._next_request = begin + self._per_request
+            self._next_token = max(now, self._next_token) + tokens * self._per_token
+            return begin - now
+
+    def correct(self, booked: int, used: int) -> None:
+        """Give back the tokens that a request was booked for and did not use."""
+        with self._lock:
+            self._next_token -= (booked - used) * self._per_token
+
+    def pause(self, seconds: float) -> None:
+        """Hold all requests back for so long, as the provider asked."""
+        with self._lock:
+            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+
+    def paused_s(self) -> float:
+        """Return the seconds of such a pause that are left."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+
+class RunLimiter:
+    """The gate of a run (`rag_rec.llm.Gate`): rate, number and cost of requests, and the end.
+
+    Requests in flight are booked at the most they can cost, so that no limit is passed.
 
     Args:
         settings: Prices and limits.
 
     Attributes:
-        stop: Why the run is ending; None while it goes on.
+        stop: The reason why the run is ending; None while it goes on.
+        rate: The rate limits, shared by all threads.
 
     Raises:
-        ConfigError: If a cost is to be limited and prices are not known.
+        ConfigError: If there is a limit of cost and prices are not known.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.limits = settings.batch
         self.prices = settings.prices
         self.stop: Stop | None = None
-        self.pace = Pace(self.limits.requests_per_minute, self.limits.tokens_per_minute)
+        self.rate = RateLimiter(self.limits.requests_per_minute, self.limits.tokens_per_minute)
         self._max_wait_s = settings.request.max_wait_s
         self._counter = ByteEstimate()
         self._lock = threading.Condition()
@@ -66,82 +109,71 @@ class Control:
 
     @property
     def usage(self) -> Usage:
-        """What has been spent: what the job had cost before, and every request since."""
+        """Usage of the job so far, earlier runs included."""
         return self._usage
 
-    def spent(self, usage: Usage) -> None:
-        """Counts what was spent elsewhere: by earlier runs of the job, or by actors."""
+    def add_usage(self, usage: Usage) -> None:
+        """Add usage of requests that did not pass here: of earlier runs, or of Ray's actors."""
         with self._lock:
             self._usage += usage
 
     def end(self, reason: str, *, interrupted: bool = False) -> None:
-        """Ends the run: nothing more is sent. The first reason stays."""
+        """End the run: nothing more is sent. The first reason stays."""
         with self._lock:
             self.stop = self.stop or Stop(reason, interrupted)
             self._lock.notify_all()
         self._stopping.set()
 
     def cost(self, usage: Usage) -> float | None:
-        """Price of a usage, where prices are known."""
+        """Return the price of a usage; None where prices are not known."""
         if self.prices is None:
             return None
         return self.prices.cost(usage.prompt_tokens, usage.completion_tokens)
 
-    # --- the gate ---------------------------------------------------------------------------
-
     def enter(self, request: Request) -> ModelError | None:
-        """Waits for the request's turn, and books it."""
-        tokens = self._prompt_tokens(request) + request.max_tokens
+        """Book a request and wait for its turn; return an error if the run ends before."""
+        tokens = prompt_tokens(self._counter, request) + request.max_tokens
         if self._book(request):
-            wait = self.pace.wait_s(tokens)
+            wait = self.rate.book(tokens)
             while wait > 0 and not self._stopping.wait(wait):
-                wait = self.pace.paused_s()  # what a provider asked for meanwhile
+                wait = self.rate.paused_s()  # a pause that a provider asked for meanwhile
             if wait <= 0:
                 return None
             self._unbook(request)
         return RunStopped(self.stop.reason if self.stop else "the run ends", provider="run")
 
     def leave(self, request: Request, completion: Completion) -> None:
-        """Counts what the request has cost; a provider that has had enough ends the run."""
-        usage = completion.usage
-        with self._lock:
-            self._usage += usage
+        """Count the cost of a request; pause or end the run if the provider asks for it."""
+        usage, error = completion.usage, completion.error
+        self.add_usage(usage)
         self._unbook(request)
-        booked = self._prompt_tokens(request) + request.max_tokens
-        self.pace.correct(booked, usage.prompt_tokens + usage.completion_tokens)
-        self._heed(completion.error)
-
-    def wait(self, seconds: float) -> None:
-        """Waits until a retry is due, or the run ends."""
-        self._stopping.wait(seconds)
-
-    def _heed(self, error: ModelError | None) -> None:
+        booked = prompt_tokens(self._counter, request) + request.max_tokens
+        self.rate.correct(booked, usage.prompt_tokens + usage.completion_tokens)
         if isinstance(error, QuotaExhausted):
             self.end(f"{error}")
         elif isinstance(error, RateLimited) and error.retry_after_s:
-            if error.retry_after_s > self._max_wait_s:
+            if error.retry_after_s <= self._max_wait_s:
+                self.rate.pause(error.retry_after_s)
+            else:
                 self.end(
                     f"the provider asks to wait {error.retry_after_s:.0f} s, longer than "
                     f"request.max_wait_s = {self._max_wait_s:.0f}"
                 )
-            else:
-                self.pace.pause(error.retry_after_s)
 
-    def _prompt_tokens(self, request: Request) -> int:
-        texts = [message.content for message in request.messages]
-        return sum(self._counter.count(texts)) + _MARKS * len(texts)
+    def wait(self, seconds: float) -> None:
+        """Wait until a retry is due, or the run ends."""
+        self._stopping.wait(seconds)
 
     def _book(self, request: Request) -> bool:
-        """Books a request at the most it can cost; False, and the run ends, at a limit.
+        """Book a request at the most it can cost; end the run and return False at a limit.
 
-        What others have booked may come cheaper, so before a cost stops the run they are waited
-        for.
+        The requests booked by others may come cheaper, so they are waited for before a cost
+        ends the run.
         """
-        limits, worst = self.limits, self._worst(request)
+        limits, worst = self.limits, self._highest_cost(request)
         with self._lock:
             while self.stop is None:
-                sent = self._usage.calls + self._booked_requests
-                if limits.max_requests is not None and sent >= limits.max_requests:
+                if self._is_full():
                     break
                 cost = (self.cost(self._usage) or 0.0) + self._booked_cost + worst
                 if limits.max_cost is None or cost <= limits.max_cost:
@@ -151,19 +183,28 @@ class Control:
                 if not self._booked_requests:
                     break
                 self._lock.wait()
-            sent = self._usage.calls + self._booked_requests
-            full = limits.max_requests is not None and sent >= limits.max_requests
+            full = self._is_full()
         name = f"--max-requests {limits.max_requests}" if full else f"--max-cost {limits.max_cost}"
         self.end(f"{name} is reached; give a higher one to go on")
         return False
 
+    def _is_full(self) -> bool:
+        limit = self.limits.max_requests
+        return limit is not None and self._usage.calls + self._booked_requests >= limit
+
     def _unbook(self, request: Request) -> None:
         with self._lock:
             self._booked_requests -= 1
-            self._booked_cost -= self._worst(request)
+            self._booked_cost -= self._highest_cost(request)
             self._lock.notify_all()
 
-    def _worst(self, request: Request) -> float:
+    def _highest_cost(self, request: Request) -> float:
         if self.prices is None:
             return 0.0
-        return self.prices.cost(self._prompt_tokens(request), request.max_tokens)
+        return self.prices.cost(prompt_tokens(self._counter, request), request.max_tokens)
+
+
+def prompt_tokens(counter: TokenCounter, request: Request) -> int:
+    """Return the number of tokens of a request's messages, the marks of the chat included."""
+    texts = [message.content for message in request.messages]
+    return sum(counter.count(texts)) + counter.per_message * len(texts)

@@ -1,12 +1,12 @@
-"""What a person, or a program, sees of a run while it goes on."""
+"""Progress of a run, shown to a person or written for a program."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from dataclasses import dataclass, field
-from typing import IO, Any, Protocol
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +18,7 @@ _WINDOW_S = 60.0
 
 @dataclass(slots=True)
 class Status:
-    """Where a run stands; records are counted once they are on the disk.
+    """Counts of a run; records are counted once they are on the disk.
 
     Attributes:
         done: Users with a list, earlier runs included.
@@ -27,9 +27,12 @@ class Status:
         calls: Requests sent, earlier runs included.
         cached: Answers from the reply cache.
         tokens: Tokens read and written.
-        cost: Price of them, where prices are known.
-        currency: What the price is in.
-        waiting_s: Seconds of a pause the provider asked for that are left.
+        cost: Price of the tokens, where prices are known.
+        currency: Currency of the price.
+        waiting_s: Seconds left of a pause that the provider asked for.
+        users_per_s: Users a second, over about the last minute.
+        tokens_per_s: Tokens a second, over about the last minute.
+        left_s: Seconds to the end of the run at that rate; None when not known.
     """
 
     done: int = 0
@@ -46,7 +49,7 @@ class Status:
     left_s: float | None = None
 
     def line(self) -> str:
-        """All of it in one line."""
+        """Return all of it in one line."""
         total = f"/{self.total:,}" if self.total is not None else ""
         parts = [
             f"{self.done + self.failed:,}{total} users",
@@ -64,7 +67,7 @@ class Status:
 
 
 def clock(seconds: float) -> str:
-    """A duration as people read it.
+    """Return a duration as people read it.
 
     >>> clock(59), clock(3_725)
     ('0:59', '1:02:05')
@@ -81,7 +84,7 @@ class Rates:
     points: list[tuple[float, int, int]] = field(default_factory=list)
 
     def update(self, status: Status) -> None:
-        """Fills in the rates and the time left."""
+        """Fill in the rates and the time left."""
         now, users = time.monotonic(), status.done + status.failed
         if not self.points or now - self.points[-1][0] >= 1:
             self.points.append((now, users, status.tokens))
@@ -96,58 +99,42 @@ class Rates:
             status.left_s = max(0, status.total - users) / status.users_per_s
 
 
-class Progress(Protocol):
-    """Shows a run."""
+class Progress:
+    """Show nothing: the base of the classes that show a run, and the default from Python."""
 
     def update(self, status: Status, *, last: bool = False) -> None:
-        """Shows where it stands; called often."""
-        ...
+        """Show the counts; called often."""
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
-        ...
+        """Show a line that a person should read."""
 
     def close(self) -> None:
-        """The run is over."""
-        ...
+        """End the display."""
 
 
-class Silent:
-    """Shows nothing; for callers from Python."""
-
-    def update(self, status: Status, *, last: bool = False) -> None:
-        """Nothing."""
-
-    def note(self, text: str) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
-class LiveLine:
-    """One line that is drawn again and again, on a terminal."""
+class LiveLine(Progress):
+    """Draw one line again and again, on a terminal."""
 
     def __init__(self, console: Console) -> None:
         self._live = Live(console=console, refresh_per_second=4, transient=True)
         self._live.start()
 
     def update(self, status: Status, *, last: bool = False) -> None:
-        """Draws the line."""
+        """Draw the line."""
         text = Text(status.line(), no_wrap=True, overflow="ellipsis")
         self._live.update(text, refresh=last)
 
     def note(self, text: str) -> None:
-        """A line above it."""
+        """Print a line above it."""
         self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
-        """Takes the line away."""
+        """Remove the line."""
         self._live.stop()
 
 
-class PlainLines:
-    """A line every ten seconds, for logs."""
+class PlainLines(Progress):
+    """Write a line every ten seconds, for logs."""
 
     def __init__(self, stream: IO[str], every_s: float = _EVERY_S) -> None:
         self._stream = stream
@@ -156,7 +143,7 @@ class PlainLines:
         self._shown = ""
 
     def update(self, status: Status, *, last: bool = False) -> None:
-        """Writes a line when it is time, and says nothing twice."""
+        """Write a line when it is time, unless it is the same as the last."""
         if last or time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every_s
             if (line := status.line()) != self._shown:
@@ -164,16 +151,13 @@ class PlainLines:
             self._shown = line
 
     def note(self, text: str) -> None:
-        """A line at once."""
+        """Write a line at once."""
         self._stream.write(text + "\n")
         self._stream.flush()
 
-    def close(self) -> None:
-        """Nothing is open."""
 
-
-class JsonEvents:
-    """One JSON object a line: ``progress`` every second, ``note`` when there is something."""
+class JsonEvents(Progress):
+    """Write one JSON object a line: ``progress`` every second, ``note`` for each note."""
 
     def __init__(self, stream: IO[str], every_s: float = 1.0) -> None:
         self._stream = stream
@@ -181,31 +165,25 @@ class JsonEvents:
         self._next = 0.0
 
     def update(self, status: Status, *, last: bool = False) -> None:
-        """Writes a ``progress`` event when it is time."""
+        """Write a ``progress`` event when it is time."""
         if last or time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every_s
-            names = [name for name in Status.__slots__ if name != "currency" or status.currency]
-            self.event("progress", **{name: _rounded(getattr(status, name)) for name in names})
+            fields = asdict(status).items()
+            rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in fields if v != ""}
+            self.event("progress", **rounded)
 
     def note(self, text: str) -> None:
-        """Writes a ``note`` event."""
+        """Write a ``note`` event."""
         self.event("note", text=text)
 
     def event(self, kind: str, **fields: Any) -> None:
-        """Writes one event."""
+        """Write one event."""
         self._stream.write(json.dumps({"event": kind, **fields}) + "\n")
         self._stream.flush()
 
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 def progress_for(console: Console, *, as_json: bool) -> Progress:
-    """Events on stdout when asked for; else a live line on a terminal, lines elsewhere."""
+    """Return events on stdout if asked for, else a live line on a terminal, lines elsewhere."""
     if as_json:
         return JsonEvents(sys.stdout)
     return LiveLine(console) if console.is_terminal else PlainLines(sys.stderr)
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""Users to recommend for, from the rows of a user file."""
+"""Users to recommend for, read from the rows of a user file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from typing import Any, Literal, TypeVar, cast
 
 from pydantic import ValidationError
 
-from rag_rec.core import ConfigError, Constraints, DataError, Interaction, parse_json
+from rag_rec.core import (
+    ConfigError,
+    Constraints,
+    DataError,
+    Interaction,
+    first_problem,
+    parse_json,
+)
 from rag_rec.data import Row, normalise, read_rows
 
 COLUMNS = ("user_id", "custom_id", "history", "profile", "constraints", "k")
@@ -25,7 +32,7 @@ _MAX_ID = 512
 _MAX_PROFILE = 100_000
 _MAX_K = 1_000
 
-Kind = Literal["bad_row", "duplicate_id"]
+RowProblem = Literal["bad_row", "duplicate_id"]
 _T = TypeVar("_T")
 
 
@@ -35,11 +42,11 @@ class BatchUser:
 
     Attributes:
         row: Line of the user file.
-        custom_id: What the record is known by; the user id where the file has none.
+        custom_id: The id of the record; the user id where the file has none.
         user_id: The user of the log, when there is one.
-        history: Events that stand for the log's, oldest first; None for the log's own.
+        history: Events in place of the log's, oldest first; None for the log's own.
         profile: Plain words about the user.
-        constraints: What the list must obey.
+        constraints: Constraints of the list.
         k: List length; None for the run's.
     """
 
@@ -54,21 +61,21 @@ class BatchUser:
 
 @dataclass(frozen=True, slots=True)
 class BadUser:
-    """A row that stands for nobody.
+    """A row that cannot be used.
 
     Attributes:
         row: Line of the user file.
-        kind: What is wrong, for programs.
-        reason: What is wrong, for people.
+        kind: The problem, for programs.
+        reason: The problem, for people.
     """
 
     row: int
-    kind: Kind
+    kind: RowProblem
     reason: str
 
 
 class _Unusable(ValueError):
-    """What is wrong with one field."""
+    """The problem of one field."""
 
 
 def read_users(
@@ -77,12 +84,12 @@ def read_users(
     *,
     on_ignored: Callable[[list[str]], None] | None = None,
 ) -> Iterator[BatchUser | BadUser]:
-    """Users of a file, in order, read as they are taken.
+    """Yield the users of a file, in order, read as they are taken.
 
     Args:
         path: CSV, JSON lines or Parquet; see `read_rows`.
         columns: Our column to the file's, where the names are not recognised.
-        on_ignored: Told once of columns that are not used.
+        on_ignored: Called once with the names of columns that are not used.
 
     Raises:
         DataError: If the file as a whole cannot be used.
@@ -116,7 +123,7 @@ def read_users(
 
 
 def _match(keys: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
-    """Our column to the file's."""
+    """Return our column to the file's."""
     found = {ours: theirs for ours, theirs in given.items() if theirs in keys}
     for ours, aliases in _ALIASES.items():
         if ours in found or ours in given:
@@ -207,7 +214,7 @@ def _event(value: Any) -> Interaction:
         try:
             return Interaction.model_validate({**table, "item_id": _id(table.get("item_id"))})
         except ValidationError as error:
-            raise _Unusable(_first(error)) from error
+            raise _Unusable(first_problem(error)) from error
     return Interaction(item_id=_id(value))
 
 
@@ -217,7 +224,7 @@ def _constraints(value: Any) -> Constraints:
     try:
         return Constraints.model_validate(value)
     except ValidationError as error:
-        raise _Unusable(_first(error)) from error
+        raise _Unusable(first_problem(error)) from error
 
 
 def _json(text: str) -> Any:
@@ -225,12 +232,6 @@ def _json(text: str) -> Any:
         return parse_json(text)
     except ValueError as error:
         raise _Unusable(f"is not JSON ({str(error)[:80]})") from error
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return f"{where}: {first['msg'].lower()}" if where else first["msg"].lower()
 
 
 def _shown(value: Any) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -16,9 +17,9 @@ import typer
 from rich.console import Console
 
 from rag_rec.batch import (
-    Control,
+    BatchOptions,
     JsonEvents,
-    Options,
+    RunLimiter,
     Summary,
     convert,
     estimate,
@@ -26,7 +27,6 @@ from rag_rec.batch import (
     progress_for,
     run,
 )
-from rag_rec.cli.batch_options import Columns, K, Users, columns_of
 from rag_rec.cli.console import note
 from rag_rec.cli.openai_batch import (
     export_command,
@@ -34,7 +34,16 @@ from rag_rec.cli.openai_batch import (
     poll_command,
     submit_command,
 )
-from rag_rec.cli.options import Config, IndexDir, Llm, Prompt
+from rag_rec.cli.options import (
+    BatchK,
+    Columns,
+    Config,
+    IndexDir,
+    Llm,
+    Prompt,
+    Users,
+    columns_of,
+)
 from rag_rec.core import Settings
 
 batch_app = typer.Typer(
@@ -42,7 +51,10 @@ batch_app = typer.Typer(
     rich_markup_mode="rich",
     help="Recommend for a whole file of users, and go on where it stopped.",
 )
-_err = Console(stderr=True, highlight=False)
+batch_app.command("export")(export_command)
+batch_app.command("submit")(submit_command)
+batch_app.command("poll")(poll_command)
+batch_app.command("import")(import_command)
 
 Engines = StrEnum("Engines", ["threads", "vllm", "ray"])
 
@@ -85,15 +97,9 @@ GiveUpAfter = Annotated[
     ),
 ]
 Cache = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--cache", metavar="FILE", help="Keep replies; an unchanged user costs nothing."),
 ]
-
-
-batch_app.command("export")(export_command)
-batch_app.command("submit")(submit_command)
-batch_app.command("poll")(poll_command)
-batch_app.command("import")(import_command)
 
 
 @batch_app.callback()
@@ -108,11 +114,11 @@ def run_command(
     out: Out,
     llm: Llm = None,
     prompt: Prompt = None,
-    k: K = None,
+    k: BatchK = None,
     config: Config = None,
     column: Columns = None,
     engine: Annotated[
-        Engines, typer.Option(help="How requests are made; the records are the same.")
+        Engines, typer.Option(help="Way of making requests; the records are the same.")
     ] = Engines.threads,
     actors: Annotated[
         int, typer.Option("--actors", min=0, help="Of Ray (0: one a CPU, less one).")
@@ -142,9 +148,9 @@ def run_command(
 ) -> None:
     """Recommend for every user of a file. The same command again goes on where it stopped.
 
-    Ctrl-C finishes what is in flight and stops; a second one stops at once. Either way the same
-    command goes on later. Exit 0: complete. 3: complete, and some users failed. 4: stopped early,
-    at a limit or by the provider. 130: interrupted. 1: it could not be begun or written.
+    Ctrl-C finishes the requests in flight and stops; a second one stops at once. Either way the
+    same command goes on later. Exit 0: complete. 3: complete, and some users failed. 4: stopped
+    early, at a limit or by the provider. 130: interrupted. 1: it could not be begun or written.
     """
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
     limits = {
@@ -154,76 +160,78 @@ def run_command(
         "tokens_per_minute": tokens_per_minute,
         "user_deadline_s": user_deadline,
         "give_up_after": give_up_after,
-        "cache": None if cache is None else str(cache),
+        "cache": cache,
     }
-    settings = _with(settings, limits, concurrency)
+    settings = _with_limits(settings, limits, concurrency)
+    columns = columns_of(column or [])
     if dry_run:
-        _dry_run(index, users, out, settings, column or [], as_json=as_json)
+        _dry_run(index, users, out, settings, columns, as_json=as_json)
         return
     if settings.llm == "none":
         note("no model asked (--llm none): records are the retrieval order")
-    table = out if out.suffix.lower() == ".parquet" else None
-    out = out.with_suffix(".jsonl") if table else out
-    progress = progress_for(_err, as_json=as_json)
-    controls: list[Control] = []
-    try:
-        with _interrupts(controls, progress.note):
-            summary = run(
-                index,
-                users,
-                out,
-                settings=settings,
-                options=Options(
-                    engine=engine.value,  # pyright: ignore[reportArgumentType] - same names
-                    actors=actors,
-                    columns=columns_of(column or []),
-                    mix_runs=mix_runs,
-                    retry_failed=retry_failed,
-                    progress=progress,
-                    on_control=controls.append,
-                ),
-            )
-    finally:
-        progress.close()
-    if isinstance(progress, JsonEvents):
-        progress.event("end", **summary.model_dump(mode="json"), exit_code=summary.exit_code)
-    else:
-        _report(summary)
-    if table and summary.end == "complete":
-        note(f"{convert(out, table):,} records as Parquet in {table}")
-    raise typer.Exit(summary.exit_code)
+    options = BatchOptions(
+        engine=engine.value,  # pyright: ignore[reportArgumentType] - same names
+        actors=actors,
+        columns=columns,
+        mix_runs=mix_runs,
+        retry_failed=retry_failed,
+    )
+    raise typer.Exit(_run(index, users, out, settings, options, as_json=as_json))
 
 
 @batch_app.command("convert")
 def convert_command(
-    records: Annotated[Path, typer.Argument(metavar="RECORDS.jsonl", help="What run has written.")],
+    records: Annotated[Path, typer.Argument(metavar="RECORDS.jsonl", help="Output of batch run.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .csv or .parquet.")],
 ) -> None:
     """Write records as Parquet, or as CSV for a spreadsheet (nothing in it can be executed)."""
     note(f"{convert(records, out):,} users in {out}")
 
 
+def _run(
+    index: Path, users: Path, out: Path, settings: Settings, options: BatchOptions, *, as_json: bool
+) -> int:
+    """Run, report, and return the exit code."""
+    records = out.with_suffix(".jsonl") if out.suffix.lower() == ".parquet" else out
+    progress = progress_for(Console(stderr=True, highlight=False), as_json=as_json)
+    limiters: list[RunLimiter] = []
+    options = replace(options, progress=progress, on_limiter=limiters.append)
+    try:
+        with _interrupts(limiters, progress.note):
+            summary = run(index, users, records, settings=settings, options=options)
+    finally:
+        progress.close()
+    if isinstance(progress, JsonEvents):
+        progress.event("end", **summary.model_dump(mode="json"), exit_code=summary.exit_code)
+    else:
+        _report(summary)
+    if out != records and summary.end == "complete":
+        note(f"{convert(records, out):,} records as Parquet in {out}")
+    return summary.exit_code
+
+
 def _dry_run(
-    index: Path, users: Path, out: Path, settings: Settings, column: list[str], *, as_json: bool
+    index: Path,
+    users: Path,
+    out: Path,
+    settings: Settings,
+    columns: dict[str, str],
+    *,
+    as_json: bool,
 ) -> None:
-    control = Control(settings)
-    with open_recommender(index, settings, control) as recommender:
-        result = estimate(
-            recommender,
-            control,
-            users,
-            columns=columns_of(column),
-            out=out.with_suffix(".jsonl"),
-        )
+    limiter = RunLimiter(settings)
+    with open_recommender(index, settings, limiter) as recommender:
+        out = out.with_suffix(".jsonl")
+        result = estimate(recommender, limiter, users, columns=columns, out=out)
     if as_json:
         sys.stdout.write(result.model_dump_json() + "\n")
         return
+    counted = (
+        "counted" if result.exact else "estimated from the length of the text, on the high side"
+    )
     note(
         f"{result.users:,} users to recommend for; {result.finished:,} rows done before, "
         f"{result.bad_rows:,} that cannot be served"
-    )
-    counted = (
-        "counted" if result.exact else "estimated from the length of the text, on the high side"
     )
     note(
         f"{result.requests:,} requests and {result.cached:,} answers from the cache, going by "
@@ -239,7 +247,7 @@ def _dry_run(
         note(f"at most {result.cost_at_most:,.4f} {result.currency}; --max-cost sets a limit")
 
 
-def _with(settings: Settings, limits: dict[str, Any], concurrency: int | None) -> Settings:
+def _with_limits(settings: Settings, limits: dict[str, Any], concurrency: int | None) -> Settings:
     batch = settings.batch.model_copy(update={k: v for k, v in limits.items() if v is not None})
     request = settings.request
     if concurrency is not None:
@@ -248,18 +256,18 @@ def _with(settings: Settings, limits: dict[str, Any], concurrency: int | None) -
 
 
 @contextmanager
-def _interrupts(controls: list[Control], say: Any) -> Generator[None]:
-    """The first Ctrl-C (or SIGTERM) ends the run in good order, the second at once."""
+def _interrupts(limiters: list[RunLimiter], say: Callable[[str], None]) -> Generator[None]:
+    """End the run in good order at the first Ctrl-C (or SIGTERM), at once at the second."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         del frame
-        if not controls:
+        if not limiters:
             raise KeyboardInterrupt
-        if controls[0].stop and controls[0].stop.interrupted:
+        if limiters[0].stop and limiters[0].stop.interrupted:
             os._exit(130)  # every record is on the disk; threads wait for a network
-        controls[0].end("interrupted", interrupted=True)
-        what = "Ctrl-C" if number == signal.SIGINT else "the signal"
-        say(f"finishing what is in flight; {what} again stops at once")
+        limiters[0].end("interrupted", interrupted=True)
+        name = "Ctrl-C" if number == signal.SIGINT else "the signal"
+        say(f"finishing what is in flight; {name} again stops at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -271,11 +279,9 @@ def _interrupts(controls: list[Control], say: Any) -> Generator[None]:
 
 def _report(summary: Summary) -> None:
     totals, usage = summary.totals, summary.totals.usage
-    ends = {"complete": "complete", "stopped": "stopped early", "interrupted": "interrupted"}
-    note(
-        f"{ends[summary.end]}: {totals.done:,} users in {summary.output}"
-        + (f", {totals.failed:,} failed in {summary.failures}" if totals.failed else "")
-    )
+    end = "stopped early" if summary.end == "stopped" else summary.end
+    failed = f", {totals.failed:,} failed in {summary.failures}" if totals.failed else ""
+    note(f"{end}: {totals.done:,} users in {summary.output}{failed}")
     if usage.calls or usage.cached:
         cost = "" if summary.cost is None else f", {summary.cost:,.4f} {summary.currency}"
         note(

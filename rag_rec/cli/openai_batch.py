@@ -19,15 +19,23 @@ from rag_rec.batch import (
     read_manifest,
     submit,
 )
-from rag_rec.cli.batch_options import Columns, K, Users, columns_of
 from rag_rec.cli.console import note
-from rag_rec.cli.options import Config, IndexDir, Llm, Prompt
+from rag_rec.cli.options import (
+    BatchK,
+    Columns,
+    Config,
+    IndexDir,
+    Llm,
+    Prompt,
+    Users,
+    columns_of,
+)
 from rag_rec.core import Settings
 from rag_rec.llm import BatchApi
 
 _POLL_S = 30.0
 
-Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="What export has written.")]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Output of batch export.")]
 BaseUrl = Annotated[
     str | None, typer.Option("--base-url", metavar="URL", help="Another endpoint with that API.")
 ]
@@ -41,7 +49,7 @@ def export_command(
     ],
     llm: Llm = None,
     prompt: Prompt = None,
-    k: K = None,
+    k: BatchK = None,
     config: Config = None,
     column: Columns = None,
     skip_done: Annotated[
@@ -87,7 +95,7 @@ def import_command(
     config: Config = None,
     column: Columns = None,
 ) -> None:
-    """Join answers with their users, make lists of them, and say what is missing.
+    """Join answers with their users, make lists of them, and say how many are missing.
 
     Users without an answer get no record, so a later import goes on with them, and so does
     batch run with the same --out. Exit 0: complete. 3: some users failed. 4: answers are missing.
@@ -103,7 +111,7 @@ def import_command(
     if summary.failed:
         note(f"{summary.failed:,} failed in {summary.failures}")
     if summary.unknown:
-        note(f"{summary.unknown:,} answers are of nobody who is waiting for one")
+        note(f"{summary.unknown:,} answers belong to no user who waits for one")
     if summary.missing:
         note(
             f"{summary.missing:,} users have no answer; import goes on when there are more, "
@@ -115,7 +123,7 @@ def import_command(
 def submit_command(folder: Folder, base_url: BaseUrl = None) -> None:
     """Submit exported requests to the hosted Batch API (the key comes from OPENAI_API_KEY).
 
-    What is submitted already is not submitted again.
+    Files that are submitted already are not submitted again.
     """
     api = BatchApi(base_url)
     _show(submit(folder, api))
@@ -131,7 +139,7 @@ def poll_command(
         float, typer.Option("--every", min=0.1, metavar="S", help="Seconds between looks.")
     ] = _POLL_S,
 ) -> None:
-    """Ask how far submitted requests are, and fetch the answers there are.
+    """Ask for the state of submitted requests, and fetch the answers there are.
 
     Exit 0: all answers are here. 4: some are still to come, or were refused.
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from rag_rec.core import ConfigError
 from rag_rec.llm import SPECS
 from rag_rec.prompting import variant_names
 
@@ -34,3 +36,38 @@ Config = Annotated[
         help="Settings as TOML ([prices], [batch], [request] too); options win over it.",
     ),
 ]
+
+# of batches
+Users = Annotated[
+    Path,
+    typer.Option(
+        "--users",
+        metavar="FILE",
+        help="CSV, JSON lines or Parquet. A column user_id; if wanted custom_id, history (item "
+        "ids: a list, or between |), profile (plain words), constraints (JSON), k.",
+    ),
+]
+BatchK = Annotated[
+    int | None, typer.Option("--k", min=1, help="List length, where a row names none.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column", metavar="OURS=THEIRS", help="Name a column, as user_id=customer; repeatable."
+    ),
+]
+
+
+def columns_of(pairs: Iterable[str]) -> dict[str, str]:
+    """Return our column to the file's, from pairs on the command line.
+
+    Raises:
+        ConfigError: If one is not a pair.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        ours, _, theirs = pair.partition("=")
+        if not ours or not theirs:
+            raise ConfigError(f"--column {pair}: write it as OURS=THEIRS, such as user_id=customer")
+        found[ours] = theirs
+    return found

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from batch_tools import failures_of, ids_of, lines_of, settings_for, write_users
 
-from rag_rec.batch import Options, Status, run
+from rag_rec.batch import BatchOptions, Status, run
 from rag_rec.batch.store.journal import Journal
 from rag_rec.core.settings import Settings
 from rag_rec.testing import ChatServer, HashEmbedder
@@ -67,7 +67,7 @@ def work(
     if inside is not None:
         die_inside_write(*inside)
     index, users, out = paths
-    options = Options(progress=Telling(pipe), embedder=HashEmbedder())
+    options = BatchOptions(progress=Telling(pipe), embedder=HashEmbedder())
     run(index, users, out, settings=settings, options=options)
 
 

@@ -16,12 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_rec import ConfigError, Settings, StorageError
+from rag_rec.batch.engines.base import open_recommender
 from rag_rec.batch.estimate import Estimate, estimate
-from rag_rec.batch.limits import Control
-from rag_rec.batch.opening import open_recommender
-from rag_rec.batch.pace import Pace
-from rag_rec.batch.store.ids import IdSet
-from rag_rec.batch.store.journal import Journal
+from rag_rec.batch.limits import RateLimiter, RunLimiter
+from rag_rec.batch.store.finished import IdSet
+from rag_rec.batch.store.journal import Journal, read_records
 from rag_rec.core import Usage
 from rag_rec.core.settings import BatchSettings, Prices
 from rag_rec.llm import Completion, Message, Request
@@ -99,7 +98,7 @@ def test_a_journal_keeps_whole_lines(
         handle.write(torn)
     again = Journal(path)
     assert again.recovered == len(torn)
-    assert [record["run_id"] for record in again.records()] == texts
+    assert [record["run_id"] for record in read_records(path)] == texts
     again.close()
 
 
@@ -277,7 +276,7 @@ def test_max_cost_is_never_passed(
 
 def test_a_limit_of_cost_needs_prices() -> None:
     with pytest.raises(ConfigError, match=r"needs prices: put \[prices\]"):
-        Control(Settings(batch=BatchSettings(max_cost=1)))
+        RunLimiter(Settings(batch=BatchSettings(max_cost=1)))
 
 
 def test_requests_a_minute_are_kept_over_all_threads(
@@ -291,28 +290,28 @@ def test_requests_a_minute_are_kept_over_all_threads(
 
 
 def test_tokens_a_minute_are_kept_and_corrected() -> None:
-    pace = Pace(tokens_per_minute=60_000)  # a thousand a second
-    assert pace.wait_s(2_000) == 0
-    assert pace.wait_s(500) == pytest.approx(2.0, abs=0.05)
-    pace.correct(2_000, 1_000)
-    assert pace.wait_s(1) == pytest.approx(1.5, abs=0.05)
+    rate = RateLimiter(tokens_per_minute=60_000)  # a thousand a second
+    assert rate.book(2_000) == 0
+    assert rate.book(500) == pytest.approx(2.0, abs=0.05)
+    rate.correct(2_000, 1_000)
+    assert rate.book(1) == pytest.approx(1.5, abs=0.05)
 
 
-def test_the_purse_waits_for_what_others_have_booked() -> None:
-    control = Control(
+def test_a_cost_limit_waits_for_requests_that_others_have_booked() -> None:
+    limiter = RunLimiter(
         Settings(batch=BatchSettings(max_cost=1.0), prices=Prices(input=0, output=1e6))
     )
     request = Request((Message("user", "x"),), max_tokens=1)
-    assert control.enter(request) is None
+    assert limiter.enter(request) is None
     refusals: list[object] = []
-    other = threading.Thread(target=lambda: refusals.append(control.enter(request)))
+    other = threading.Thread(target=lambda: refusals.append(limiter.enter(request)))
     other.start()
     other.join(0.2)
     assert other.is_alive()
-    control.leave(request, Completion(usage=Usage(calls=1)))  # it was free after all
+    limiter.leave(request, Completion(usage=Usage(calls=1)))  # it was free after all
     other.join(5)
     assert refusals == [None]
-    assert control.stop is None
+    assert limiter.stop is None
 
 
 def test_ids_do_not_collide_and_do_not_stay() -> None:
@@ -395,11 +394,11 @@ def test_a_dry_run_says_what_a_run_would_take(
     )
 
     def dry(out: Path) -> Estimate:
-        control = Control(settings)
+        limiter = RunLimiter(settings)
         with open_recommender(
-            hash_index_folder, settings, control, embedder=HashEmbedder()
+            hash_index_folder, settings, limiter, embedder=HashEmbedder()
         ) as recommender:
-            return estimate(recommender, control, users, columns={}, out=out)
+            return estimate(recommender, limiter, users, columns={}, out=out)
 
     out = tmp_path / "recs.jsonl"
     before = dry(out)

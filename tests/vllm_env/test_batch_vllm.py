@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from rag_rec import ItemIndex, Settings, build_index, load_sample
-from rag_rec.batch import Options, run
-from rag_rec.batch.engines import ChunksEngine, Limits
+from rag_rec.batch import BatchOptions, run
+from rag_rec.batch.engines.base import EngineLimits
+from rag_rec.batch.engines.chunks import ChunksEngine
 from rag_rec.batch.store.record import is_served
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
@@ -80,7 +81,7 @@ def test_a_batch_through_the_engine(index: Path, model: object, tmp_path: Path) 
         out,
         llm=model,  # type: ignore[arg-type]
         settings=settings,
-        options=Options(engine="vllm", embedder=HashEmbedder()),
+        options=BatchOptions(engine="vllm", embedder=HashEmbedder()),
     )
     records = [json.loads(line) for line in out.read_text().splitlines()]
     assert sorted(r["custom_id"] for r in records) == [f"user-{n:03d}" for n in range(1, 9)]
@@ -102,7 +103,7 @@ def test_ordered_prompts_hit_the_prefix_cache(index: Path, model: object) -> Non
             for n in range(DISTINCT * TIMES)
         ]
         queries, hits = prefix_cache(model)
-        engine = ChunksEngine(recommender, Limits(), ordered=ordered)
+        engine = ChunksEngine(recommender, EngineLimits(), ordered=ordered)
         made = [record for part in engine.run(iter(users)) for record in part]
         assert len(made) == len(users)
         assert all(is_served(record) for record in made), made

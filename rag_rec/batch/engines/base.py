@@ -1,14 +1,15 @@
-"""What an engine is, and the part that all of them share: from users to prepared jobs."""
+"""The protocol of engines, and the part that all of them share: from users to records."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 from typing import Protocol
 
 from rag_rec.batch.store.record import FailureKind, FailureRecord, Record, record_of
-from rag_rec.batch.users import BatchUser
+from rag_rec.batch.users import BadUser, BatchUser
 from rag_rec.core import (
     BudgetTooSmall,
     DataError,
@@ -16,21 +17,23 @@ from rag_rec.core import (
     RateLimited,
     RecommendationList,
     RunStopped,
+    Settings,
     UserHistory,
 )
-from rag_rec.llm import Deadline
+from rag_rec.index import Embedder
+from rag_rec.llm import CachedModel, ChatModel, Deadline, Gate, GatedModel, open_from
 from rag_rec.pipeline import Job
 from rag_rec.recommender import Recommender
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What an engine keeps to.
+class EngineLimits:
+    """EngineLimits of an engine.
 
     Attributes:
         concurrency: Requests in flight at most.
         user_deadline_s: Seconds all requests of one user may take together; 0 for no limit.
-        stopping: Whether the run is ending: nothing new is begun then.
+        stopping: Returns True when the run is ending: nothing new is begun then.
     """
 
     concurrency: int = 16
@@ -38,11 +41,11 @@ class Limits:
     stopping: Callable[[], bool] = lambda: False
 
 
-class Engine(Protocol):
-    """Makes records of users."""
+class BatchEngine(Protocol):
+    """Make records of users."""
 
-    def run(self, users: Iterable[BatchUser]) -> Iterator[Sequence[Record]]:
-        """Records, some at a time, in any order.
+    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+        """Yield records, some at a time, in any order; a bad row becomes a failure.
 
         Users are taken as they are needed. When the run is stopping, what was begun is finished;
         users without a record are left for the next run.
@@ -52,7 +55,7 @@ class Engine(Protocol):
 
 @dataclass(slots=True)
 class Ready:
-    """A user with what the pipeline has prepared."""
+    """A user and the prepared job."""
 
     user: BatchUser
     job: Job
@@ -60,14 +63,17 @@ class Ready:
 
 
 def prepare(
-    recommender: Recommender, users: Sequence[BatchUser], limits: Limits
+    recommender: Recommender, users: Sequence[BatchUser | BadUser], limits: EngineLimits
 ) -> tuple[list[Ready], list[Record]]:
-    """Prepared jobs of some users, in their order, and failures of those that cannot have one."""
+    """Return the prepared jobs of some users, in their order, and the failures of the others."""
     failures: list[Record] = []
     known: list[tuple[BatchUser, UserHistory]] = []
     for user in users:
         try:
-            known.append((user, history_of(recommender, user)))
+            if isinstance(user, BatchUser):
+                known.append((user, history_of(recommender, user)))
+            else:
+                failures.append(failure(recommender, user, user.kind, user.reason))
         except DataError as error:
             kind = "unknown_item" if error.field == "item_id" else "unknown_user"
             failures.append(failure(recommender, user, kind, str(error)))
@@ -81,14 +87,14 @@ def prepare(
     return ready, failures
 
 
-def finish(recommender: Recommender, ready: Ready, limits: Limits) -> Record | None:
-    """Asks the model about one user; None when the run stopped before the user was finished."""
+def finish(recommender: Recommender, ready: Ready, limits: EngineLimits) -> Record | None:
+    """Ask the model about one user; return None if the run stopped before the end of it."""
     (result,) = recommender.finish([ready.job], ready.k)
     return closed(ready, result, limits)
 
 
-def closed(ready: Ready, result: RecommendationList, limits: Limits) -> Record | None:
-    """The record of a finished job; None where the run stopped before it was answered."""
+def closed(ready: Ready, result: RecommendationList, limits: EngineLimits) -> Record | None:
+    """Return the record of a finished job; None if the run stopped before it was answered."""
     failure = ready.job.failure
     if isinstance(failure, RunStopped | QuotaExhausted):
         return None
@@ -98,7 +104,7 @@ def closed(ready: Ready, result: RecommendationList, limits: Limits) -> Record |
 
 
 def history_of(recommender: Recommender, user: BatchUser) -> UserHistory:
-    """What is known of a user: the file's history, or the log's.
+    """Return the history of a user: that of the file, or that of the log.
 
     Raises:
         DataError: If the log does not know the user and the file says nothing more, or an item
@@ -121,13 +127,14 @@ def history_of(recommender: Recommender, user: BatchUser) -> UserHistory:
 
 
 def failure(
-    recommender: Recommender, user: BatchUser, kind: FailureKind, reason: str
+    recommender: Recommender, user: BatchUser | BadUser, kind: FailureKind, reason: str
 ) -> FailureRecord:
-    """The record of a user for whom nothing was asked."""
+    """Return the record of a row for which nothing was asked."""
+    known = isinstance(user, BatchUser)
     return FailureRecord(
         row=user.row,
-        custom_id=user.custom_id,
-        user_id=user.user_id,
+        custom_id=user.custom_id if known else None,
+        user_id=user.user_id if known else None,
         kind=kind,
         reason=reason,
         run_id=recommender.run_id,
@@ -137,7 +144,7 @@ def failure(
 def _prepared(
     recommender: Recommender, users: list[tuple[BatchUser, UserHistory]], k: int
 ) -> Iterator[Ready | FailureRecord]:
-    """Prepared jobs; where some do not fit, each half for itself, down to the user at fault."""
+    """Prepare jobs; if some do not fit, each half by itself, down to the user at fault."""
     try:
         jobs = recommender.prepare([history for _, history in users], k)
     except BudgetTooSmall as error:
@@ -151,8 +158,32 @@ def _prepared(
         yield Ready(user, job, k)
 
 
-def _with_deadline(ready: Ready, limits: Limits) -> Ready:
+def _with_deadline(ready: Ready, limits: EngineLimits) -> Ready:
     if limits.user_deadline_s and ready.job.request is not None:
         deadline = Deadline(limits.user_deadline_s)
         ready.job.request = replace(ready.job.request, deadline=deadline)
     return ready
+
+
+def open_recommender(
+    index: str | Path,
+    settings: Settings,
+    gate: Gate,
+    *,
+    llm: str | ChatModel | None = None,
+    embedder: Embedder | None = None,
+) -> Recommender:
+    """Open the pipeline of a batch: cache, then gate, then model.
+
+    A model object is not closed with the pipeline; that is left to its owner.
+    """
+    if isinstance(llm, str):
+        settings = settings.model_copy(update={"llm": llm})
+    if llm is None or isinstance(llm, str):
+        model = open_from(settings, gate)
+    else:
+        settings = settings.model_copy(update={"llm": llm.name})
+        model = GatedModel(llm, gate, owned=False)
+    if model is not None and settings.batch.cache:
+        model = CachedModel(model, settings.batch.cache, parameters=settings.parameters)
+    return Recommender.open(index, model or "none", settings=settings, embedder=embedder)

@@ -6,31 +6,31 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby, islice
 
-from rag_rec.batch.engines.base import Limits, Ready, closed, prepare
+from rag_rec.batch.engines.base import EngineLimits, Ready, closed, prepare
 from rag_rec.batch.store.record import Record
-from rag_rec.batch.users import BatchUser
+from rag_rec.batch.users import BadUser, BatchUser
 from rag_rec.recommender import Recommender
 
 CHUNK_USERS = 1_024
 
 
 class ChunksEngine:
-    """Prepares the next chunk while the model is busy with one.
+    """Prepare the next chunk while the model is busy with one.
 
     Prompts of a chunk are sent in the order of their text, so that those that begin alike follow
     each other and the model's prefix cache still holds what they share.
 
     Args:
         recommender: The pipeline.
-        limits: When to stop; concurrency and deadlines are the model's own business.
+        limits: The end of the run; concurrency and deadlines are left to the model.
         chunk_users: Users a chunk.
-        ordered: Whether prompts are put in order.
+        ordered: False to send the prompts in the order of the file.
     """
 
     def __init__(
         self,
         recommender: Recommender,
-        limits: Limits,
+        limits: EngineLimits,
         *,
         chunk_users: int = CHUNK_USERS,
         ordered: bool = True,
@@ -40,12 +40,12 @@ class ChunksEngine:
         self._chunk_users = chunk_users
         self._ordered = ordered
 
-    def run(self, users: Iterable[BatchUser]) -> Iterator[Sequence[Record]]:
-        """See `Engine.run`."""
+    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+        """See `BatchEngine.run`."""
         waiting = iter(users)
         with ThreadPoolExecutor(1, "rag-rec-prepare") as pool:
 
-            def following() -> list[BatchUser]:
+            def following() -> list[BatchUser | BadUser]:
                 return [] if self._limits.stopping() else list(islice(waiting, self._chunk_users))
 
             chunk = following()

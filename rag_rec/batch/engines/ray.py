@@ -18,21 +18,20 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from rag_rec.batch.engines.base import Limits
+from rag_rec.batch.engines.base import EngineLimits, open_recommender
 from rag_rec.batch.engines.threads import ThreadsEngine
-from rag_rec.batch.limits import Control
-from rag_rec.batch.opening import open_recommender
-from rag_rec.batch.store.record import MadeElsewhere, Record
-from rag_rec.batch.users import BatchUser
+from rag_rec.batch.limits import RunLimiter
+from rag_rec.batch.store.record import Record, RemoteRecord
+from rag_rec.batch.users import BadUser, BatchUser
 from rag_rec.core import ConfigError, Settings
 
 _STAGED_ROWS = 2_000
-_USER = TypeAdapter(BatchUser)
+_USER: TypeAdapter[BatchUser | BadUser] = TypeAdapter(BatchUser | BadUser)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a Ray engine works.
+class RayPlace:
+    """The places that actors and driver share.
 
     Attributes:
         index: The index.
@@ -46,27 +45,27 @@ class Place:
 
 
 class RayEngine:
-    """Makes records in actors; each has an equal share of the limits.
+    """Make records in actors; each has an equal share of the limits.
 
-    What is in flight at an interrupt is lost, but for what the reply cache holds.
+    Requests in flight at an interrupt are lost, unless the reply cache holds their answers.
 
     Args:
-        settings: What can change a list, and limits.
-        control: Told of what the actors have spent; ends the run.
-        place: Where it works.
+        settings: The settings of the run.
+        limiter: Counts the usage of the actors; ends the run.
+        place: The places that actors and driver share.
 
     Raises:
         ConfigError: If Ray is missing.
     """
 
-    def __init__(self, settings: Settings, control: Control, place: Place) -> None:
+    def __init__(self, settings: Settings, limiter: RunLimiter, place: RayPlace) -> None:
         self._ray = _import()
         self._settings = settings
-        self._control = control
+        self._limiter = limiter
         self._place = place
 
-    def run(self, users: Iterable[BatchUser]) -> Iterator[Sequence[Record]]:
-        """See `Engine.run`."""
+    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+        """See `BatchEngine.run`."""
         with tempfile.TemporaryDirectory(dir=self._place.scratch, prefix=".ray-users-") as folder:
             if _stage(users, Path(folder)):
                 yield from self._records(folder)
@@ -74,10 +73,10 @@ class RayEngine:
     def _records(self, folder: str) -> Iterator[list[Record]]:
         _begin(self._ray)
         n = self._place.actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
-        settings = _share(self._settings, self._control, n)
+        settings = _share(self._settings, self._limiter, n)
         users = self._ray.data.read_parquet(folder)
         made = users.map_batches(
-            _Actor,
+            _RayActor,
             fn_constructor_args=(str(self._place.index), settings.model_dump_json()),
             batch_size=4 * settings.request.concurrency,
             batch_format="numpy",
@@ -85,43 +84,41 @@ class RayEngine:
             num_cpus=1,
         )
         for batch in made.iter_batches(batch_size=None, batch_format="numpy"):
-            records: list[Record] = [
-                MadeElsewhere.of(str(text)) for text in batch["record"] if text
-            ]
+            records: list[Record] = [RemoteRecord.of(str(text)) for text in batch["record"] if text]
             for record in records:
-                self._control.spent(record.usage)
+                self._limiter.add_usage(record.usage)
             for reason in {str(text) for text in batch["stop"] if text}:
-                self._control.end(reason)
+                self._limiter.end(reason)
             yield records
-            if self._control.stop:
+            if self._limiter.stop:
                 return
 
 
-class _Actor:
-    """The pipeline in a process of Ray's."""
+class _RayActor:
+    """The pipeline in a process of Ray."""
 
     def __init__(self, index: str, settings: str) -> None:
         parsed = Settings.model_validate_json(settings)
-        self._control = Control(parsed)
-        self._recommender = open_recommender(index, parsed, self._control)
-        limits = Limits(
+        self._limiter = RunLimiter(parsed)
+        self._recommender = open_recommender(index, parsed, self._limiter)
+        limits = EngineLimits(
             parsed.request.concurrency,
             parsed.batch.user_deadline_s,
-            lambda: self._control.stop is not None,
+            lambda: self._limiter.stop is not None,
         )
         self._engine = ThreadsEngine(self._recommender, limits)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
-        """Records of some users, as JSON, and why the actor stops, if it does."""
+        """Return the records of some users, as JSON, and the reason if the actor stops."""
         users = [_USER.validate_json(text) for text in batch["user"]]
         made = [record for part in self._engine.run(users) for record in part]
-        stop = self._control.stop.reason if self._control.stop else ""
+        stop = self._limiter.stop.reason if self._limiter.stop else ""
         rows = [record.model_dump_json() for record in made] or [""]
         return {"record": rows, "stop": [stop] * len(rows)}
 
 
-def _stage(users: Iterable[BatchUser], folder: Path) -> int:
-    """Writes users as Parquet, some thousand a file; how many there are."""
+def _stage(users: Iterable[BatchUser | BadUser], folder: Path) -> int:
+    """Write users as Parquet, some thousand a file; return their number."""
     waiting, n = iter(users), 0
     while part := list(islice(waiting, _STAGED_ROWS)):
         rows = [_USER.dump_json(user).decode() for user in part]
@@ -130,9 +127,9 @@ def _stage(users: Iterable[BatchUser], folder: Path) -> int:
     return n
 
 
-def _share(settings: Settings, control: Control, n: int) -> Settings:
-    """The settings of one of n actors: what is left of each limit, divided."""
-    limits, spent = settings.batch, control.usage
+def _share(settings: Settings, limiter: RunLimiter, n: int) -> Settings:
+    """Return the settings of one of n actors: the rest of each limit, divided."""
+    limits, spent = settings.batch, limiter.usage
     left: dict[str, Any] = {
         "requests_per_minute": limits.requests_per_minute / n,
         "tokens_per_minute": limits.tokens_per_minute / n,
@@ -140,7 +137,7 @@ def _share(settings: Settings, control: Control, n: int) -> Settings:
     if limits.max_requests is not None:
         left["max_requests"] = max(0, limits.max_requests - spent.calls) // n
     if limits.max_cost is not None:
-        left["max_cost"] = max(0.0, limits.max_cost - (control.cost(spent) or 0.0)) / n
+        left["max_cost"] = max(0.0, limits.max_cost - (limiter.cost(spent) or 0.0)) / n
     return settings.model_copy(update={"batch": limits.model_copy(update=left)})
 
 
@@ -157,7 +154,7 @@ def _import() -> Any:
 
 
 def _begin(ray: Any) -> None:
-    """Joins the cluster that RAY_ADDRESS names, or starts one on this machine."""
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine."""
     if not ray.is_initialized():
         ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
     logging.getLogger("ray.data").setLevel(logging.ERROR)

@@ -1,40 +1,42 @@
-"""One thread a request in flight: for models behind a network, and for the embedded one."""
+"""One thread for each user in flight: for models behind a network, and for the embedded one."""
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 
-from rag_rec.batch.engines.base import Limits, Ready, finish, prepare
-from rag_rec.batch.engines.interpreter import settled
+from rag_rec.batch.engines.base import EngineLimits, Ready, finish, prepare
 from rag_rec.batch.store.record import Record
-from rag_rec.batch.users import BatchUser
+from rag_rec.batch.users import BadUser, BatchUser
 from rag_rec.recommender import Recommender
 
 _BLOCK = 64
 _MOMENT_S = 0.05
 _GATHER_S = 0.004
+_TURN_S = 0.02
 
 
 class ThreadsEngine:
-    """Prepares users in blocks while others are being answered, and others being written.
+    """Prepare users in blocks while others are being answered, and others written.
 
     Args:
         recommender: The pipeline.
-        limits: Concurrency, deadline, and when to stop.
+        limits: Concurrency, deadline, and the end of the run.
     """
 
-    def __init__(self, recommender: Recommender, limits: Limits) -> None:
+    def __init__(self, recommender: Recommender, limits: EngineLimits) -> None:
         self._recommender = recommender
         self._limits = limits
 
-    def run(self, users: Iterable[BatchUser]) -> Iterator[Sequence[Record]]:
-        """See `Engine.run`."""
+    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+        """See `BatchEngine.run`."""
         waiting = iter(users)
         if self._recommender.model is None:
             yield from self._without_model(waiting)
@@ -52,9 +54,9 @@ class ThreadsEngine:
         flight.check()
 
     def _all_begun(
-        self, waiting: Iterator[BatchUser], flight: _Flight, ahead: ThreadPoolExecutor
+        self, waiting: Iterator[BatchUser | BadUser], flight: _Flight, ahead: ThreadPoolExecutor
     ) -> Iterator[Sequence[Record]]:
-        """Starts all users, a block being prepared ahead; what lands meanwhile."""
+        """Start all users, one block prepared ahead; yield the records that land meanwhile."""
         full = self._limits.concurrency + _BLOCK
         block = list(islice(waiting, _BLOCK))
         prepared = ahead.submit(prepare, self._recommender, block, self._limits)
@@ -71,7 +73,7 @@ class ThreadsEngine:
     def _ending(self, flight: _Flight) -> bool:
         return flight.error is not None or self._limits.stopping()
 
-    def _without_model(self, users: Iterator[BatchUser]) -> Iterator[Sequence[Record]]:
+    def _without_model(self, users: Iterator[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
         while not self._limits.stopping() and (block := list(islice(users, _BLOCK))):
             ready, failures = prepare(self._recommender, block, self._limits)
             done = [finish(self._recommender, one, self._limits) for one in ready]
@@ -81,11 +83,11 @@ class ThreadsEngine:
 class _Flight:
     """Users being answered.
 
-    What is asked, and what is answered and not yet written, are together at most the
-    concurrency: so much, and no more, is paid for again when the process is killed.
+    Users that are asked about, and those answered and not yet written, are together at most the
+    concurrency: so many, and no more, are paid for again when the process is killed.
     """
 
-    def __init__(self, recommender: Recommender, limits: Limits) -> None:
+    def __init__(self, recommender: Recommender, limits: EngineLimits) -> None:
         self._recommender = recommender
         self._limits = limits
         self._slots = threading.Semaphore(limits.concurrency)
@@ -106,9 +108,9 @@ class _Flight:
             future.add_done_callback(self._done.put)
 
     def landed(self) -> list[Record]:
-        """Records of those that are answered within a moment, to be written together.
+        """Return the records of users answered within a moment, to be written together.
 
-        By the next call the caller has written them.
+        The caller must have written them by the next call.
         """
         self._written()
         futures: list[Future[Record | None]] = []
@@ -120,7 +122,7 @@ class _Flight:
         return [record for future in futures if (record := self._result(future)) is not None]
 
     def cancel(self) -> None:
-        """Takes back what no thread has begun."""
+        """Take back the users that no thread has begun."""
         for future in list(self._begun):
             future.cancel()
 
@@ -129,7 +131,7 @@ class _Flight:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def check(self) -> None:
-        """Raises what went wrong in a thread, once all others have landed."""
+        """Raise the first error of a thread, once all others have landed."""
         if self.error is not None:
             raise self.error
 
@@ -151,3 +153,22 @@ class _Flight:
             self.error = self.error or error
             return None
         return future.result()
+
+
+@contextmanager
+def settled() -> Generator[None]:
+    """Give threads longer turns, and keep older objects out of garbage collection, for a while.
+
+    With dozens of threads that wake at any moment, Python's 5 ms turns cost a tenth of the
+    throughput in hand-overs. The index and the imported packages outlive the run; the collector
+    would visit all of their objects every few hundred users. Both are put back afterwards.
+    """
+    turn, frozen = sys.getswitchinterval(), gc.get_freeze_count()
+    sys.setswitchinterval(max(turn, _TURN_S))
+    gc.freeze()
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(turn)
+        if not frozen:  # else the caller has frozen objects that are to stay so
+            gc.unfreeze()

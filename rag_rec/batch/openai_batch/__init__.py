@@ -1,1 +1,1 @@
-"""Openai batch."""
+"""Files of the OpenAI Batch API: requests out, answers in."""

@@ -9,28 +9,26 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
-from pydantic import BaseModel
-
-from rag_rec.batch.engines.base import Limits, Ready, closed, prepare
+from rag_rec.batch.engines.base import EngineLimits, Ready, closed, prepare
 from rag_rec.batch.openai_batch.export import BLOCK, read_manifest
-from rag_rec.batch.store.fingerprint import Identity
-from rag_rec.batch.store.job import Job
-from rag_rec.batch.store.pending import pending_rows
-from rag_rec.batch.store.record import FailureRecord, Record
-from rag_rec.batch.users import BadUser, BatchUser, read_users
-from rag_rec.core import ConfigError, DataError, ModelError, TransportError, Usage
+from rag_rec.batch.store.fingerprint import RunFingerprint
+from rag_rec.batch.store.finished import pending_rows
+from rag_rec.batch.store.job import BatchJob
+from rag_rec.batch.store.record import Record
+from rag_rec.batch.users import read_users
+from rag_rec.core import ConfigError, DataError, Model, ModelError, TransportError, Usage
 from rag_rec.llm import Completion, read_body
 from rag_rec.recommender import Recommender
 
 
-class ImportSummary(BaseModel):
-    """What became of the answers.
+class ImportSummary(Model):
+    """Counts of an import.
 
     Attributes:
         done: Users with a list, all imports together.
         failed: Rows in the failures file.
         missing: Users without an answer so far.
-        unknown: Answers of nobody in the user file.
+        unknown: Answers whose id no waiting user has.
         output: The output.
         failures: The failures file.
     """
@@ -58,23 +56,23 @@ def import_answers(
     *,
     columns: Mapping[str, str] | None = None,
 ) -> ImportSummary:
-    """Joins answers with their users by ``custom_id``, grounds them, and writes records.
+    """Join answers with their users by ``custom_id``, ground them, and write records.
 
     Users without an answer get no record: a later import, or a batch run with the same output,
     goes on with them.
 
     Args:
-        recommender: As the requests were made with.
+        recommender: The pipeline, as the requests were made with.
         requests: The folder of the export.
         answers: Files of answers, and of errors, in any order; of the folder when there are none.
-        out: The output, as of a batch run.
-        columns: As at the export.
+        out: The output of a batch run.
+        columns: Our column of the user file to the file's own.
 
     Raises:
-        ConfigError: If the requests were made with something else.
+        ConfigError: If the requests were made by another run.
     """
     manifest = read_manifest(requests)
-    identity = Identity.of(recommender)
+    identity = RunFingerprint.of(recommender)
     if differences := manifest.identity.differences(identity):
         raise ConfigError(
             f"the requests in {requests} were made with something else: {'; '.join(differences)}"
@@ -82,21 +80,13 @@ def import_answers(
     found = _Answers(answers or sorted(requests.glob("answers-*.jsonl")))
     users = Path(manifest.users)
     missing = 0
-    with Job.open(out, users, identity) as job:
+    with BatchJob(out, users, identity) as job:
         pending = pending_rows(read_users(users, columns), job.finished)
         while block := list(islice(pending, BLOCK)):
-            records: list[Record] = [
-                FailureRecord(
-                    row=user.row, kind=user.kind, reason=user.reason, run_id=identity.run_id
-                )
-                for user in block
-                if isinstance(user, BadUser)
-            ]
-            known = [user for user in block if isinstance(user, BatchUser)]
-            ready, failures = prepare(recommender, known, Limits())
+            ready, failures = prepare(recommender, block, EngineLimits())
             made = [_record(recommender, one, found) for one in ready]
             missing += made.count(None)
-            job.append([*records, *failures, *(record for record in made if record)])
+            job.append([*failures, *(record for record in made if record)])
         reason = f"{missing} users have no answer yet" if missing else None
         job.save("stopped" if missing else "complete", stopped_by=reason)
         unknown = found.unused()
@@ -112,19 +102,19 @@ def import_answers(
 
 
 def _record(recommender: Recommender, ready: Ready, answers: _Answers) -> Record | None:
-    """The record of a user; None without an answer."""
+    """Return the record of a user; None without an answer."""
     if ready.job.request is None:  # nothing to choose from, so nothing was asked
         (result,) = recommender.finish([ready.job], ready.k)
-        return closed(ready, result, Limits())
+        return closed(ready, result, EngineLimits())
     completion = answers.take(ready.user.custom_id)
     if completion is None:
         return None
     result = recommender.finish_with(ready.job, completion, ready.k)
-    return closed(ready, result, Limits())
+    return closed(ready, result, EngineLimits())
 
 
 class _Answers:
-    """Where the answer of each id stands; kept on disk, for there may be millions."""
+    """The position of each id's answer in its file; kept on disk, for there may be millions."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         if not files:
@@ -140,7 +130,7 @@ class _Answers:
             self._note(number, path)
 
     def take(self, custom_id: str) -> Completion | None:
-        """The answer of an id, if there is one."""
+        """Return the answer of an id, if there is one."""
         query = "SELECT file, begin FROM answers WHERE custom_id = ?"
         row = self._db.execute(query, (custom_id,)).fetchone()
         if row is None:
@@ -151,14 +141,14 @@ class _Answers:
             return completion_of(json.loads(handle.readline()))
 
     def unused(self) -> int:
-        """Answers that nobody asked for."""
+        """Return the number of answers that were not taken."""
         return int(self._db.execute("SELECT count(*) FROM answers WHERE used = 0").fetchone()[0])
 
     def close(self) -> None:
         self._db.close()
 
     def _note(self, number: int, path: Path) -> None:
-        """An answer that is one wins over an error under the same id."""
+        """Note the answers of a file; a completion wins over an error under the same id."""
         if not path.is_file():
             raise DataError("there is no such file", path=path)
         begin = 0
@@ -185,7 +175,7 @@ def _parsed(line: bytes, path: Path, row: int) -> dict[str, Any]:
 
 
 def completion_of(answer: Mapping[str, Any]) -> Completion:
-    """One line of a file of answers or errors as a completion."""
+    """Return one line of a file of answers or errors as a completion."""
     response, error = answer.get("response"), answer.get("error")
     if not isinstance(response, dict) or error:
         return Completion(error=_failed(f"no answer: {json.dumps(error)[:150]}"))

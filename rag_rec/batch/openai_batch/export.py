@@ -4,9 +4,9 @@
 
     requests/
       requests-0001.jsonl   at most 50,000 requests and 200 MB
-      manifest.json         what they were made with, and of which users
-      batches.json          what was submitted (`rag_rec.batch.openai_batch.submission`)
-      answers-0001.jsonl    what came back (`rag_rec.batch.openai_batch.answers`)
+      manifest.json         fingerprint of the run, user file, names of the request files
+      batches.json          submitted batches (`rag_rec.batch.openai_batch.submission`)
+      answers-0001.jsonl    answers (`rag_rec.batch.openai_batch.answers`)
 """
 
 from __future__ import annotations
@@ -17,15 +17,14 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from rag_rec.batch.engines.base import Limits, prepare
-from rag_rec.batch.store.fingerprint import Identity
-from rag_rec.batch.store.ids import IdSet
-from rag_rec.batch.store.job import finished_in, replace_file
-from rag_rec.batch.store.pending import pending_rows
-from rag_rec.batch.users import BatchUser, read_users
-from rag_rec.core import ConfigError, Settings, StorageError
+from rag_rec.batch.engines.base import EngineLimits, prepare
+from rag_rec.batch.store.fingerprint import RunFingerprint
+from rag_rec.batch.store.finished import finished_in, pending_rows
+from rag_rec.batch.store.journal import replace_file
+from rag_rec.batch.users import read_users
+from rag_rec.core import ConfigError, Model, Settings, StorageError
 from rag_rec.llm import OfflineModel
 from rag_rec.recommender import Recommender
 
@@ -35,20 +34,18 @@ BLOCK = 64
 _MANIFEST = "manifest.json"
 
 
-class ExportManifest(BaseModel):
-    """What request files were made with.
+class ExportManifest(Model):
+    """The document beside request files.
 
     Attributes:
-        identity: As of a batch run with the same model.
+        identity: The fingerprint of a batch run with the same model.
         users: The user file.
         requests: Number of requests.
         not_exported: Rows without a request: they cannot be read or served.
         files: Names of the request files.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
-    identity: Identity
+    identity: RunFingerprint
     users: str
     requests: int
     not_exported: int
@@ -64,15 +61,15 @@ def export_requests(
     skip_done: Path | None = None,
     max_requests: int = MAX_REQUESTS,
 ) -> ExportManifest:
-    """Writes the first request of every user; nothing is sent, and no key is needed.
+    """Write the first request of every user; send nothing, and need no key.
 
     Args:
-        recommender: With an `OfflineModel`.
+        recommender: The pipeline, with an `OfflineModel`.
         users: The user file.
-        folder: Where request files go; must hold none.
+        folder: The folder of the request files; it must hold none.
         columns: Our column of the user file to the file's own.
         skip_done: An output whose users are left out.
-        max_requests: Requests a file at most.
+        max_requests: Most requests in one file.
 
     Raises:
         ConfigError: If the folder holds request files already, or the model is not offline.
@@ -83,15 +80,13 @@ def export_requests(
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / _MANIFEST).exists():
         raise ConfigError(f"{folder} holds exported requests already; name another folder")
-    finished = finished_in(skip_done) if skip_done else IdSet()
+    finished = finished_in(skip_done)
     parts = _Parts(folder, max_requests)
     n_bad = 0
-    reader = read_users(users, columns)
-    pending = pending_rows(reader, finished)
+    pending = pending_rows(read_users(users, columns), finished)
     while block := list(islice(pending, BLOCK)):
-        known = [user for user in block if isinstance(user, BatchUser)]
-        ready, failures = prepare(recommender, known, Limits())
-        n_bad += len(block) - len(known) + len(failures)
+        ready, failures = prepare(recommender, block, EngineLimits())
+        n_bad += len(failures)
         for one in ready:
             if one.job.request is None:
                 n_bad += 1
@@ -100,7 +95,7 @@ def export_requests(
     parts.close()
     finished.close()
     manifest = ExportManifest(
-        identity=Identity.of(recommender),
+        identity=RunFingerprint.of(recommender),
         users=str(users),
         requests=parts.n_requests,
         not_exported=n_bad,
@@ -111,10 +106,11 @@ def export_requests(
 
 
 def read_manifest(folder: Path) -> ExportManifest:
-    """What an export has left in a folder.
+    """Read the manifest of an export.
 
     Raises:
-        ConfigError: If it has left nothing there.
+        ConfigError: If the folder holds no export.
+        StorageError: If the manifest cannot be read.
     """
     try:
         return ExportManifest.model_validate_json((folder / _MANIFEST).read_bytes())
@@ -127,7 +123,7 @@ def read_manifest(folder: Path) -> ExportManifest:
 
 
 def offline_recommender(index: str | Path, settings: Settings, **options: Any) -> Recommender:
-    """The pipeline with a model that is never asked, but has the name of one that is."""
+    """Open the pipeline with a model that is never asked, under the name of one that is."""
     return Recommender.open(index, OfflineModel(settings), settings=settings, **options)
 
 

@@ -1,50 +1,48 @@
-"""Submitting exported requests to the hosted Batch API, and fetching the answers."""
+"""Submission of exported requests to the hosted Batch API, and retrieval of the answers."""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from rag_rec.batch.openai_batch.export import read_manifest
-from rag_rec.batch.store.job import replace_file
-from rag_rec.core import StorageError
+from rag_rec.batch.store.journal import replace_file
+from rag_rec.core import Model, StorageError
 from rag_rec.llm import BatchApi, BatchState
 
 _BATCHES = "batches.json"
 
 
-class Submitted(BaseModel):
+class Submitted(Model):
     """One request file at the provider.
 
     Attributes:
         file: Name of the request file.
         batch_id: Id of the batch there.
-        status: As last seen.
-        done: Requests answered, as last seen.
+        status: Status when last seen.
+        done: Requests answered when last seen.
         total: Requests in it.
         fetched: Names of the files of answers that were fetched.
-        problem: Why the provider refused it, or None.
+        problem: The reason why the provider refused it, or None.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     file: str
     batch_id: str
     status: str
     done: int = 0
     total: int = 0
-    fetched: list[str] = []
+    fetched: tuple[str, ...] = ()
     problem: str | None = None
 
 
-class _Batches(BaseModel):
-    batches: dict[str, Submitted] = {}
+class _Batches(Model):
+    batches: dict[str, Submitted] = Field(default_factory=dict)
 
 
 def submit(folder: Path, api: BatchApi) -> list[Submitted]:
-    """Submits every request file of a folder that is not submitted yet.
+    """Submit every request file of a folder that is not submitted yet.
 
     A batch carries the hash of its file, and before a file is submitted the provider is asked for
     one that does: a file whose submission was cut off is not paid for twice.
@@ -65,7 +63,7 @@ def submit(folder: Path, api: BatchApi) -> list[Submitted]:
 
 
 def poll(folder: Path, api: BatchApi) -> list[Submitted]:
-    """Asks for every batch that has not ended, and fetches the answers of those that have."""
+    """Ask for every batch that has not ended, and fetch the answers of those that have."""
     known = _read(folder)
     for name, submitted in known.batches.items():
         if submitted.fetched or (submitted.status == "failed" and submitted.problem):
@@ -75,11 +73,10 @@ def poll(folder: Path, api: BatchApi) -> list[Submitted]:
         if state.ended:
             number = Path(name).stem.rpartition("-")[2]
             files = {"answers": state.output_file, "answers-errors": state.error_file}
-            for kind, file_id in files.items():
-                if file_id:
-                    target = folder / f"{kind}-{number}.jsonl"
-                    api.download(file_id, target)
-                    now.fetched.append(target.name)
+            targets = {folder / f"{k}-{number}.jsonl": i for k, i in files.items() if i}
+            for target, file_id in targets.items():
+                api.download(file_id, target)
+            now = now.model_copy(update={"fetched": tuple(target.name for target in targets)})
         known.batches[name] = now
         _write(folder, known)
     return list(known.batches.values())
@@ -93,7 +90,6 @@ def _noted(submitted: Submitted, state: BatchState) -> Submitted:
             "done": state.done,
             "total": state.total,
             "problem": state.problem,
-            "fetched": [],
         }
     )
 

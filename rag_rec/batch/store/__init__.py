@@ -1,1 +1,1 @@
-"""Store."""
+"""Files of a job: records, failures, manifest."""

@@ -1,4 +1,4 @@
-"""The output as other files: Parquet for programs, CSV that a spreadsheet may open."""
+"""Conversion of the output: Parquet for programs, CSV that is safe in a spreadsheet."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def convert(records: str | Path, out: str | Path) -> int:
-    """Writes the lists of an output file as ``.parquet`` or ``.csv``, by the ending of ``out``.
+    """Write the lists of an output file as ``.parquet`` or ``.csv``, by the ending of ``out``.
 
-    Parquet has a row a user; CSV a row a slot, with every text that a spreadsheet would take for
-    a formula behind an apostrophe. Both are read and written in parts.
+    Parquet has a row for each user, CSV a row for each slot; an apostrophe stands before every
+    text that a spreadsheet would take for a formula. Both are read and written in parts.
 
     Returns:
         Number of users.
 
     Raises:
-        ConfigError: If ``out`` ends otherwise, or is the input.
-        DataError: If a line of the input is no record.
+        ConfigError: If ``out`` ends otherwise.
+        DataError: If a line of the input is not a record.
         StorageError: If the output cannot be written.
     """
     records, out = Path(records), Path(out)
@@ -81,7 +81,7 @@ def convert(records: str | Path, out: str | Path) -> int:
 
 
 def safe_cell(text: str) -> str:
-    """A text that no spreadsheet executes.
+    """Return a text that no spreadsheet executes.
 
     >>> safe_cell("=1+1"), safe_cell("tea"), safe_cell(" @x")
     ("'=1+1", 'tea', "' @x")
@@ -134,7 +134,7 @@ def _to_parquet(records: Path, out: Path) -> int:
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:
-    """A record whose sources, which have names of their own, are a list of pairs."""
+    """Return a record with its sources, whose names vary, as a list of pairs."""
     slots = [
         slot | {"sources": [{"source": s, "rank": rank} for s, rank in slot["sources"].items()]}
         for slot in record["items"]

@@ -1,17 +1,15 @@
-"""What makes two runs the same: everything that can change a list."""
+"""The fingerprint of a run: everything that can change a list."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from rag_rec.batch.store.record import VERSION
-from rag_rec.core import FILES, NOT_IDENTITY
+from rag_rec.core import FILES, NOT_IDENTITY, Model
 from rag_rec.recommender import Recommender
 
 
-class Identity(BaseModel):
+class RunFingerprint(Model):
     """The parts of a run id, kept so that a difference can be named.
 
     Attributes:
@@ -21,11 +19,9 @@ class Identity(BaseModel):
         blend: Digest of the blend; empty without one.
         index: Digest of the index's manifest.
         k: List length of users that do not ask for another.
-        settings: All other settings that can change a list, and where prompt and blend lay.
+        settings: All other settings that can change a list, and the paths of prompt and blend.
         schema_version: Version of the records.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run_id: str
     model: str
@@ -37,8 +33,8 @@ class Identity(BaseModel):
     schema_version: int = VERSION
 
     @classmethod
-    def of(cls, recommender: Recommender) -> Identity:
-        """The identity of what a recommender will write."""
+    def of(cls, recommender: Recommender) -> RunFingerprint:
+        """Return the fingerprint of the lists that a recommender makes."""
         settings = recommender.settings
         return cls(
             run_id=recommender.run_id,
@@ -50,8 +46,8 @@ class Identity(BaseModel):
             settings=settings.model_dump(mode="json", exclude=NOT_IDENTITY),
         )
 
-    def differences(self, other: Identity) -> list[str]:
-        """What another identity has otherwise, one line each; empty when they are the same."""
+    def differences(self, other: RunFingerprint) -> list[str]:
+        """Return one line for each part in which another differs; empty if they are the same."""
         mine, theirs = _flat(self), _flat(other)
         return [
             f"{name} was {mine.get(name)!r} and is {theirs.get(name)!r}"
@@ -60,7 +56,7 @@ class Identity(BaseModel):
         ]
 
 
-def _flat(identity: Identity) -> dict[str, Any]:
-    parts = identity.model_dump(exclude={"settings", "run_id"})
-    settings = {name: value for name, value in identity.settings.items() if name not in FILES}
+def _flat(fingerprint: RunFingerprint) -> dict[str, Any]:
+    parts = fingerprint.model_dump(exclude={"settings", "run_id"})
+    settings = {name: value for name, value in fingerprint.settings.items() if name not in FILES}
     return parts | {f"settings.{name}": value for name, value in settings.items()}

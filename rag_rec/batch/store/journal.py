@@ -1,8 +1,8 @@
-"""An append-only file of JSON lines that survives being killed at any byte.
+"""Files that survive a kill at any byte: an append-only one of JSON lines, and one replaced whole.
 
-A record is one line and one ``write``. What ``write`` has taken survives the death of the
-process; what `Journal.sync` has seen survives the death of the machine. A process that dies inside
-a ``write`` leaves a last line without its end, which the next one to open the file removes.
+A record is one line and one ``write``. Bytes that ``write`` has taken survive the death of the
+process; after `Journal.sync` they survive the death of the machine. A process that dies inside
+a ``write`` leaves a last line without its end; the next one to open the file removes it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _BLOCK = 1 << 16
 
 
 class Journal:
-    """One such file, open for appending; the caller sees to it that there is one writer.
+    """An append-only file of JSON lines; the caller makes sure that there is one writer.
 
     Args:
         path: The file; made when it is not there.
@@ -44,10 +44,10 @@ class Journal:
             self.recovered = self._recover()
 
     def append(self, line: bytes) -> None:
-        """Writes one record, given without its line end, or nothing of it.
+        """Write one record, given without its line end, or nothing of it.
 
         Raises:
-            StorageError: If it cannot be written; what was there before is intact.
+            StorageError: If it cannot be written; records before it are intact.
         """
         with self._errors():
             record = memoryview(line + b"\n")
@@ -55,31 +55,23 @@ class Journal:
                 while record:
                     record = record[self._write(record) :]
             except OSError:
-                with suppress(OSError):  # the next to open the file removes what is torn
+                with suppress(OSError):  # the next to open the file removes the torn line
                     self._recover()
                 raise
 
     def sync(self) -> None:
-        """Returns when everything appended is on the disk."""
+        """Return when everything appended is on the disk."""
         with self._errors():
             os.fsync(self._fd)
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """All records, in order.
-
-        Raises:
-            StorageError: At a line that is no record; this file has other writers.
-        """
-        return read_records(self.path)
-
     def clear(self) -> None:
-        """Removes all records."""
+        """Remove all records."""
         with self._errors():
             os.ftruncate(self._fd, 0)
             os.fsync(self._fd)
 
     def close(self) -> None:
-        """Closes the file, all of it on the disk; harmless when called twice."""
+        """Close the file, all of it on the disk; harmless when called twice."""
         if self._fd >= 0:
             with self._errors():
                 os.fsync(self._fd)
@@ -87,7 +79,7 @@ class Journal:
             self._fd = -1
 
     def _write(self, part: memoryview) -> int:
-        """Bytes taken; a test may put a kill inside."""
+        """Write and return the number of bytes taken; a test may put a kill inside."""
         return os.write(self._fd, part)
 
     def _recover(self) -> int:
@@ -118,10 +110,10 @@ class Journal:
 
 
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Records of a journal, in order; a last line without its end is left out.
+    """Yield the records of a journal, in order; a last line without its end is left out.
 
     Raises:
-        StorageError: At a line that is no record.
+        StorageError: At a line that is not a JSON object; the file has other writers.
     """
     with path.open("rb") as handle:
         for number, line in enumerate(handle, 1):
@@ -133,6 +125,23 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
                 raise StorageError(
                     f"line {number} is not a record ({error}); was the file edited?", path=path
                 ) from error
-            if not isinstance(record, dict) or "run_id" not in record:
-                raise StorageError(f"line {number} is not a record of a batch run", path=path)
+            if not isinstance(record, dict):
+                raise StorageError(f"line {number} is not a record but another value", path=path)
             yield cast("dict[str, Any]", record)
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole, or leave the one that was there.
+
+    Raises:
+        StorageError: If it cannot be written.
+    """
+    fresh = path.with_name(path.name + ".new")
+    try:
+        with fresh.open("w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        fresh.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", path=path) from error

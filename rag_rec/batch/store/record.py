@@ -1,4 +1,4 @@
-"""What is written for a user: a list, or why there is none.
+"""One line of the output or of the failures file: a list, or the reason why there is none.
 
 The JSON schemas are published as ``docs/batch-record.schema.json`` and
 ``docs/batch-failure.schema.json``; `VERSION` changes with them.
@@ -10,9 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from rag_rec.core import (
+    Model,
     ModelError,
     ModelTimeout,
     RateLimited,
@@ -37,13 +36,17 @@ FailureKind = Literal[
     "truncated",
     "unusable_reply",
 ]
-"""Why a user has no list.
+"""The reason why a user has no list.
 
 ``bad_row``: the row cannot be read, or a field of it. ``duplicate_id``: a row before it has the
 same id. ``unknown_user``, ``unknown_item``: the index does not know them. ``prompt_too_long``: k
 candidates do not fit the model's context. ``rate_limited``, ``timeout``, ``transport``: no answer,
-and another try may succeed. ``refused``, ``truncated``, ``unusable_reply``: an answer, but not one.
+and another try may succeed. ``refused``, ``truncated``, ``unusable_reply``: an answer without a
+list.
 """
+
+TRANSPORT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "timeout", "transport"})
+"""Failures of the way to the model rather than of one user."""
 
 
 class BatchRecord(RecommendationList):
@@ -51,31 +54,29 @@ class BatchRecord(RecommendationList):
 
     Attributes:
         schema_version: Version of this document.
-        custom_id: What the user file calls the user; unique in the output.
+        custom_id: The id of the user in the user file; unique in the output.
     """
 
     schema_version: Literal[1] = VERSION
     custom_id: str
 
 
-class FailureRecord(BaseModel):
+class FailureRecord(Model):
     """One line of the failures file: a row without a list.
 
     Attributes:
         schema_version: Version of this document.
         row: Line of the user file, from 1 with the header.
-        custom_id: What the user file calls the user; None where the row stands for nobody new:
-            it cannot be read, or a row before it has the same id.
+        custom_id: The id of the user in the user file; None for a row that cannot be read, or
+            that repeats the id of a row before it.
         user_id: The user, when known.
-        kind: What is wrong, for programs.
-        reason: What is wrong, for people, in one line.
-        usage: What the attempt has cost.
+        kind: The reason, for programs.
+        reason: The reason, for people, in one line.
+        usage: Cost of the attempt.
         run_id: Hash of everything that can change the output.
         fallback: The list in retrieval order, where there were candidates; for those who would
             rather show something.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = VERSION
     row: int
@@ -89,14 +90,14 @@ class FailureRecord(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class MadeElsewhere:
-    """A record of another process: its line, and what the run must know of it.
+class RemoteRecord:
+    """A record of another process: its line, and the few fields that the run needs.
 
     Attributes:
-        line: As it is to be written.
-        usage: What it has cost.
-        kind: What went wrong, or None.
-        reason: The same for people.
+        line: The line as it is to be written.
+        usage: Cost of the user.
+        kind: Kind of the failure, or None.
+        reason: Reason of the failure, for people.
     """
 
     line: str
@@ -105,31 +106,27 @@ class MadeElsewhere:
     reason: str
 
     @classmethod
-    def of(cls, line: str) -> MadeElsewhere:
-        """From the line of a `BatchRecord` or `FailureRecord`."""
+    def of(cls, line: str) -> RemoteRecord:
+        """Read the line of a `BatchRecord` or `FailureRecord`."""
         document = json.loads(line)
         usage = Usage.model_validate(document["usage"])
         return cls(line, usage, document.get("kind"), document.get("reason", ""))
 
     def model_dump_json(self) -> str:
-        """The line."""
+        """Return the line."""
         return self.line
 
 
-Record = BatchRecord | FailureRecord | MadeElsewhere
+Record = BatchRecord | FailureRecord | RemoteRecord
 
 
 def is_served(record: Record) -> bool:
-    """Whether a record holds a list."""
+    """Return True for a record that holds a list."""
     return isinstance(record, BatchRecord) or record.kind is None
 
 
-TRANSPORT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "timeout", "transport"})
-"""Failures that speak of the way to the model rather than of one user."""
-
-
 def failure_kind(error: ModelError | None) -> FailureKind:
-    """What a model's failure is called; without an error, the reply was of no use."""
+    """Return the kind of a model's failure; without an error, the reply was unusable."""
     match error:
         case None:
             return "unusable_reply"
@@ -148,7 +145,7 @@ def failure_kind(error: ModelError | None) -> FailureKind:
 def record_of(
     custom_id: str, row: int, result: RecommendationList, error: ModelError | None
 ) -> Record:
-    """The record of a user whose list has been made."""
+    """Return the record of a user whose list has been made."""
     if result.outcome == "failed":
         return FailureRecord(
             row=row,
