@@ -1,6 +1,6 @@
-"""Builds a list without a model: greedy insertion, then local search on the same objective.
+"""Build a list by search: greedy insertion, then local search on the same objective.
 
-It also completes what a model began: its choices are fixed, and only the rest is searched.
+A model's choices are kept, and only the rest is searched.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ _BETTER = 1e-6
 
 
 class Objective(Protocol):
-    """What a list of positions in a pool is worth, and whether it may be.
+    """Value and rules of a list of positions in a pool.
 
     Attributes:
         n: Size of the pool.
-        ordered: Whether the order of a list changes its value.
+        ordered: True if the order of a list changes its value.
     """
 
     @property
@@ -27,23 +27,23 @@ class Objective(Protocol):
     def ordered(self) -> bool: ...  # noqa: D102
 
     def value(self, chosen: Sequence[int]) -> float:
-        """Worth of a list; more is better."""
+        """Return the value of a list; more is better."""
         ...
 
     def admits(self, chosen: Sequence[int]) -> bool:
-        """Whether a list, which may still grow, breaks nothing."""
+        """Return whether a list, which may still grow, keeps every rule."""
         ...
 
-    def thrift(self, chosen: Sequence[int]) -> float:
-        """How much of a budget a list leaves; more leaves more. Constant without a budget."""
+    def left_over(self, chosen: Sequence[int]) -> float:
+        """Return the part of a budget that a list leaves; constant without a budget."""
         ...
 
 
 def construct(objective: Objective, length: int, *, fixed: Sequence[int] = ()) -> list[int]:
-    """A list of at most ``length`` distinct positions.
+    """Return a list of at most ``length`` distinct positions.
 
     Args:
-        objective: What is built for.
+        objective: Value and rules.
         length: Positions wanted.
         fixed: Positions that stay, in this order; those that are not admitted are left out.
     """
@@ -59,13 +59,13 @@ def construct(objective: Objective, length: int, *, fixed: Sequence[int] = ()) -
     ]
     if max(map(len, found)) < length:
         # the best came first and used up the budget: begin with what leaves most of it
-        thrifty = _greedy(objective, chosen, length, objective.thrift)
-        found.append(_searched(objective, thrifty, length, kept))
+        frugal = _greedy(objective, chosen, length, objective.left_over)
+        found.append(_searched(objective, frugal, length, kept))
     return max(found, key=lambda one: (len(one), objective.value(one)))
 
 
 def _with_best_pair(objective: Objective, chosen: list[int], length: int) -> list[int]:
-    """Two more positions at once: what greedy, which looks at one, does not see."""
+    """Add the best pair of positions, which greedy insertion of single ones would miss."""
     if len(chosen) + 2 > length:
         return chosen
     pairs = itertools.permutations if objective.ordered else itertools.combinations
@@ -89,7 +89,7 @@ def _searched(
 def _greedy(
     objective: Objective, chosen: list[int], length: int, worth: Callable[[Sequence[int]], float]
 ) -> list[int]:
-    """Inserts the best position at the best place until the list is full or nothing fits."""
+    """Insert the best position at the best place until the list is full or nothing fits."""
     while len(chosen) < length:
         options = [
             option
@@ -105,7 +105,7 @@ def _greedy(
 
 
 def _improved(objective: Objective, chosen: list[int], kept: frozenset[int]) -> list[int] | None:
-    """The list after the best exchanges and moves; None if there is none that helps."""
+    """Return the list after the best exchanges and moves; None if none helps."""
     start = chosen
     for _ in range(_ROUNDS):
         best = max(

@@ -1,31 +1,165 @@
-"""A page of rows: themes found among the candidates, items chosen for the page as a whole."""
+"""Slates: a page of rows with themes, its items chosen for the page as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from rag_rec.list_types.objectives import Pool
+from rag_rec.core import (
+    Candidate,
+    Evidence,
+    ItemId,
+    Model,
+    RecommendationList,
+    UserHistory,
+    plain_text,
+    prompt_safe,
+)
+from rag_rec.grounding import Entry, Grounds
+from rag_rec.list_types.base import (
+    Composed,
+    ListContext,
+    ListTask,
+    Theme,
+    marked,
+    relaxed_until_full,
+)
+from rag_rec.list_types.objective import Pool
 
+_PAST = 3
 _ROUNDS = 60
 _BETTER = 1e-6
 
 Row = list[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Theme:
-    """What a row is about, and which positions of the pool belong to it."""
+class Slate(Model):
+    """A page of rows, each with a theme; no item stands in two rows.
 
-    title: str
-    members: frozenset[int]
+    Attributes:
+        rows: Number of rows.
+        per_row: Items a row.
+        diversity: Weight of the page's diversity against relevance, from 0 to 1.
+    """
+
+    rows: int = Field(default=3, ge=1)
+    per_row: int = Field(default=4, ge=1)
+    diversity: float = Field(default=0.3, ge=0, le=1)
+
+    @property
+    def length(self) -> int:
+        """Number of items."""
+        return self.rows * self.per_row
+
+
+class SlateRow(Model):
+    """One row of a page: its theme, and its items in order."""
+
+    theme: str
+    item_ids: tuple[ItemId, ...]
+
+
+class SlatePage(RecommendationList):
+    """Rows with themes; ``items`` are those of all rows in reading order.
+
+    Attributes:
+        rows: The rows, top to bottom.
+        diversity: One minus the mean cosine between the descriptions of the items.
+    """
+
+    rows: tuple[SlateRow, ...]
+    diversity: float
+
+
+class SlateType:
+    """See `ListType`."""
+
+    name = "slate"
+    kind = Slate
+    document = SlatePage
+    prompt = "lists/slate"
+    entry_tokens = 32
+
+    def of_size(self, k: int | None) -> Slate:
+        """Return the kind with ``k`` items a row."""
+        return Slate() if k is None else Slate(per_row=k)
+
+    def candidates(
+        self, context: ListContext, asked: Sequence[tuple[Slate, UserHistory]], n_shown: int
+    ) -> list[list[Candidate]]:
+        """Return the retriever's candidates."""
+        del n_shown
+        return [context.pool(history, kind.length) for kind, history in asked]
+
+    def task(
+        self,
+        context: ListContext,
+        kind: Slate,
+        history: UserHistory,
+        candidates: Sequence[Candidate],
+    ) -> ListTask:
+        """Return the rows with their themes."""
+        asked = history.constraints
+        pool = Pool.of(context.items(candidates), asked, len(asked.relax))
+        links = _links(context, history, [item.item_id for item in pool.items])
+        themes = tuple(themes_of(pool, links, kind.rows, kind.per_row))
+        rows = "; ".join(f"row {n}: {prompt_safe(theme.title)}" for n, theme in enumerate(themes, 1))
+        return ListTask(f"a page of rows with {kind.per_row} items each. {rows}", themes)
+
+    def compose(
+        self,
+        context: ListContext,
+        kind: Slate,
+        task: ListTask,
+        grounds: Grounds,
+        entries: Sequence[Entry],
+    ) -> Composed:
+        """Return the rows: the model's choices that fit their theme, and the rest by search."""
+        items = context.items(grounds.candidates)
+        vectors = context.index.item_vectors[context.rows([item.item_id for item in items])]
+        wanted = [
+            [entry.label - 1 for entry in entries if entry.row == row]
+            for row in range(1, len(task.themes) + 1)
+        ]
+
+        def compose(pool: Pool) -> Composed:
+            objective = SlateObjective(pool, vectors @ vectors.T, kind.diversity)
+            rows = compose_page(objective, task.themes, kind.per_row, wanted)
+            page = _page(rows)
+            shown = tuple(
+                SlateRow(theme=theme.title, item_ids=tuple(pool.items[p].item_id for p in row))
+                for theme, row in zip(task.themes, rows, strict=True)
+                if row
+            )
+            return Composed(
+                marked(pool, page), {"rows": shown, "diversity": objective.diversity(page)}
+            )
+
+        return relaxed_until_full(kind, items, grounds, compose)
+
+
+def _links(
+    context: ListContext, history: UserHistory, item_ids: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """Return how strongly each of the latest items speaks for each candidate, by its title."""
+    found: dict[str, NDArray[np.float32]] = {}
+    for item_id in list(dict.fromkeys(history.item_ids[::-1]))[:_PAST]:
+        item = context.index.item_by_id(item_id)
+        linked = context.retriever.explain(UserHistory.of(item_id), item_ids)
+        strengths = [_strength(linked.get(candidate)) for candidate in item_ids]
+        found[plain_text(item.title) or item_id] = np.array(strengths, np.float32)
+    return found
+
+
+def _strength(link: Evidence | None) -> float:
+    return link.similarity if link else 0.0
 
 
 class SlateObjective:
-    """Relevance against likeness of the whole page.
+    """Relevance and diversity of the whole page.
 
     Args:
         pool: The candidates.
@@ -39,14 +173,14 @@ class SlateObjective:
         self._weight = diversity
 
     def value(self, page: Sequence[int]) -> float:
-        """Mean relevance and diversity, weighted."""
+        """Return the weighted mean of relevance and diversity."""
         if not page:
             return 0.0
         relevance = float(self.pool.relevance[np.array(page)].mean())
         return (1 - self._weight) * relevance + self._weight * self.diversity(page)
 
     def diversity(self, page: Sequence[int]) -> float:
-        """One minus the mean cosine of the pairs; 1 for fewer than two items."""
+        """Return one minus the mean cosine of the pairs; 1 for fewer than two items."""
         n = len(page)
         if n < 2:
             return 1.0
@@ -55,25 +189,24 @@ class SlateObjective:
         return 1 - float((block.sum() - block.trace()) / (n * (n - 1)))
 
     def admits(self, page: Sequence[int]) -> bool:
-        """No item twice, the constraints kept."""
+        """Return whether no item stands there twice and the constraints hold."""
         return len(set(page)) == len(page) and self.pool.holds(page)
 
 
 def themes_of(
-    pool: Pool, past: Mapping[str, NDArray[np.float32]], n: int, per_row: int
+    pool: Pool, links: Mapping[str, NDArray[np.float32]], n: int, per_row: int
 ) -> list[Theme]:
-    """Themes that fill a row: the user's past items and the candidates' categories.
+    """Return themes that fill a row: the user's past items and the candidates' categories.
 
-    Each next one is the theme whose best items, not counting those of the themes before it, are
-    most relevant.
+    Each next theme is the one with the most relevant items that no theme before it has used.
 
     Args:
         pool: The candidates.
-        past: Title of items of the history to how strongly each speaks for each candidate.
+        links: By title of items of the history, strength of its link to each candidate.
         n: Themes wanted.
         per_row: Items a theme needs.
     """
-    options = [theme for theme in _options(pool, past) if len(theme.members) >= per_row]
+    options = [theme for theme in _options(pool, links) if len(theme.members) >= per_row]
     chosen: list[Theme] = []
     used: set[int] = set()
     while options and len(chosen) < n:
@@ -94,15 +227,15 @@ def themes_of(
     return chosen[:n]
 
 
-def _options(pool: Pool, past: Mapping[str, NDArray[np.float32]]) -> Iterable[Theme]:
+def _options(pool: Pool, links: Mapping[str, NDArray[np.float32]]) -> Iterable[Theme]:
     members: dict[str, set[int]] = {}
     for position, item in enumerate(pool.items):
         for category in item.categories[-2:]:
             members.setdefault(category, set()).add(position)
-    links = np.array([*past.values()]).reshape(len(past), len(pool.items))
-    for row, title in enumerate(past):
+    table = np.array([*links.values()]).reshape(len(links), len(pool.items))
+    for row, title in enumerate(links):
         # an item belongs to the past item that speaks for it most
-        linked = np.flatnonzero((links[row] > 0) & (links.argmax(axis=0) == row))
+        linked = np.flatnonzero((table[row] > 0) & (table.argmax(axis=0) == row))
         yield Theme(f"Because you took “{title}”", frozenset(linked.tolist()))
     for category, positions in members.items():
         yield Theme(category, frozenset(positions))
@@ -111,10 +244,10 @@ def _options(pool: Pool, past: Mapping[str, NDArray[np.float32]]) -> Iterable[Th
 def compose_page(
     objective: SlateObjective, themes: Sequence[Theme], per_row: int, fixed: Sequence[Row]
 ) -> list[Row]:
-    """Rows of at most ``per_row`` positions, no position twice on the page.
+    """Return rows of at most ``per_row`` positions, no position twice on the page.
 
     Args:
-        objective: What the page is worth.
+        objective: Value and rules of the page.
         themes: One a row.
         per_row: Places a row.
         fixed: Positions that stay in each row where they are admitted.
@@ -146,7 +279,7 @@ def _fill_row(
 def _search(
     objective: SlateObjective, rows: list[Row], themes: Sequence[Theme], kept: set[int]
 ) -> None:
-    """Exchanges one item for another of its theme, wherever on the page that helps most."""
+    """Exchange one item for another of its theme, where on the page that helps most."""
     for _ in range(_ROUNDS):
         page = _page(rows)
         best, change = objective.value(page), None

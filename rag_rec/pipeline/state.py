@@ -1,0 +1,127 @@
+"""The request that comes in, and the one state that travels from step to step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from rag_rec.core import (
+    Candidate,
+    Constraints,
+    RagRecError,
+    RecommendationList,
+    TasteProfile,
+    Understood,
+    Usage,
+    UserHistory,
+)
+from rag_rec.grounding import Reading
+from rag_rec.list_types import Kind, ListTask
+from rag_rec.llm import Completion, Deadline, Request
+from rag_rec.prompting import RenderedPrompt
+
+User = str | UserHistory | Sequence[str]
+"""A user id of the log, a history, or item ids oldest first (``[]`` for an unknown user)."""
+
+Purpose = Literal["request", "profile", "list", "reask"]
+"""The step that called the model.
+
+``request``: read a request in plain words. ``profile``: write a taste profile. ``list``: choose the
+items. ``reask``: choose again, after a reply that did not fill the list.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationRequest:
+    """One list that is asked for.
+
+    Attributes:
+        user: The user.
+        kind: `TopK`, `Bundle`, `PlaySequence` or `Slate`; `TopK` of the settings' length if None.
+        profile: Plain words about the user; replaces those of a history that is given.
+        constraints: Rules of the list; replace those of a history that is given.
+        text: A wish in plain words, such as "a present for my father, under 40".
+        deadline_s: Seconds that all model calls of this list may take together; 0 for no limit.
+    """
+
+    user: User = ()
+    kind: Kind | None = None
+    profile: str | None = None
+    constraints: Constraints | None = None
+    text: str | None = None
+    deadline_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One model call: its purpose, the request as sent, and the completion."""
+
+    purpose: Purpose
+    request: Request
+    completion: Completion
+
+
+@dataclass(slots=True)
+class RecommendationState:
+    """Everything known of one list, filled in step by step.
+
+    Attributes:
+        request: The request.
+        kind: The kind of list.
+        history: The user's history with profile and constraints (resolve).
+        deadline: Shared by all model calls of this list, or None.
+        understood: The reading of ``request.text``, or None (read).
+        candidates: Candidates, best first (retrieve).
+        task: The list's task in words and themes, for prompt and composer (retrieve).
+        weight: Share of the model's order in the list; at 0 the model is not asked (retrieve).
+        profile: The taste profile, where the prompt shows one (profile).
+        prompt: The prompt, or None where there is nothing to ask (render).
+        call: The prompt as the request that is sent (render).
+        exchanges: Every model call made for this list, in order.
+        reading: The usable part of the replies (generate).
+        result: The list (ground, blend).
+        failure: The error that cost this user the list or part of it: `DataError`,
+            `BudgetTooSmall`, or the `ModelError` of the last call; None if there was none.
+        error: The words of that error where the model gave no reply at all.
+        omitted: Steps that `Recommender.preview` left out, one line each.
+    """
+
+    request: RecommendationRequest
+    kind: Kind
+    history: UserHistory = UserHistory()
+    deadline: Deadline | None = None
+    understood: Understood | None = None
+    candidates: list[Candidate] = field(default_factory=list)
+    task: ListTask = ListTask()
+    weight: float = 1.0
+    profile: TasteProfile | None = None
+    prompt: RenderedPrompt | None = None
+    call: Request | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
+    reading: Reading | None = None
+    result: RecommendationList | None = None
+    failure: RagRecError | None = None
+    error: str | None = None
+    omitted: tuple[str, ...] = ()
+
+    @property
+    def usage(self) -> Usage:
+        """Sum over all model calls of this list."""
+        return sum((exchange.completion.usage for exchange in self.exchanges), Usage())
+
+    @property
+    def n_shown(self) -> int:
+        """Number of candidates in the prompt; 0 without one."""
+        return len(self.prompt.labels) if self.prompt else 0
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether the request in plain words has not been read yet."""
+        return self.request.text is not None and self.understood is None
+
+    def lacks_items(self) -> bool:
+        """Return whether a reply came but names fewer items than it could."""
+        if self.reading is None or self.error is not None:
+            return False
+        return len(self.reading.entries) < min(self.kind.length, self.n_shown)
