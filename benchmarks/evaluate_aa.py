@@ -23,7 +23,6 @@ from rag_rec.evaluation import Experiment
 from rag_rec.evaluation.experiments.answers import answer_tasks
 from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
-from rag_rec.evaluation.experiments.retrievers import SwappedRetriever
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import measure
 from rag_rec.evaluation.statistics import permutation_p
@@ -49,11 +48,10 @@ def ordering(seed: int, share_kept: float) -> Callable[[Request], str]:
 def values(study: Study, prompt: Path, seed: int, share_kept: float) -> NDArray[np.float64]:
     """The metric of each user, asked once more."""
     recorder = RecordingModel(ScriptedModel(ordering(seed, share_kept), context_tokens=32_000))
-    recommender = Recommender(study.index, recorder, Settings(llm="x", prompt=str(prompt), k=K))
-    retriever = SwappedRetriever(study.retriever, study.retriever.retrieve)
-    recommender.retriever = retriever
+    settings = Settings(llm="x", prompt=str(prompt), k=K)
+    recommender = Recommender(study.index, recorder, settings, retriever=study.retriever)
     tasks = study.sampled.test.tasks
-    answers = answer_tasks(recommender, retriever, recorder, tasks)
+    answers = answer_tasks(recommender, recorder, tasks)
     lists = {answer.user: answer.items for answer in answers}
     users = [task.key for task in tasks]
     return measure(study.sampled.test.scorer.relevance(lists, users, K), METRIC)

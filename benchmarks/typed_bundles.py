@@ -21,8 +21,9 @@ from rag_rec import Bundle, Constraints, Recommender, build_index, load_sample
 from rag_rec.index import SentenceTransformerEmbedder
 from rag_rec.list_types import Affinity, construct
 from rag_rec.list_types.affinity import Weights
+from rag_rec.list_types.bundle import BundleObjective
 from rag_rec.list_types.local_search import _greedy
-from rag_rec.list_types.objectives import BundleObjective, Pool
+from rag_rec.list_types.objective import Pool
 from rag_rec.retrieval import Histories
 
 FOLDER = Path(".cache/typed")

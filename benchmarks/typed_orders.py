@@ -13,8 +13,10 @@ import numpy as np
 
 from rag_rec import Constraints, Recommender, Slate, build_index, load_sample
 from rag_rec.list_types import Steps, construct
-from rag_rec.list_types.objectives import Pool, SequenceObjective
-from rag_rec.list_types.slate import SlateObjective, Theme, compose_page
+from rag_rec.list_types.base import Theme
+from rag_rec.list_types.objective import Pool
+from rag_rec.list_types.play_sequence import SequenceObjective
+from rag_rec.list_types.slate import SlateObjective, compose_page
 from rag_rec.retrieval import Histories
 
 FOLDER = Path(".cache/typed")

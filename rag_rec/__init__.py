@@ -8,7 +8,6 @@
 from rag_rec.constraints import describe, where
 from rag_rec.core import (
     BudgetTooSmall,
-    BundleList,
     Candidate,
     ConfigError,
     Constraints,
@@ -32,10 +31,7 @@ from rag_rec.core import (
     Repairs,
     Review,
     RunStopped,
-    SequenceList,
     Settings,
-    SlatePage,
-    SlateRow,
     StaleIndex,
     StorageError,
     TasteProfile,
@@ -48,8 +44,18 @@ from rag_rec.core import (
 )
 from rag_rec.data import Dataset, load_sample
 from rag_rec.index import Embedder, ItemIndex, SentenceTransformerEmbedder
-from rag_rec.list_types import Bundle, PlaySequence, Slate, TopK
+from rag_rec.list_types import (
+    Bundle,
+    BundleList,
+    PlaySequence,
+    SequenceList,
+    Slate,
+    SlatePage,
+    SlateRow,
+    TopK,
+)
 from rag_rec.llm import ChatModel, open_model
+from rag_rec.pipeline import Exchange, RecommendationRequest, RecommendationState
 from rag_rec.recommender import Recommender
 from rag_rec.retrieval import FusedRetriever, Retriever, build_index
 
@@ -65,6 +71,7 @@ __all__ = [
     "Dataset",
     "Embedder",
     "Evidence",
+    "Exchange",
     "FusedRetriever",
     "IndexLocked",
     "IndexNotFound",
@@ -82,6 +89,8 @@ __all__ = [
     "RateLimited",
     "Recommendation",
     "RecommendationList",
+    "RecommendationRequest",
+    "RecommendationState",
     "Recommender",
     "Refused",
     "Repairs",

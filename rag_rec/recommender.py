@@ -1,48 +1,39 @@
-"""The pipeline: history in, valid list out."""
+"""The façade: requests in, valid lists out."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Self, TypedDict, Unpack, cast
+from typing import Self
 
 from rag_rec.constraints import where
 from rag_rec.core import (
-    BundleList,
-    ConfigError,
     Constraints,
+    OnDone,
+    RagRecError,
     RecommendationList,
-    SequenceList,
     Settings,
-    SlatePage,
     TasteProfile,
     Understood,
     UserHistory,
 )
-from rag_rec.grounding import build_list
 from rag_rec.index import Embedder, ItemIndex
-from rag_rec.list_types import Bundle, Kind, ListBuilder, PlaySequence, Slate, TopK
+from rag_rec.list_types import Kind, TopK
 from rag_rec.llm import ChatModel, Completion, open_from
-from rag_rec.pipeline import Asker, Blend, Grounder, Job, TypedLists, blend_list
-from rag_rec.profiles import Profiler
-from rag_rec.prompting import RenderedPrompt, load_variant
-from rag_rec.requests import RequestReader, with_request
-from rag_rec.retrieval import FusedRetriever, pools
+from rag_rec.pipeline import (
+    Blend,
+    Exchange,
+    Pipeline,
+    RecommendationRequest,
+    RecommendationState,
+    User,
+)
+from rag_rec.prompting import load_variant
+from rag_rec.retrieval import Retriever, open_retriever
 
-User = str | UserHistory | Sequence[str]
-"""A user id of the log, a history, or item ids oldest first."""
-
-OnDone = Callable[[int], None]
-
-_PREPARED_FIRST, _PREPARED_AT_ONCE = 16, 128
-
-
-class Given(TypedDict, total=False):
-    """What may be said of the user of a list, beside their history."""
-
-    profile: str | None
-    constraints: Constraints | None
+_FIRST_BLOCK, _BLOCK = 16, 128
 
 
 class Recommender:
@@ -52,7 +43,7 @@ class Recommender:
         index: An open index.
         model: The language model; None for retrieval only.
         settings: Everything else.
-        retriever: The index's retriever, where it is open already; it takes seconds and memory.
+        retriever: Proposes the candidates; the index's own if None (opening it takes seconds).
     """
 
     def __init__(
@@ -61,27 +52,24 @@ class Recommender:
         model: ChatModel | None = None,
         settings: Settings | None = None,
         *,
-        retriever: FusedRetriever | None = None,
+        retriever: Retriever | None = None,
     ) -> None:
         self.index = index
         self.model = model
         self.settings = settings or Settings()
         self.variant = load_variant(self.settings.prompt)
-        self.retriever = retriever or FusedRetriever(index, decay=self.settings.history_decay)
-        self.lists = ListBuilder(index, self.retriever)
-        self._grounder = Grounder(index, self.retriever)
-        self._profiler = Profiler(index, model, index.eligibility.is_brand)
-        self._asker = (
-            None
-            if model is None
-            else Asker(index, model, self.variant, self.settings, self._profiler)
+        self.retriever = retriever or open_retriever(index, decay=self.settings.history_decay)
+        blend = Blend.load(self.settings.blend) if self.settings.blend else None
+        self.blend_digest = blend.digest() if blend else ""
+        self._pipeline = Pipeline(
+            index,
+            self.retriever,
+            model=model,
+            variant=self.variant,
+            settings=self.settings,
+            blend=blend,
         )
-        self._blend = Blend.load(self.settings.blend) if self.settings.blend else None
-        self.run_id = self._identity()
-        self._typed = TypedLists(
-            index, self.lists, model, self.settings, self._grounder, self.run_id
-        )
-        self._wishes = RequestReader(index, model, seed=self.settings.seed)
+        self.run_id = self._run_id()
 
     @classmethod
     def open(
@@ -93,7 +81,7 @@ class Recommender:
         settings: Settings | str | Path | None = None,
         embedder: Embedder | None = None,
     ) -> Self:
-        """Opens an index and a model.
+        """Open an index and a model.
 
         Args:
             folder: The index.
@@ -114,45 +102,132 @@ class Recommender:
         model = open_from(settings) if llm is None or isinstance(llm, str) else llm
         return cls(index, model, settings)
 
+    # --- lists --------------------------------------------------------------------------------
+
+    def run(
+        self, requests: Iterable[RecommendationRequest], on_done: OnDone | None = None
+    ) -> list[RecommendationState]:
+        """Make a list for every request, in order; a failing model call costs only its own list.
+
+        Args:
+            requests: The lists that are asked for.
+            on_done: Called with the number of lists just finished.
+
+        Returns:
+            One state a request: ``result`` is the list, ``exchanges`` every model call behind it.
+
+        Raises:
+            DataError: If a user or an item id is unknown; before anything is sent.
+            ConfigError: If constraints or options contradict each other.
+            BudgetTooSmall: If as many candidates as items do not fit the model's context.
+        """
+        states = self._pipeline.resolve(requests)
+        _raise_first(states)
+        if self._pipeline.asks_early(states):
+            for block in _blocks(states):
+                self._finish(self._prepared(block), on_done)
+        else:  # calls leave while later states are still prepared
+            self._finish(chain.from_iterable(map(self._prepared, _blocks(states))), on_done)
+        return states
+
+    def begin(self, requests: Iterable[RecommendationRequest]) -> list[RecommendationState]:
+        """Resolve, retrieve and, where no model call must come before it, render; send nothing.
+
+        A user that cannot be served gets the state's ``failure``.
+        """
+        states = self._pipeline.resolve(requests)
+        self._pipeline.begin(states)
+        return states
+
+    def complete(
+        self, states: Sequence[RecommendationState], on_done: OnDone | None = None
+    ) -> Sequence[RecommendationState]:
+        """Take the steps that `begin` left, up to the results; several threads may call it."""
+        self._pipeline.prepare(states)
+        return self._finish(states, on_done)
+
+    def preview(self, requests: Iterable[RecommendationRequest]) -> list[RecommendationState]:
+        """Go as far as possible without a model call, prompts included; send nothing.
+
+        Each state's ``omitted`` names the steps that a model would take otherwise.
+        """
+        states = self._pipeline.resolve(requests)
+        self._pipeline.preview(states)
+        return states
+
+    def ground(self, state: RecommendationState, completion: Completion) -> RecommendationState:
+        """Finish a previewed state whose reply came by another way; nothing is sent."""
+        if state.call is not None:
+            state.exchanges.append(Exchange("list", state.call, completion))
+        self._pipeline.take(state, completion)
+        self._pipeline.ground([state], self.run_id)
+        return state
+
     def recommend(
         self,
         user: User,
         k: int | None = None,
         *,
+        kind: Kind | None = None,
         profile: str | None = None,
         constraints: Constraints | None = None,
-        request: str | None = None,
+        text: str | None = None,
     ) -> RecommendationList:
-        """A list for one user.
+        """Return a list for one user.
 
         Args:
-            user: A user id of the log, a `UserHistory`, or item ids oldest first (``[]`` for
-                somebody unknown).
-            k: List length; the settings' when None.
+            user: A user id of the log, a `UserHistory`, or item ids oldest first (``[]`` for an
+                unknown user).
+            k: Length of a plain list; the settings' when None.
+            kind: Another kind of list: `Bundle`, `PlaySequence` or `Slate`.
             profile: Plain words about the user, for those without a history.
-            constraints: What the list must obey.
-            request: A wish in plain words, such as "a present for my father, under 40". What it
-                asks for is added to the constraints and returned as ``understood``.
+            constraints: Rules of the list.
+            text: A wish in plain words, such as "a present for my father, under 40". Its rules
+                are added to the constraints and returned as ``understood``.
+
+        Returns:
+            A `RecommendationList`; a `BundleList`, `SequenceList` or `SlatePage` for its kind.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+            ConfigError: If constraints or options contradict each other.
+        """
+        kind = kind or self._plain(k)
+        request = RecommendationRequest(user, kind, profile, constraints, text)
+        return _result(self.run([request])[0])
+
+    def recommend_many(
+        self, users: Iterable[User], k: int | None = None, *, on_done: OnDone | None = None
+    ) -> list[RecommendationList]:
+        """Return plain lists for many users, in their order; see `run`."""
+        kind = self._plain(k)
+        return list(
+            map(_result, self.run((RecommendationRequest(u, kind) for u in users), on_done))
+        )
+
+    # --- single steps -------------------------------------------------------------------------
+
+    def understand(self, text: str) -> Understood:
+        """Read a wish in plain words; the model reads, code decides which parts hold.
+
+        Without a model, or when its reply cannot be used, rules decide and ``how`` says so.
+        """
+        states = self._pipeline.resolve([RecommendationRequest(text=text)])
+        self._pipeline.read(states)
+        understood = states[0].understood
+        assert understood is not None  # noqa: S101 - read gives one to every text
+        return understood
+
+    def profile(self, user: User) -> TasteProfile:
+        """Return a user's taste profile, by the model where there is one; the latest are kept.
 
         Raises:
             DataError: If the user or an item id is unknown.
         """
-        history = self._history(user, profile, constraints)
-        if request is None:
-            return self.recommend_many([history], k)[0]
-        understood = self.understand(request)
-        result = self.recommend_many([with_request(history, understood)], k)[0]
-        return result.model_copy(update={"understood": understood})
-
-    def understand(self, request: str) -> Understood:
-        """What a wish in plain words asks for; the model reads it, code decides what is taken.
-
-        Without a model, or when its reply cannot be used, keywords decide and ``how`` says so.
-        """
-        return self._wishes.read(request)
+        return self._pipeline.taste(user)
 
     def where(self, text: str, *, relax: Sequence[str] = ()) -> Constraints:
-        """Reads constraints, and checks that the catalog knows the names they ask for.
+        """Read constraints, and check that the catalog knows the names they ask for.
 
         Args:
             text: Such as ``price<=20 and category=tea``; see `rag_rec.where`.
@@ -165,126 +240,31 @@ class Recommender:
         self.index.eligibility.check_names(constraints)
         return constraints
 
-    def recommend_many(
-        self, users: Iterable[User], k: int | None = None, *, on_done: OnDone | None = None
-    ) -> list[RecommendationList]:
-        """Lists for many users, in their order; a failing model call costs only its own list.
-
-        Raises:
-            DataError: If a user or an item id is unknown.
-            BudgetTooSmall: If k candidates do not fit the model's context.
-        """
-        k = k or self.settings.k
-        histories = [self.history_of(user) for user in users]
-        jobs = self._generate(self._prepare(histories, k), k, on_done)
-        return [self._ground(job, k) for job in jobs]
-
-    def prepare(self, histories: Sequence[UserHistory], k: int) -> list[Job]:
-        """The first two steps: candidates and prompts, for callers that send requests themselves.
-
-        Raises:
-            BudgetTooSmall: If k candidates do not fit the model's context.
-        """
-        jobs = self._retrieve(list(histories), k)
-        self._render(jobs, k)
-        return jobs
-
-    def finish(self, jobs: Sequence[Job], k: int) -> list[RecommendationList]:
-        """The last steps, from prepared jobs to lists; several threads may call it."""
-        return [self._ground(job, k) for job in self._generate(iter(jobs), k, None)]
-
-    def finish_with(self, job: Job, completion: Completion, k: int) -> RecommendationList:
-        """The list of a prepared job whose reply came by another way; nothing is asked again."""
-        job.reading = job.read(completion, k)
-        return self._ground(job, k)
-
-    def profile(self, user: User) -> TasteProfile:
-        """What a user's history and own reviews say of them; made once, then remembered.
-
-        Raises:
-            DataError: If the user or an item id is unknown.
-        """
-        return self._profiler.profiles([self.history_of(user)])[0]
-
-    def make(
-        self,
-        user: User,
-        kind: Kind,
-        *,
-        profile: str | None = None,
-        constraints: Constraints | None = None,
-    ) -> RecommendationList:
-        """A list of any kind, for one user.
-
-        Args:
-            user: As for `recommend`; ``[]`` for somebody unknown.
-            kind: `TopK`, `Bundle`, `PlaySequence` or `Slate`.
-            profile: Plain words about the user.
-            constraints: What every item, and the list as a whole, must obey.
-
-        Returns:
-            A `RecommendationList`, or its `BundleList`, `SequenceList` or `SlatePage`.
-
-        Raises:
-            DataError: If the user or an item id is unknown.
-            ConfigError: If an anchor contradicts the constraints or the budget.
-        """
-        history = self._history(user, profile, constraints)
-        if isinstance(kind, TopK):
-            return self.recommend_many([history], kind.k)[0]
-        return self._typed.make(kind, history)
-
-    def bundle(
-        self, user: User, bundle: Bundle | None = None, **given: Unpack[Given]
-    ) -> BundleList:
-        """Items that go together, three unless said otherwise; see `make`."""
-        return cast("BundleList", self.make(user, bundle or Bundle(), **given))
-
-    def sequence(
-        self, user: User, sequence: PlaySequence | None = None, **given: Unpack[Given]
-    ) -> SequenceList:
-        """Items in an order that matters; see `make`."""
-        return cast("SequenceList", self.make(user, sequence or PlaySequence(), **given))
-
-    def slate(self, user: User, slate: Slate | None = None, **given: Unpack[Given]) -> SlatePage:
-        """A page of rows with themes; see `make`."""
-        return cast("SlatePage", self.make(user, slate or Slate(), **given))
-
+    # until batch and evaluation read states
     def history_of(self, user: User) -> UserHistory:
-        """The history a user stands for.
+        """Return the history of a user."""
+        return self._pipeline.history_of(user)
 
-        Raises:
-            DataError: If the user or an item id is unknown.
-        """
-        if isinstance(user, str):
-            return self.index.history(user)
-        history = user if isinstance(user, UserHistory) else UserHistory.of(*user)
-        for item_id in history.item_ids:
-            self.index.item_by_id(item_id)
-        return history
+    def prepare(self, histories: Sequence[UserHistory], k: int) -> list[RecommendationState]:
+        """Begin plain lists."""
+        states = self.begin(RecommendationRequest(h, TopK(k=k)) for h in histories)
+        _raise_first(states)
+        return states
 
-    def _history(
-        self, user: User, profile: str | None, constraints: Constraints | None
-    ) -> UserHistory:
-        given = {"profile": profile, "constraints": constraints}
-        update = {name: value for name, value in given.items() if value is not None}
-        return self.history_of(user).model_copy(update=update)
+    def finish(self, jobs: Sequence[RecommendationState], k: int) -> list[RecommendationList]:
+        """Complete plain lists."""
+        del k
+        return list(map(_result, self.complete(jobs)))
 
-    def prompt_for(self, user: User, k: int | None = None) -> RenderedPrompt:
-        """Exactly what the model is sent for a user.
-
-        Raises:
-            ConfigError: If there is no model whose tokens could be counted.
-        """
-        k = k or self.settings.k
-        jobs = self._retrieve([self.history_of(user)], k)
-        self._render(jobs, k)
-        if jobs[0].prompt is None:
-            raise ConfigError("no prompt is sent: there is no model, or nothing to choose from")
-        return jobs[0].prompt
+    def finish_with(
+        self, job: RecommendationState, completion: Completion, k: int
+    ) -> RecommendationList:
+        """Ground a reply."""
+        del k
+        return _result(self.ground(job, completion))
 
     def close(self) -> None:
-        """Closes the model and the index."""
+        """Close the model and the index."""
         if self.model is not None:
             self.model.close()
         self.index.close()
@@ -295,62 +275,24 @@ class Recommender:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # --- the five steps ---------------------------------------------------------------------
+    def _plain(self, k: int | None) -> TopK:
+        return TopK(k=self.settings.k if k is None else k)
 
-    def _prepare(self, histories: list[UserHistory], k: int) -> Iterator[Job]:
-        """Jobs ready to be sent, a few users first and then more: they are answered meanwhile."""
-        start, n = 0, _PREPARED_FIRST
-        while start < len(histories):
-            jobs = self._retrieve(histories[start : start + n], k)
-            self._render(jobs, k)
-            yield from jobs
-            start, n = start + n, _PREPARED_AT_ONCE
+    def _prepared(self, block: list[RecommendationState]) -> list[RecommendationState]:
+        """Take the steps before generate; the first failure ends the run."""
+        self._pipeline.begin(block)
+        self._pipeline.prepare(block)
+        _raise_first(block)
+        return block
 
-    def _retrieve(self, histories: list[UserHistory], k: int) -> list[Job]:
-        n = max(k, self.variant.settings.max_candidates)
-        found = pools(self.retriever, self.index, histories, n, k)
-        return [Job(h, candidates) for h, candidates in zip(histories, found, strict=True)]
+    def _finish(
+        self, states: Iterable[RecommendationState], on_done: OnDone | None
+    ) -> list[RecommendationState]:
+        passed = self._pipeline.generate(states, on_done)
+        self._pipeline.ground(passed, self.run_id)
+        return passed
 
-    def _render(self, jobs: list[Job], k: int) -> None:
-        if self._asker is not None:
-            self._asker.render([j for j in jobs if j.candidates and self._weight(j) > 0], k)
-
-    def _generate(self, prepared: Iterator[Job], k: int, on_done: OnDone | None) -> list[Job]:
-        if self._asker is not None:
-            return self._asker.ask(prepared, k, on_done)
-        jobs: list[Job] = []
-        for job in prepared:
-            jobs.append(job)
-            if on_done:
-                on_done(1)
-        return jobs
-
-    def _ground(self, job: Job, k: int) -> RecommendationList:
-        grounds = self._grounder.grounds(job)
-        made = build_list(
-            job.reading, grounds, k, usage=job.usage, run_id=self.run_id, error=job.error
-        )
-        if job.profile_refuted:
-            repairs = made.repairs.model_copy(update={"refuted_profile": 1})
-            made = made.model_copy(update={"repairs": repairs})
-        return self._blended(job, made)
-
-    def _weight(self, job: Job) -> float:
-        """How much the model's order counts for this user; at 0 it is not asked."""
-        return 1.0 if self._blend is None else self._blend.weight_for(len(job.history.events))
-
-    def _blended(self, job: Job, made: RecommendationList) -> RecommendationList:
-        if self._blend is None or job.reading is None:
-            return made
-        retrieved = [candidate.item_id for candidate in job.candidates]
-        return blend_list(made, retrieved, self._weight(job))
-
-    @property
-    def blend_digest(self) -> str:
-        """SHA-256 of the blend in use; empty without one."""
-        return self._blend.digest() if self._blend else ""
-
-    def _identity(self) -> str:
+    def _run_id(self) -> str:
         model = self.model.name if self.model else "none"
         parts = (
             self.settings.digest(),
@@ -360,3 +302,22 @@ class Recommender:
             self.blend_digest,
         )
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def _blocks(states: Sequence[RecommendationState]) -> Iterator[list[RecommendationState]]:
+    """Cut states into blocks, a small one first, so that the first calls leave early."""
+    yield list(states[:_FIRST_BLOCK])
+    for start in range(_FIRST_BLOCK, len(states), _BLOCK):
+        yield list(states[start : start + _BLOCK])
+
+
+def _raise_first(states: Iterable[RecommendationState]) -> None:
+    failure: RagRecError | None = next((s.failure for s in states if s.failure), None)
+    if failure is not None:
+        raise failure
+
+
+def _result(state: RecommendationState) -> RecommendationList:
+    if state.result is None:
+        raise state.failure or AssertionError("a state without a failure has a result")
+    return state.result

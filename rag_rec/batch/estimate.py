@@ -64,7 +64,7 @@ def estimate(
     ready, failures = prepare(recommender, census.sample, EngineLimits())
     share = census.users / max(1, len(census.sample))
     model = recommender.model
-    asked = [one.job.request for one in ready if one.job.request is not None]
+    asked = [one.job.call for one in ready if one.job.call is not None]
     paid = [r for r in asked if not (isinstance(model, CachedModel) and model.holds(r))]
     read = round(share * sum(prompt_tokens(model.tokens, r) for r in paid)) if model else 0
     written = round(share * sum(request.max_tokens for request in paid))

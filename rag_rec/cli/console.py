@@ -18,7 +18,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from rag_rec.core import BundleList, RecommendationList, SequenceList, SlatePage
+from rag_rec.core import RecommendationList
+from rag_rec.list_types import BundleList, SequenceList, SlatePage
 
 _err = Console(stderr=True, highlight=False)
 

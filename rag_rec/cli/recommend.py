@@ -16,8 +16,8 @@ from rag_rec.cli.options import AsJson, Config, IndexDir, Llm, Prompt
 from rag_rec.constraints import RELAXABLE, describe
 from rag_rec.core import Constraints, Settings, UserHistory
 from rag_rec.list_types import Bundle, Kind, PlaySequence, Slate, TopK
+from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
-from rag_rec.requests import with_request
 
 _out = Console()
 
@@ -120,25 +120,34 @@ def recommend_command(
         raise typer.BadParameter("--budget, --slot and --anchor go with --type bundle")
     if type != ListTypes.slate and rows:
         raise typer.BadParameter("--rows goes with --type slate")
+    if user is None and history is None and profile is None and request is None:
+        raise typer.BadParameter(
+            "name the user: --user ID, --history IDS, --profile TEXT or --request TEXT"
+        )
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
     with Recommender.open(index, settings=settings) as recommender:
-        who = _who(recommender, user, history, profile or request)
-        constraints = _constraints(recommender, where, relax, exclude)
         if settings.llm == "none":
             note("no model asked (--llm none): this is the retrieval order")
-        kind = _kind(recommender, type, k, rows, parts)
-        understood = recommender.understand(request) if request else None
-        if understood is not None:
-            asked = who.model_copy(update={"constraints": constraints, "profile": profile})
-            who = with_request(asked, understood)
-            constraints = who.constraints
-            note(f"understood ({understood.how}): {describe(constraints) or 'no constraint'}")
-        result = recommender.make(who, kind, constraints=constraints)
-        result = result.model_copy(update={"understood": understood})
+        asked = RecommendationRequest(
+            _who(user, history),
+            kind=_kind(recommender, type, k, rows, parts),
+            profile=profile,
+            constraints=_constraints(recommender, where, relax, exclude),
+            text=request,
+        )
+        (state,) = recommender.run([asked])
+        result = state.result
+        if result is None:
+            raise state.failure or AssertionError("a state without a failure has a result")
+        if (understood := result.understood) is not None:
+            rules = describe(understood.constraints) or "no constraint"
+            note(f"understood ({understood.how}): {rules}")
+            if understood.problem:
+                note(understood.problem)
         if as_json:
             sys.stdout.write(result.model_dump_json() + "\n")
             return
-        past = [recommender.index.item_by_id(i).title for i in who.item_ids[-5:]]
+        past = [recommender.index.item_by_id(i).title for i in state.history.item_ids[-5:]]
         _out.print(table_of(user or profile or request or "anonymous", past, result))
 
 
@@ -182,18 +191,8 @@ def _constraints(
     return asked.model_copy(update={"exclude": frozenset(exclude or ())})
 
 
-def _who(
-    recommender: Recommender, user: str | None, history: str | None, profile: str | None
-) -> UserHistory:
-    if user is None and history is None and profile is None:
-        raise typer.BadParameter(
-            "say for whom: --user ID, --history IDS, --profile TEXT or --request TEXT"
-        )
-    if history is not None:
-        ids = [part.strip() for part in history.split(",") if part.strip()]
-        who = UserHistory.of(*ids, user_id=user)
-    elif user is not None:
-        who = recommender.history_of(user)
-    else:
-        who = UserHistory()
-    return who.model_copy(update={"profile": profile}) if profile else who
+def _who(user: str | None, history: str | None) -> str | UserHistory:
+    if history is None:
+        return user or UserHistory()
+    ids = [part.strip() for part in history.split(",") if part.strip()]
+    return UserHistory.of(*ids, user_id=user)

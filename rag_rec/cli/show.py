@@ -11,7 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from rag_rec.cli.console import note
+from rag_rec.core import ConfigError
 from rag_rec.index import ItemIndex
+from rag_rec.list_types import TopK
+from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
 _out = Console()
@@ -19,7 +22,14 @@ _out = Console()
 
 def show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -> None:
     """Prints a user's prompt: as the model is sent it, or as JSON."""
-    prompt = recommender.prompt_for(user, k)
+    (state,) = recommender.preview([RecommendationRequest(user, TopK(k=k))])
+    prompt = state.prompt
+    if prompt is None:
+        raise state.failure or ConfigError(
+            "no prompt is sent: there is no model, or nothing to choose from"
+        )
+    for line in state.omitted:
+        note(f"left out: {line}")
     if as_json:
         messages = [{"role": role, "content": text} for role, text in prompt.messages]
         document = {

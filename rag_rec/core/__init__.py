@@ -33,9 +33,8 @@ from rag_rec.core.inputs import (
     Review,
     UserHistory,
 )
-from rag_rec.core.progress import OnStep, one_step
+from rag_rec.core.progress import OnDone, OnStep, one_step
 from rag_rec.core.results import (
-    BundleList,
     Evidence,
     Origin,
     Outcome,
@@ -43,9 +42,6 @@ from rag_rec.core.results import (
     Recommendation,
     RecommendationList,
     Repairs,
-    SequenceList,
-    SlatePage,
-    SlateRow,
     TasteProfile,
     Understood,
     Usage,
@@ -62,7 +58,6 @@ __all__ = [
     "NOT_IDENTITY",
     "STRICT_DECODER",
     "BudgetTooSmall",
-    "BundleList",
     "Candidate",
     "ConfigError",
     "Constraints",
@@ -78,6 +73,7 @@ __all__ = [
     "Model",
     "ModelError",
     "ModelTimeout",
+    "OnDone",
     "OnStep",
     "Origin",
     "Outcome",
@@ -95,10 +91,7 @@ __all__ = [
     "Review",
     "Role",
     "RunStopped",
-    "SequenceList",
     "Settings",
-    "SlatePage",
-    "SlateRow",
     "StaleIndex",
     "StorageError",
     "TasteProfile",

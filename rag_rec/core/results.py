@@ -115,15 +115,16 @@ class Repairs(Model):
 
 
 class Understood(Model):
-    """What was understood of a request in plain words.
+    """The reading of a request in plain words.
 
     Attributes:
         request: The words.
-        constraints: What they ask of every item, and of the list.
-        query: What is searched for.
+        constraints: The rules they state, of every item and of the list.
+        query: The words that are searched for.
         how: ``model``: read by the model, checked by code. ``keywords``: no model, or none that
             gave a usable reply; only prices, years and names of the catalog are understood.
-        dropped: What the model said that the request does not.
+        dropped: Parts of the model's reading that the request does not state.
+        problem: Why a model's reading could not be used, in one line; None if it could.
     """
 
     request: str
@@ -131,6 +132,7 @@ class Understood(Model):
     query: str
     how: Literal["model", "keywords"]
     dropped: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 class TasteProfile(Model):

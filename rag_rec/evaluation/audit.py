@@ -91,7 +91,9 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | N
     """
     stray = next((text for answer in answers for text in answer.others), None)
     if stray is not None:
-        return f"a question was put that continues nobody's chat; its answer was {stray[:80]!r}"
+        return (
+            f"a question was put that no user's state accounts for; its answer was {stray[:80]!r}"
+        )
     asked = [answer for answer in answers if answer.messages]
     for answer in asked:
         rule = 1 + answer.repairs.get("reasked", 0)

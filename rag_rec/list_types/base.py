@@ -122,11 +122,16 @@ class ListType(Protocol[K]):
         entry_tokens: Tokens of a reply's entry without its reason, at most.
     """
 
-    name: str
-    kind: type[K]
-    document: type[RecommendationList]
-    prompt: str | None
-    entry_tokens: int
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def kind(self) -> type[K]: ...  # noqa: D102
+    @property
+    def document(self) -> type[RecommendationList]: ...  # noqa: D102
+    @property
+    def prompt(self) -> str | None: ...  # noqa: D102
+    @property
+    def entry_tokens(self) -> int: ...  # noqa: D102
 
     def of_size(self, k: int | None) -> K:
         """Return the kind with ``k`` items (a row, for pages); its default length if None."""

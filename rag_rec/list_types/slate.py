@@ -106,7 +106,9 @@ class SlateType:
         pool = Pool.of(context.items(candidates), asked, len(asked.relax))
         links = _links(context, history, [item.item_id for item in pool.items])
         themes = tuple(themes_of(pool, links, kind.rows, kind.per_row))
-        rows = "; ".join(f"row {n}: {prompt_safe(theme.title)}" for n, theme in enumerate(themes, 1))
+        rows = "; ".join(
+            f"row {n}: {prompt_safe(theme.title)}" for n, theme in enumerate(themes, 1)
+        )
         return ListTask(f"a page of rows with {kind.per_row} items each. {rows}", themes)
 
     def compose(

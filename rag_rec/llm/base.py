@@ -7,14 +7,11 @@ fails is a completion with an error, so that it cannot take its neighbours with 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-from rag_rec.core import Message, ModelError, TokenCounter, Usage
-
-OnDone = Callable[[int], None]
-"""Called with the number of requests just finished; for progress bars."""
+from rag_rec.core import Message, ModelError, OnDone, TokenCounter, Usage
 
 
 class Deadline:

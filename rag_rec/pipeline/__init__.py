@@ -1,18 +1,23 @@
-"""The steps between a history and a list, which `rag_rec.Recommender` strings together."""
+"""The steps between a request and a list, and the state that travels through them."""
 
-from rag_rec.pipeline.asking import Asker
-from rag_rec.pipeline.blend import Blend, LengthWeight, blend_list, blended
-from rag_rec.pipeline.grounding import Grounder
-from rag_rec.pipeline.job import Job
-from rag_rec.pipeline.listing import TypedLists
+from rag_rec.pipeline.blend import Blend, LengthWeight, blended
+from rag_rec.pipeline.state import (
+    Exchange,
+    Purpose,
+    RecommendationRequest,
+    RecommendationState,
+    User,
+)
+from rag_rec.pipeline.steps import Pipeline
 
 __all__ = [
-    "Asker",
     "Blend",
-    "Grounder",
-    "Job",
+    "Exchange",
     "LengthWeight",
-    "TypedLists",
-    "blend_list",
+    "Pipeline",
+    "Purpose",
+    "RecommendationRequest",
+    "RecommendationState",
+    "User",
     "blended",
 ]

@@ -1,4 +1,4 @@
-"""How much a model's order counts against retrieval's, and whom it pays to ask: one small file.
+"""The weight of a model's order against retrieval's, by length of the history: one small file.
 
 `rag_rec.evaluation` fits the file on validation users; `Recommender` reads it (setting ``blend``).
 A weight of 0 means that the model is not asked at all.
@@ -20,18 +20,14 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from rag_rec.core import ConfigError, RecommendationList, first_problem, read_toml
+from rag_rec.core import ConfigError, Model, RecommendationList, first_problem, read_toml
 
 _DAMPING = 10
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LengthWeight(_Table):
+class LengthWeight(Model):
     """The weight for histories from some length on, up to the next entry's.
 
     Attributes:
@@ -43,13 +39,13 @@ class LengthWeight(_Table):
     weight: float = Field(ge=0, le=1)
 
 
-class Blend(_Table):
+class Blend(Model):
     """Weights of the model's order.
 
     Attributes:
-        weight: The weight where `by_history` says nothing.
+        weight: The weight where `by_history` has no entry.
         by_history: Weights by length of the history, shortest first.
-        fitted_on: What it was fitted on, for people.
+        fitted_on: Description of the data it was fitted on.
     """
 
     weight: float = Field(ge=0, le=1)
@@ -65,7 +61,7 @@ class Blend(_Table):
 
     @classmethod
     def load(cls, path: str | Path) -> Blend:
-        """Reads a blend file.
+        """Read a blend file.
 
         Raises:
             ConfigError: If it cannot be read or is not one.
@@ -76,7 +72,7 @@ class Blend(_Table):
             raise ConfigError(first_problem(error, str(path))) from error
 
     def save(self, path: str | Path) -> None:
-        """Writes the file that `load` reads."""
+        """Write the file that `load` reads."""
         lines = [f"weight = {self.weight!r}"]
         if self.fitted_on:
             quoted = self.fitted_on.replace("\\", "/").replace('"', "'")
@@ -91,7 +87,7 @@ class Blend(_Table):
         Path(path).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def weight_for(self, n_events: int) -> float:
-        """The model's weight for a user with so many events; 0: do not ask.
+        """Return the model's weight for a user with so many events; 0: do not ask.
 
         >>> Blend(weight=0.2, by_history=[LengthWeight(at_least=5, weight=0.5)]).weight_for(7)
         0.5
@@ -100,16 +96,16 @@ class Blend(_Table):
         return found[-1] if found else self.weight
 
     def digest(self) -> str:
-        """SHA-256 of what can change a list."""
+        """Return the SHA-256 of everything that can change a list."""
         return hashlib.sha256(self.model_dump_json(exclude={"fitted_on"}).encode()).hexdigest()
 
 
 def blended(
     items: Sequence[str], chosen: Sequence[bool], retrieved: Sequence[str], weight: float
 ) -> list[str]:
-    """A list in the order of both places, the model's and retrieval's, each ``1 / (10 + place)``.
+    """Return a list in the order of both places, the model's and retrieval's.
 
-    The items stay the same, so that whatever the list obeys it still obeys.
+    A place counts ``1 / (10 + place)``. The items stay the same, so the list keeps its constraints.
 
     Args:
         items: The list, the model's choices first.
@@ -134,7 +130,7 @@ def blended(
 def blend_list(
     made: RecommendationList, retrieved: Sequence[str], weight: float
 ) -> RecommendationList:
-    """A finished list in the blended order; see `blended`."""
+    """Return a finished list in the blended order; see `blended`."""
     slots = {slot.item_id: slot for slot in made.items}
     chosen = [slot.origin != "backfill" for slot in made.items]
     order = blended(list(slots), chosen, retrieved, weight)

@@ -24,6 +24,8 @@ from rag_rec.prompting import RenderedPrompt
 User = str | UserHistory | Sequence[str]
 """A user id of the log, a history, or item ids oldest first (``[]`` for an unknown user)."""
 
+_UNKNOWN, _NO_TASK = UserHistory(), ListTask()
+
 Purpose = Literal["request", "profile", "list", "reask"]
 """The step that called the model.
 
@@ -89,11 +91,11 @@ class RecommendationState:
 
     request: RecommendationRequest
     kind: Kind
-    history: UserHistory = UserHistory()
+    history: UserHistory = _UNKNOWN
     deadline: Deadline | None = None
     understood: Understood | None = None
     candidates: list[Candidate] = field(default_factory=list)
-    task: ListTask = ListTask()
+    task: ListTask = _NO_TASK
     weight: float = 1.0
     profile: TasteProfile | None = None
     prompt: RenderedPrompt | None = None

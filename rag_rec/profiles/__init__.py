@@ -1,5 +1,5 @@
-"""Profiles."""
+"""Taste profiles of users."""
 
-from rag_rec.profiles.taste import Profiler, asks_for_profile
+from rag_rec.profiles.taste import TasteProfiler
 
-__all__ = ["Profiler", "asks_for_profile"]
+__all__ = ["TasteProfiler"]

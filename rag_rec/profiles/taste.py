@@ -1,20 +1,20 @@
-"""Taste profiles: what a user's history and own reviews say of them, in a few lines.
+"""Taste profiles: a user's history and own reviews in a few lines.
 
-The facts are counted; with a model they are put into a sentence or two that must hold against the
-items and reviews it cites, as reasons must. What does not hold is replaced by the facts.
+Facts are counted; a model may put them into a sentence or two that must hold against the items and
+reviews it cites, as reasons must. Sentences that do not hold are replaced by the facts.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from rag_rec.core import (
     Evidence,
     Item,
     TasteProfile,
-    Usage,
     UserHistory,
     one_line,
     parse_json,
@@ -23,9 +23,10 @@ from rag_rec.core import (
 )
 from rag_rec.grounding import ReasonChecker, closed_object
 from rag_rec.index import ItemIndex
-from rag_rec.llm import ChatModel, Completion, Message, Request
+from rag_rec.llm import Completion, Message, Request
 from rag_rec.prompting import facts_of
 
+_REMEMBERED = 1_024
 _PAST = 8
 _REVIEWS = 2
 _TEXT_CHARS = 240
@@ -38,42 +39,55 @@ _SYSTEM = (
 )
 
 
-class Profiler:
-    """Profiles of the users of one index, each made once.
+class TasteProfiler:
+    """Writes taste profiles of an index's users, and remembers the latest.
 
     Args:
         index: An open index.
-        model: Puts the facts into words; None for the facts alone.
-        is_brand: Whether a case-folded text is a brand of the catalog.
     """
 
-    def __init__(
-        self, index: ItemIndex, model: ChatModel | None, is_brand: Callable[[str], bool]
-    ) -> None:
-        self._index, self._model, self._is_brand = index, model, is_brand
-        self._made: dict[UserHistory, TasteProfile] = {}
+    def __init__(self, index: ItemIndex) -> None:
+        self._index = index
+        self._lock = threading.Lock()
+        self._remembered: dict[UserHistory, TasteProfile] = {}
 
-    def profiles(self, histories: Sequence[UserHistory]) -> list[TasteProfile]:
-        """One profile a history, in order; those not made before are asked for together.
+    def remembered(self, history: UserHistory) -> TasteProfile | None:
+        """Return the profile made of these events before, if it is still remembered."""
+        return self._remembered.get(_key(history))
 
-        A profile tells what it cost once, to the first that asked.
-        """
-        keys = [UserHistory(user_id=h.user_id, events=h.events) for h in histories]
-        new = [key for key in dict.fromkeys(keys) if key not in self._made]
-        evidence = [self._evidence(key) for key in new]
-        replies: list[Completion | None] = [None] * len(new)
-        if self._model is not None and new:
-            replies = [*self._model.generate([_request(shown) for shown in evidence])]
-        fresh = {
-            key: self._profile(key, shown, reply)
-            for key, shown, reply in zip(new, evidence, replies, strict=True)
-        }
-        free = {"usage": Usage()}
-        self._made |= {key: made.model_copy(update=free) for key, made in fresh.items()}
-        return [fresh.pop(key, None) or self._made[key] for key in keys]
+    def request_for(self, history: UserHistory) -> Request:
+        """Return the request that asks a model to put the facts into words."""
+        return _request(self._evidence(history))
+
+    def from_facts(self, history: UserHistory) -> TasteProfile:
+        """Return the profile of counted facts, without a model's words."""
+        facts = " ".join(_facts([self._index.item_by_id(i) for i in history.item_ids]))
+        return TasteProfile(
+            user_id=history.user_id,
+            text=facts or "Nothing is known of this user.",
+            status="facts",
+            evidence=tuple(self._evidence(history)),
+        )
+
+    def from_reply(self, history: UserHistory, reply: Completion) -> TasteProfile:
+        """Return and remember the profile of a model's reply, of facts where that does not hold."""
+        evidence = self._evidence(history)
+        text, cites = _read(reply.text)
+        if text and not self._problems(text, cites, evidence):
+            cited = tuple(e for e in evidence if e.number in cites)
+            profile = TasteProfile(
+                user_id=history.user_id, text=text, status="verified", evidence=cited
+            )
+        else:
+            profile = self.from_facts(history)
+        with self._lock:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.pop(next(iter(self._remembered)))
+            self._remembered[_key(history)] = profile
+        return profile.model_copy(update={"usage": reply.usage})
 
     def _evidence(self, history: UserHistory) -> list[Evidence]:
-        """The latest items and the user's own reviews, numbered."""
+        """Return the latest items and the user's own reviews, numbered."""
         latest = list(dict.fromkeys(history.item_ids[::-1]))[:_PAST]
         found = [
             Evidence(item_id=item_id, kind="past", text=facts_of(self._index.item_by_id(item_id)))
@@ -87,29 +101,10 @@ class Profiler:
             ]
         return [e.model_copy(update={"number": n}) for n, e in enumerate(found, start=1)]
 
-    def _profile(
-        self, history: UserHistory, evidence: Sequence[Evidence], reply: Completion | None
-    ) -> TasteProfile:
-        facts = " ".join(_facts([self._index.item_by_id(i) for i in history.item_ids]))
-        usage = reply.usage if reply else Usage()
-        text, cites = _read(reply.text) if reply else ("", [])
-        if text and not self._problems(text, cites, evidence):
-            cited = tuple(e for e in evidence if e.number in cites)
-            return TasteProfile(
-                user_id=history.user_id, text=text, status="verified", evidence=cited, usage=usage
-            )
-        return TasteProfile(
-            user_id=history.user_id,
-            text=facts or "Nothing is known of this user.",
-            status="facts",
-            evidence=tuple(evidence),
-            usage=usage,
-        )
-
     def _problems(self, text: str, cites: list[int], evidence: Sequence[Evidence]) -> list[str]:
         own = [e.model_copy(update={"item_id": _NOBODY.item_id}) if e.kind == "review" else e
                for e in evidence]  # fmt: skip
-        checker = ReasonChecker(own, self._index.item_by_id, self._is_brand)
+        checker = ReasonChecker(own, self._index.item_by_id, self._index.eligibility.is_brand)
         return checker.problems(text, cites, _NOBODY)
 
 
@@ -117,7 +112,7 @@ _NOBODY = Item(item_id="(the user)")
 
 
 def _facts(items: Sequence[Item]) -> Iterator[str]:
-    """What can be counted: categories, brands, prices, the latest items."""
+    """Count categories, brands, prices, the latest items."""
     if not items:
         return
     categories = Counter(item.categories[-1] for item in items if item.categories)
@@ -137,9 +132,8 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
-def asks_for_profile(request: Request) -> bool:
-    """Whether a request is one of `Profiler`."""
-    return request.messages[0].content == _SYSTEM
+def _key(history: UserHistory) -> UserHistory:
+    return UserHistory(user_id=history.user_id, events=history.events)
 
 
 def _request(evidence: Sequence[Evidence]) -> Request:
@@ -158,7 +152,7 @@ def _request(evidence: Sequence[Evidence]) -> Request:
 
 
 def _read(reply: str) -> tuple[str, list[int]]:
-    """Text and citations of a reply; empty if it is not the form."""
+    """Return text and citations of a reply; empty if it is not the form."""
     try:
         form = parse_json(reply)
     except ValueError:

@@ -1,43 +1,51 @@
-"""Reads wishes over one catalog: by a model where there is one, else by keywords."""
+"""Reads requests in plain words over one catalog: a model's reading, or rules."""
 
 from __future__ import annotations
 
-import logging
 from functools import cached_property
 
 from rag_rec.constraints import both
 from rag_rec.core import Understood, UserHistory
 from rag_rec.index import ItemIndex
 from rag_rec.language import Names
-from rag_rec.llm import ChatModel
+from rag_rec.llm import Completion, Request
 from rag_rec.requests.keyword_reading import by_keywords
 from rag_rec.requests.model_reading import read_request, request_for
 
-_log = logging.getLogger(__name__)
-
 
 class RequestReader:
-    """Reads wishes with the names of one catalog.
+    """Reads requests with the names of one catalog.
 
     Args:
         index: The catalog.
-        model: Reads the wishes; None for keywords alone.
         seed: The model's sampling seed.
     """
 
-    def __init__(self, index: ItemIndex, model: ChatModel | None, *, seed: int = 0) -> None:
-        self._index, self._model, self._seed = index, model, seed
+    def __init__(self, index: ItemIndex, *, seed: int = 0) -> None:
+        self._index, self._seed = index, seed
 
-    def read(self, request: str) -> Understood:
-        """What a wish asks for; where the model's reply cannot be used, keywords decide."""
-        if self._model is not None:
-            asked = request_for(request, self._names, seed=self._seed)
-            completion = self._model.generate([asked])[0]
-            try:
-                return read_request(request, completion.text, self._names)
-            except ValueError:
-                _log.warning("the model's reading of the request cannot be used: keywords decide")
-        return by_keywords(request, self._names)
+    def request_for(self, text: str) -> Request:
+        """Return the request that asks a model to read the words."""
+        return request_for(text, self._names, seed=self._seed)
+
+    def by_rules(self, text: str) -> Understood:
+        """Read prices, years and names of the catalog, without a model."""
+        return by_keywords(text, self._names)
+
+    def from_reply(self, text: str, reply: Completion) -> Understood:
+        """Read a model's reply; where it cannot be used, the rules decide and the problem is said.
+
+        Args:
+            text: The request in plain words.
+            reply: The model's completion.
+        """
+        try:
+            return read_request(text, reply.text, self._names)
+        except ValueError as error:
+            problem = str(reply.error or error)
+        return self.by_rules(text).model_copy(
+            update={"problem": f"the model's reading cannot be used ({problem}): rules decided"}
+        )
 
     @cached_property
     def _names(self) -> Names:
@@ -47,7 +55,11 @@ class RequestReader:
 
 
 def with_request(history: UserHistory, understood: Understood) -> UserHistory:
-    """A history with what was understood of a request added to its constraints and profile."""
+    """Return a history with the constraints and the query of a request added.
+
+    Raises:
+        ConfigError: If the constraints contradict each other.
+    """
     words = " ".join(filter(None, (history.profile, understood.query)))
     merged = both(history.constraints, understood.constraints)
     return history.model_copy(update={"profile": words, "constraints": merged})

@@ -26,7 +26,7 @@ from rag_rec.evaluation.experiments.answers import answer_tasks
 from rag_rec.evaluation.experiments.baselines import baseline_rankings
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
-from rag_rec.evaluation.experiments.retrievers import Propose, SwappedRetriever
+from rag_rec.evaluation.experiments.retrievers import Propose
 from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
 from rag_rec.evaluation.experiments.study import check_index
 from rag_rec.evaluation.metrics.accuracy import measure
@@ -34,7 +34,8 @@ from rag_rec.evaluation.metrics.scorer import Scorer
 from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.statistics import permutation_p
 from rag_rec.llm import CachedModel, Completion, Message, OnDone, Request
-from rag_rec.pipeline import Asker, Job
+from rag_rec.pipeline import RecommendationState
+from rag_rec.pipeline.ask import ask
 from rag_rec.retrieval import FusedRetriever
 from rag_rec.testing import HashEmbedder, ScriptedModel
 from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
@@ -253,45 +254,52 @@ def test_a_retry_that_depends_on_the_answer_is_caught(sample: Dataset, tmp_path:
     assert honest.findings == []
 
 
-def sign_of(asker: type[Asker], model: ScriptedModel, index: ItemIndex, sampled: Sampled) -> str:
-    """What is found when five users are asked for in another way than the shipped one."""
+class AsksTwice(Recommender):
+    """Asks once more whatever came back, and keeps the first reading."""
+
+    def run(self, requests: Any, on_done: Any = None) -> list[RecommendationState]:
+        states = super().run(requests, on_done)
+        assert self.model is not None
+        calls = [(state, state.call) for state in states if state.call is not None]
+        ask(self.model, "reask", calls)
+        return states
+
+
+class AsksAround(Recommender):
+    """Puts a question to the model that no user's state knows of."""
+
+    def run(self, requests: Any, on_done: Any = None) -> list[RecommendationState]:
+        states = super().run(requests, on_done)
+        assert self.model is not None
+        self.model.generate([Request((Message("user", "What did they buy?"),))])
+        return states
+
+
+def sign_of(
+    made_by: type[Recommender], model: ScriptedModel, index: ItemIndex, sampled: Sampled
+) -> str:
+    """Return the audit's finding when five users are answered for by such a recommender."""
     recorder = RecordingModel(model)
-    recommender = Recommender(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
-    assert recommender._asker is not None
-    recommender._asker.__class__ = asker
-    retriever = SwappedRetriever(recommender.retriever, recommender.retriever.retrieve)
-    recommender.retriever = retriever
-    answers = answer_tasks(recommender, retriever, recorder, sampled.test.tasks[:5])
+    recommender = made_by(index, recorder, Settings(llm="scripted", prompt="plain", k=5))
+    answers = answer_tasks(recommender, recorder, sampled.test.tasks[:5])
     return retries(answers, {answer.user: True for answer in answers}) or "nothing"
 
 
 def test_a_second_question_that_no_rule_allows_is_caught(
     index: ItemIndex, sampled: Sampled
 ) -> None:
-    class AsksTwice(Asker):
-        def ask(self, *given: Any) -> list[Job]:
-            jobs = super().ask(*given)
-            before = [job.reading for job in jobs]
-            self._ask_again(jobs, 5)
-            for job, reading in zip(jobs, before, strict=True):
-                job.reading = reading
-            return jobs
-
-    assert sign_of(Asker, ScriptedModel(as_given), index, sampled) == "nothing"
+    assert sign_of(Recommender, ScriptedModel(as_given), index, sampled) == "nothing"
     found = sign_of(AsksTwice, ScriptedModel(as_given), index, sampled)
     assert "was asked 2 times where the re-ask rule allows 1" in found
 
 
-def test_a_question_in_a_fresh_chat_is_caught(index: ItemIndex, sampled: Sampled) -> None:
-    class AsksAround(Asker):
-        def ask(self, *given: Any) -> list[Job]:
-            jobs = super().ask(*given)
-            self._model.generate([Request((Message("user", "What did they buy?"),))])
-            return jobs
-
+def test_a_question_that_no_state_accounts_for_is_caught(
+    index: ItemIndex, sampled: Sampled
+) -> None:
     model = ScriptedModel(lambda request: as_given(request) if request.schema else "tea")
     found = sign_of(AsksAround, model, index, sampled)
-    assert "continues nobody's chat; its answer was 'tea'" in found
+    assert "no user's state accounts for" in found
+    assert "'tea'" in found
 
 
 # --- a fuzzy matcher, dropped users, ties ---------------------------------------------------------

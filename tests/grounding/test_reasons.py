@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from prompts import prompt_of
 from rag_rec import Evidence, Item, ItemIndex, Recommender, UserHistory
 from rag_rec.grounding import ReasonChecker, answer_schema
 from rag_rec.language import brands_in, limits_in, names_in, numbers_in, prices_in
@@ -22,7 +23,7 @@ class Desk:
     """A prompt with numbered evidence, and sentences about what it shows."""
 
     def __init__(self, recommender: Recommender, user: str, rng: random.Random) -> None:
-        self.prompt: RenderedPrompt = recommender.prompt_for(user, 10)
+        self.prompt: RenderedPrompt = prompt_of(recommender, user, 10)
         self.rng = rng
         self.item_of = recommender.index.item_by_id
         self.checker = ReasonChecker(
@@ -274,7 +275,7 @@ def cited(
     recommender: Recommender, user: str | UserHistory, entries: list[tuple[int, str, str]]
 ) -> str:
     """A reply that cites, for each label, the number of a kind of its evidence."""
-    prompt = recommender.prompt_for(user, len(entries))
+    prompt = prompt_of(recommender, user, len(entries))
     numbers = {(e.item_id, e.kind): e.number for e in reversed(prompt.evidence)}
     items = [
         {"label": label, "cites": [numbers[prompt.labels[label - 1], kind]], "reason": reason}
@@ -288,7 +289,7 @@ def test_reasons_are_verified_replaced_and_counted(hash_index: ItemIndex) -> Non
     options = {"prompt": "cited", "embedder": hash_index.embedder}
     recommender = Recommender.open(folder, ScriptedModel("{}"), **options)  # type: ignore[arg-type]
     user = "user-042"
-    titles = [hash_index.item_by_id(i).title for i in recommender.prompt_for(user, 3).labels]
+    titles = [hash_index.item_by_id(i).title for i in prompt_of(recommender, user, 3).labels]
     text = cited(
         recommender,
         user,
@@ -309,7 +310,7 @@ def test_reasons_are_verified_replaced_and_counted(hash_index: ItemIndex) -> Non
     check_list(result, hash_index, hash_index.history(user), 3)
     entry = model.requests[0].schema["properties"]["items"]["items"]["properties"]  # type: ignore[index]
     assert list(entry) == ["label", "cites", "reason"]
-    shown = {e.number for e in with_model.prompt_for(user, 3).evidence if e.number}
+    shown = {e.number for e in prompt_of(with_model, user, 3).evidence if e.number}
     assert max(shown) <= max(entry["cites"]["items"]["enum"])
 
 

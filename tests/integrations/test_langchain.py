@@ -14,7 +14,16 @@ from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.vectorstores import InMemoryVectorStore
 from pydantic import Field
 
-from rag_rec import Bundle, ConfigError, Constraints, DataError, ItemIndex, Recommender, UserHistory
+from rag_rec import (
+    Bundle,
+    ConfigError,
+    Constraints,
+    DataError,
+    ItemIndex,
+    PlaySequence,
+    Recommender,
+    UserHistory,
+)
 from rag_rec.integrations import LangChainRetriever, as_retriever, as_runnable, as_tool
 from rag_rec.retrieval import Retriever, open_retriever
 from rag_rec.testing import HashEmbedder, ScriptedModel, check_list
@@ -272,5 +281,5 @@ def test_lists_are_made_from_a_langchain_retriever(
     constraints = Constraints(max_price=30)
     history = hash_index.history("user-042").model_copy(update={"constraints": constraints})
     check_list(recommender.recommend(history, 4), hash_index, history, 4)
-    assert len(recommender.bundle("user-042", Bundle(size=3)).items) == 3
-    assert recommender.sequence("user-042").items
+    assert len(recommender.recommend("user-042", kind=Bundle(size=3)).items) == 3
+    assert recommender.recommend("user-042", kind=PlaySequence()).items

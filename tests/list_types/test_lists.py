@@ -33,8 +33,11 @@ from rag_rec import (
 )
 from rag_rec.constraints import ItemRules, Tally, failed, without
 from rag_rec.list_types import Affinity, Kind, Steps, construct
-from rag_rec.list_types.objectives import BundleObjective, Pool, SequenceObjective
-from rag_rec.list_types.slate import SlateObjective, Theme, compose_page
+from rag_rec.list_types.base import Theme
+from rag_rec.list_types.bundle import BundleObjective
+from rag_rec.list_types.objective import Pool
+from rag_rec.list_types.play_sequence import SequenceObjective
+from rag_rec.list_types.slate import SlateObjective, compose_page
 from rag_rec.retrieval import Histories
 from rag_rec.testing import ScriptedModel
 
@@ -158,54 +161,55 @@ def recommender(hash_index: ItemIndex) -> Recommender:
 
 def test_a_bundle_keeps_budget_slots_and_anchors(recommender: Recommender) -> None:
     slots = (where("category=Teapots"), where("category=Black Tea"))
-    result = recommender.bundle("user-042", Bundle(slots=slots, budget=60))
+    result = recommender.recommend("user-042", kind=Bundle(slots=slots, budget=60))
     assert isinstance(result, BundleList)
     assert len(result.items) == 2
     assert result.total_price is not None
     assert result.total_price <= 60
     assert result.slots == ("category=Teapots", 'category="Black Tea"')
     assert "Teapots" in result.items[0].item.categories
-    anchored = recommender.bundle("user-042", Bundle(size=3, anchors=("kit-001",)))
+    anchored = recommender.recommend("user-042", kind=Bundle(size=3, anchors=("kit-001",)))
     assert "kit-001" in {slot.item_id for slot in anchored.items}
     assert len(anchored.items) == 3
     with pytest.raises(ConfigError, match="anchor 'kit-001' breaks a constraint: price"):
-        recommender.bundle([], Bundle(anchors=("kit-001",)), constraints=where("price<=2"))
+        recommender.recommend([], kind=Bundle(anchors=("kit-001",)), constraints=where("price<=2"))
     with pytest.raises(ConfigError, match="anchors alone break the budget"):
-        recommender.bundle([], Bundle(anchors=("kit-001",), budget=2))
+        recommender.recommend([], kind=Bundle(anchors=("kit-001",), budget=2))
     with pytest.raises(DataError, match="no item 'nope'"):
-        recommender.bundle([], Bundle(anchors=("nope",)))
+        recommender.recommend([], kind=Bundle(anchors=("nope",)))
     with pytest.raises(ValueError, match="2 anchors do not fit 1"):
         Bundle(size=1, anchors=("a", "b"))
 
 
 def test_a_slot_nothing_fills_makes_the_bundle_shorter(recommender: Recommender) -> None:
     slots = (where("category=Teapots"), where("category=Teapots and price>900"))
-    result = recommender.bundle("user-042", Bundle(slots=slots))
+    result = recommender.recommend("user-042", kind=Bundle(slots=slots))
     assert len(result.items) == 1
     assert result.shortfall == "1 of 2 items: no more qualify"
 
 
 def test_a_sequence_and_a_page(recommender: Recommender, hash_index: ItemIndex) -> None:
-    sequence = recommender.sequence("user-042", PlaySequence(length=4))
+    sequence = recommender.recommend("user-042", kind=PlaySequence(length=4))
     assert isinstance(sequence, SequenceList)
     assert len(sequence.items) == 4
-    page = recommender.slate("user-042", Slate(rows=3, per_row=3))
+    page = recommender.recommend("user-042", kind=Slate(rows=3, per_row=3))
     assert isinstance(page, SlatePage)
     assert len(page.rows) == 3
     listed = [item_id for row in page.rows for item_id in row.item_ids]
     assert listed == [slot.item_id for slot in page.items]
     assert len(set(listed)) == 9
-    cold = recommender.slate([], profile="a quiet cup of tea")
+    cold = recommender.recommend([], kind=Slate(), profile="a quiet cup of tea")
     assert cold.rows
 
 
 def test_the_models_choices_stay_where_they_hold(hash_index: ItemIndex) -> None:
     entries = [{"label": n, "cites": [1], "reason": "x"} for n in (3, 3, 99, 7)]
     model = ScriptedModel(json.dumps({"items": entries}))
-    result = Recommender(hash_index, model).bundle("user-042", Bundle(size=3))
+    result = Recommender(hash_index, model).recommend("user-042", kind=Bundle(size=3))
     assert result.outcome == "partial"
     assert sorted(slot.origin for slot in result.items) == ["backfill", "llm", "llm"]
-    assert (result.repairs.duplicate, result.repairs.unknown_label) == (1, 1)
+    assert result.repairs.reasked == 1, "typed lists are asked again as plain ones are"
+    assert (result.repairs.duplicate, result.repairs.unknown_label) == (2, 2), "in both replies"
     labels = model.requests[0].messages[-1].content
     assert "Choose a bundle of 3 items that go together." in labels
 
@@ -213,7 +217,7 @@ def test_the_models_choices_stay_where_they_hold(hash_index: ItemIndex) -> None:
 def test_no_seen_item_comes_right_after_itself(recommender: Recommender) -> None:
     again = Constraints(allow_seen=True)
     history = UserHistory.of("tea-004", "kit-001").model_copy(update={"constraints": again})
-    assert recommender.sequence(history, PlaySequence(length=5)).items[0].item_id != "kit-001"
+    assert recommender.recommend(history, kind=PlaySequence(length=5)).items[0].item_id != "kit-001"
 
 
 # --- whatever a model writes ---------------------------------------------------------------------
@@ -326,10 +330,10 @@ def test_no_hostile_reply_breaks_a_list(hash_index: ItemIndex, tmp_path: Path) -
         recommender = rng.choice(recommenders)
         match kind:
             case Bundle():
-                result: RecommendationList = recommender.bundle(history, kind)
+                result: RecommendationList = recommender.recommend(history, kind=kind)
             case Slate():
-                result = recommender.slate(history, kind)
+                result = recommender.recommend(history, kind=kind)
             case _:
-                result = recommender.sequence(history, kind)
+                result = recommender.recommend(history, kind=kind)
         check_typed(result, kind, history, index)
         assert "of Paris" not in result.model_dump_json()

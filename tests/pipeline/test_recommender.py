@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from prompts import prompt_of
 from rag_rec import (
     BudgetTooSmall,
     ConfigError,
     DataError,
     ItemIndex,
+    RecommendationRequest,
     Recommender,
     Settings,
     UserHistory,
@@ -36,7 +38,7 @@ def user(hash_index: ItemIndex) -> UserHistory:
 def test_the_models_order_is_the_lists_order(hash_index: ItemIndex, user: UserHistory) -> None:
     recommender = Recommender(hash_index, ScriptedModel(answer(4, 2, 9)))
     result = recommender.recommend(user, 3)
-    shown = recommender.prompt_for(user, 3).labels
+    shown = prompt_of(recommender, user, 3).labels
     assert [slot.item_id for slot in result.items] == [shown[3], shown[1], shown[8]]
     assert result.outcome == "ok"
     assert {slot.origin for slot in result.items} == {"llm"}
@@ -103,8 +105,7 @@ def test_without_a_model_it_says_so(hash_index_folder: Path, user: UserHistory) 
     result = recommender.recommend(user, 4)
     assert (result.outcome, result.usage.calls) == ("retrieval_only", 0)
     assert {slot.reason_status for slot in result.items} == {"evidence"}
-    with pytest.raises(ConfigError, match="no prompt is sent"):
-        recommender.prompt_for(user)
+    assert recommender.preview([RecommendationRequest(user)])[0].prompt is None
     check_list(result, recommender.index, user, 4)
 
 
@@ -162,7 +163,7 @@ def test_run_id_follows_what_changes_the_output(hash_index: ItemIndex, tmp_path:
 def test_the_prompt_shown_is_the_prompt_sent(hash_index: ItemIndex, user: UserHistory) -> None:
     model = ScriptedModel(answer(1))
     recommender = Recommender(hash_index, model, Settings(reask=False))
-    shown = recommender.prompt_for(user, 4)
+    shown = prompt_of(recommender, user, 4)
     recommender.recommend(user, 4)
     sent: Request = model.requests[0]
     assert [(message.role, message.content) for message in sent.messages] == list(shown.messages)

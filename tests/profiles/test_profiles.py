@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from prompts import prompt_of
 from rag_rec import ItemIndex, Recommender, Settings, UserHistory
 from rag_rec.testing import ScriptedModel
 
@@ -45,12 +46,12 @@ def test_a_models_words_count_only_if_they_hold(hash_index: ItemIndex) -> None:
 def test_the_variant_shows_the_profile_in_place_of_the_history(hash_index: ItemIndex) -> None:
     model = ScriptedModel("{}")
     recommender = Recommender(hash_index, model, Settings(prompt="taste"))
-    text = recommender.prompt_for("user-042", 3).messages[-1][1]
+    text = prompt_of(recommender, "user-042", 3).messages[-1][1]
     assert recommender.profile("user-042").text[:40] in text
     own = hash_index.history("user-042").model_copy(update={"profile": "wants a drum"})
-    assert "wants a drum" in recommender.prompt_for(own, 3).messages[-1][1]
+    assert "wants a drum" in prompt_of(recommender, own, 3).messages[-1][1]
     cold = UserHistory(profile="likes tea")
-    assert "likes tea" in recommender.prompt_for(cold, 3).messages[-1][1]
+    assert "likes tea" in prompt_of(recommender, cold, 3).messages[-1][1]
 
 
 def test_what_a_profile_costs_is_paid_once_by_its_user(hash_index: ItemIndex) -> None:

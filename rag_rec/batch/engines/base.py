@@ -13,6 +13,7 @@ from rag_rec.batch.users import BadUser, BatchUser
 from rag_rec.core import (
     BudgetTooSmall,
     DataError,
+    ModelError,
     QuotaExhausted,
     RateLimited,
     RecommendationList,
@@ -22,7 +23,7 @@ from rag_rec.core import (
 )
 from rag_rec.index import Embedder
 from rag_rec.llm import CachedModel, ChatModel, Deadline, Gate, GatedModel, open_from
-from rag_rec.pipeline import Job
+from rag_rec.pipeline import RecommendationState as Job
 from rag_rec.recommender import Recommender
 
 
@@ -100,7 +101,8 @@ def closed(ready: Ready, result: RecommendationList, limits: EngineLimits) -> Re
         return None
     if isinstance(failure, RateLimited) and limits.stopping():
         return None
-    return record_of(ready.user.custom_id, ready.user.row, result, ready.job.failure)
+    error = failure if isinstance(failure, ModelError) else None
+    return record_of(ready.user.custom_id, ready.user.row, result, error)
 
 
 def history_of(recommender: Recommender, user: BatchUser) -> UserHistory:
@@ -159,9 +161,9 @@ def _prepared(
 
 
 def _with_deadline(ready: Ready, limits: EngineLimits) -> Ready:
-    if limits.user_deadline_s and ready.job.request is not None:
+    if limits.user_deadline_s and ready.job.call is not None:
         deadline = Deadline(limits.user_deadline_s)
-        ready.job.request = replace(ready.job.request, deadline=deadline)
+        ready.job.call = replace(ready.job.call, deadline=deadline)
     return ready
 
 

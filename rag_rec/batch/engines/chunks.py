@@ -70,5 +70,5 @@ class ChunksEngine:
 
 
 def _prompt(one: Ready) -> tuple[str, ...]:
-    request = one.job.request
+    request = one.job.call
     return () if request is None else tuple(message.content for message in request.messages)

@@ -103,7 +103,7 @@ def import_answers(
 
 def _record(recommender: Recommender, ready: Ready, answers: _Answers) -> Record | None:
     """Return the record of a user; None without an answer."""
-    if ready.job.request is None:  # nothing to choose from, so nothing was asked
+    if ready.job.call is None:  # nothing to choose from, so nothing was asked
         (result,) = recommender.finish([ready.job], ready.k)
         return closed(ready, result, EngineLimits())
     completion = answers.take(ready.user.custom_id)

@@ -88,10 +88,10 @@ def export_requests(
         ready, failures = prepare(recommender, block, EngineLimits())
         n_bad += len(failures)
         for one in ready:
-            if one.job.request is None:
+            if one.job.call is None:
                 n_bad += 1
                 continue
-            parts.add(one.user.custom_id, model.body(one.job.request))
+            parts.add(one.user.custom_id, model.body(one.job.call))
     parts.close()
     finished.close()
     manifest = ExportManifest(

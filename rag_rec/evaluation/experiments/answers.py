@@ -8,20 +8,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from rag_rec.core import Candidate, ConfigError, DataError, RecommendationList, Usage
-from rag_rec.evaluation.experiments.recorder import Exchange, RecordingModel, Taken
-from rag_rec.evaluation.experiments.retrievers import SwappedRetriever
+from rag_rec.core import ConfigError, DataError, OnDone
+from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.metrics.scorer import Task
-from rag_rec.llm import Request
-from rag_rec.profiles import asks_for_profile
+from rag_rec.pipeline import RecommendationRequest, RecommendationState
 from rag_rec.recommender import Recommender
-
-OnDone = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +40,8 @@ class Answer:
         usage: Calls, tokens, seconds, cached answers.
         error: Why the model gave less.
         profiled: How many of the calls, cached ones included, were for the user's taste profile.
-        others: What the model wrote to questions that continue nobody's chat and ask for no
-            profile, kept with the first user of those asked together.
+        others: Replies to requests that no user's state accounts for, kept with the first user of
+            those asked together.
     """
 
     user: str
@@ -219,61 +215,45 @@ def read_answers(path: Path) -> list[Answer]:
 
 def answer_tasks(
     recommender: Recommender,
-    retriever: SwappedRetriever,
     recorder: RecordingModel | None,
     tasks: Sequence[Task],
     on_done: OnDone | None = None,
 ) -> list[Answer]:
-    """Lists for tasks through the pipeline as it is shipped.
+    """Make lists for tasks through the pipeline as it is shipped.
 
     Args:
         recommender: Makes the lists.
-        retriever: Its retriever.
-        recorder: Its model; None if it has none.
-        tasks: Whom to make lists for.
-        on_done: Told of progress.
+        recorder: Its model, the audit's witness; None if it has none.
+        tasks: The users.
+        on_done: Called with the number of lists just finished.
     """
-    lists = recommender.recommend_many([task.history for task in tasks], on_done=on_done)
-    proposed = retriever.take()
-    asked = [found.outcome != "retrieval_only" for found in lists]
-    taken = recorder.take(sum(asked)) if recorder else Taken([], [])
-    chats = iter(taken.chats)
-    answers = [
-        _answer(task, made, proposed[task.key], next(chats) if was_asked else [])
-        for task, made, was_asked in zip(tasks, lists, asked, strict=True)
-    ]
-    strays = [e.completion.text for e in taken.others if not asks_for_profile(e.request)]
+    states = recommender.run([RecommendationRequest(task.history) for task in tasks], on_done)
+    answers = [_answer(task, state) for task, state in zip(tasks, states, strict=True)]
+    strays = recorder.unaccounted(states) if recorder else []
     return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
 
 
-def _answer(
-    task: Task, made: RecommendationList, proposed: list[Candidate], exchanges: list[Exchange]
-) -> Answer:
-    request = exchanges[0].request if exchanges else None
-    n_shown = _labels(request) if request else len(proposed)
-    of_chat = sum((exchange.completion.usage for exchange in exchanges), Usage())
+def _answer(task: Task, state: RecommendationState) -> Answer:
+    made = state.result
+    if made is None:
+        raise state.failure or AssertionError("a state without a failure has a result")
+    chat = [exchange for exchange in state.exchanges if exchange.purpose in {"list", "reask"}]
+    messages = chat[0].request.messages if chat else ()
+    profiles = [e.completion.usage for e in state.exchanges if e.purpose == "profile"]
     return Answer(
         user=task.key,
         history=digest_of(task),
-        profiled=made.usage.calls + made.usage.cached - of_chat.calls - of_chat.cached,
+        profiled=sum(usage.calls + usage.cached for usage in profiles),
         items=[slot.item_id for slot in made.items],
         origins=[slot.origin for slot in made.items],
         statuses=[slot.reason_status for slot in made.items],
         reasons=[slot.reason for slot in made.items],
         outcome=made.outcome,
-        candidates=[candidate.item_id for candidate in proposed],
-        n_shown=n_shown,
-        messages=[(turn.role, turn.content) for turn in request.messages] if request else [],
-        replies=[exchange.completion.text for exchange in exchanges],
+        candidates=[candidate.item_id for candidate in state.candidates],
+        n_shown=state.n_shown or len(state.candidates),
+        messages=[(turn.role, turn.content) for turn in messages],
+        replies=[exchange.completion.text for exchange in chat],
         repairs={name: n for name, n in made.repairs.model_dump().items() if n},
         usage=made.usage.model_dump(),
         error=made.error,
     )
-
-
-def _labels(request: Request) -> int:
-    """How many candidates a request's schema lets the model choose from."""
-    if request.schema is None:
-        return 0
-    entry = request.schema["properties"]["items"]["items"]["properties"]
-    return len(entry["label"]["enum"])

@@ -16,8 +16,8 @@ from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.experiments.retrievers import (
     Propose,
+    ProposedBy,
     Ranking,
-    SwappedRetriever,
     proposing,
     shuffled,
 )
@@ -41,7 +41,6 @@ class _Side:
     label: str
     total: int
     recommender: Recommender
-    retriever: SwappedRetriever
     recorder: RecordingModel | None
     file: AnswerFile
     found: dict[str, Answer]
@@ -103,7 +102,7 @@ class Engine:
             on_progress(side.label, len(side.found), side.total)
         if side.recorder is not None:
             self._spending.check()
-        made = answer_tasks(side.recommender, side.retriever, side.recorder, missing)
+        made = answer_tasks(side.recommender, side.recorder, missing)
         side.file.add(made)
         self._spending.add(side.variant.llm, made)
         side.found |= {answer.user: answer for answer in made}
@@ -134,12 +133,11 @@ class Engine:
         })  # fmt: skip
         model = self._model(settings)
         recorder = None if model is None else RecordingModel(model)
-        recommender = Recommender(self._index, recorder, settings, retriever=self._fused)
         propose = self._propose(variant)
         if condition.kind == "shuffled":
             propose = shuffled(propose, self._experiment.seed)
-        retriever = SwappedRetriever(self._fused, propose)
-        recommender.retriever = retriever
+        retriever = ProposedBy(propose, self._fused)
+        recommender = Recommender(self._index, recorder, settings, retriever=retriever)
         path = answer_path(self._out, variant.name, condition.name)
         identity = identity_of(self._experiment, variant, condition.name, self._index, self._out)
         file = AnswerFile(path, identity | {"run": recommender.run_id})
@@ -148,7 +146,6 @@ class Engine:
             label=f"{variant.name}, {condition.name}",
             total=len(condition.tasks),
             recommender=recommender,
-            retriever=retriever,
             recorder=recorder,
             file=file,
             found=file.read(condition.tasks),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 
-from rag_rec.core import Candidate, UserHistory
-from rag_rec.retrieval import FusedRetriever
+from rag_rec.core import Candidate, Evidence, UserHistory
+from rag_rec.retrieval import Retriever
 
 Propose = Callable[[Sequence[UserHistory], int], list[list[Candidate]]]
 
@@ -14,30 +14,24 @@ Ranking = Callable[[Sequence[UserHistory], int], list[list[str]]]
 """From histories to item ids, best first."""
 
 
-class SwappedRetriever(FusedRetriever):
-    """A fused retriever whose candidates come from elsewhere; reasons still come from its log.
+class ProposedBy:
+    """A retriever whose candidates come from a function, explained by another retriever.
 
     Args:
-        fused: The retriever of the index.
         propose: Makes the candidates.
+        explainer: Explains them from its log.
     """
 
-    def __init__(self, fused: FusedRetriever, propose: Propose) -> None:
-        self.__dict__.update(fused.__dict__)
-        self._propose = propose
-        self._kept: dict[str | None, list[Candidate]] = {}
+    def __init__(self, propose: Propose, explainer: Retriever) -> None:
+        self._propose, self._explainer = propose, explainer
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
-        found = self._propose(histories, k)
-        keys = (history.user_id for history in histories)
-        self._kept.update(zip(keys, found, strict=True))
-        return found
+        return self._propose(histories, k)
 
-    def take(self) -> dict[str | None, list[Candidate]]:
-        """Candidates by user since the last call."""
-        kept, self._kept = self._kept, {}
-        return kept
+    def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
+        """See `Retriever.explain`."""
+        return self._explainer.explain(history, item_ids)
 
 
 def proposing(name: str, ranking: Ranking) -> Propose:
