@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from rag_rec import Dataset
-from rag_rec.data.splitting import leave_last_out
+from rag_rec.data import leave_last_out
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.rankings import histories_of
 from rag_rec.evaluation.retrieval import Options, open_fitted

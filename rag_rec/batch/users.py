@@ -17,7 +17,7 @@ from rag_rec.core import (
     first_problem,
     parse_json,
 )
-from rag_rec.data import Row, normalise, read_rows
+from rag_rec.data import FileRow, normalise, read_rows
 
 COLUMNS = ("user_id", "custom_id", "history", "profile", "constraints", "k")
 _ALIASES = {
@@ -134,7 +134,7 @@ def _match(keys: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _user(row: Row, names: Mapping[str, str]) -> BatchUser | BadUser:
+def _user(row: FileRow, names: Mapping[str, str]) -> BatchUser | BadUser:
     def value(ours: str, read: Callable[[Any], _T]) -> _T | None:
         given = row.fields.get(names[ours]) if ours in names else None
         if given is None or (isinstance(given, str) and not given.strip()):

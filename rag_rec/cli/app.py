@@ -25,7 +25,7 @@ from rag_rec.cli.options import AsJson, Config, IndexDir, Llm, Prompt
 from rag_rec.cli.recommend import K, recommend_command
 from rag_rec.cli.show import item_document, show_document, show_prompt, user_document
 from rag_rec.core import ConfigError, RagRecError, Settings, UserHistory, __version__
-from rag_rec.data import Dataset, load_sample
+from rag_rec.data import FORMATS, Dataset, load_sample
 from rag_rec.index import DEFAULT_EMBEDDER, ItemIndex, SentenceTransformerEmbedder
 from rag_rec.recommender import Recommender
 from rag_rec.retrieval import RetrievalConfig, build_index
@@ -43,7 +43,7 @@ app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(batch_app, name="batch")
 _out = Console()
 
-Formats = StrEnum("Formats", ["auto", "amazon", "movielens", "recbole", "sequences"])
+Formats = StrEnum("Formats", list(FORMATS))
 OnErrors = StrEnum("OnErrors", ["stop", "skip"])
 
 # every command
@@ -140,7 +140,7 @@ def index(
     items: Items = None,
     reviews: Reviews = None,
     interactions: Interactions = None,
-    format: Format = Formats.auto,  # noqa: A002
+    format: Format = Formats["auto"],  # noqa: A002
     columns: Columns = None,
     sample: Sample = False,
     embedder: EmbedderName = DEFAULT_EMBEDDER,
@@ -161,7 +161,7 @@ def index(
             items=items,
             reviews=reviews,
             interactions=interactions,
-            format=format.value,  # pyright: ignore[reportArgumentType] - the enum holds the same names
+            format=format.value,
             columns=_columns(columns or []),
             on_error=on_error.value,  # pyright: ignore[reportArgumentType]
             rejects_file=rejects,

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from rag_rec.cli.console import note, steps_shown
 from rag_rec.core import ConfigError
-from rag_rec.data import Dataset
+from rag_rec.data import FORMATS, Dataset
 from rag_rec.evaluation import (
     PROTOCOLS,
     Options,
@@ -29,9 +29,7 @@ from rag_rec.retrieval import RetrievalConfig
 evaluate_app = typer.Typer(no_args_is_help=True, help="Measure, on data of your own.")
 
 Protocols = StrEnum("Protocols", list(PROTOCOLS))
-EvaluateFormats = StrEnum(
-    "EvaluateFormats", ["auto", "amazon", "movielens", "recbole", "sequences"]
-)
+EvaluateFormats = StrEnum("EvaluateFormats", list(FORMATS))
 Targets = StrEnum("Targets", ["test", "validation"])
 
 
@@ -46,7 +44,7 @@ def retrieval(
     interactions: Annotated[Path | None, typer.Option(metavar="FILE", help="Log.")] = None,
     folder: Annotated[Path | None, typer.Option(help="For formats that are a folder.")] = None,
     reviews: Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")] = None,
-    format: Annotated[EvaluateFormats, typer.Option()] = EvaluateFormats.auto,  # noqa: A002
+    format: Annotated[EvaluateFormats, typer.Option()] = EvaluateFormats["auto"],  # noqa: A002
     protocol: Annotated[Protocols, typer.Option(help="What the fit sees.")] = Protocols[
         "leave-last-out"
     ],
@@ -97,7 +95,7 @@ def retrieval(
         items=items,
         interactions=interactions,
         reviews=reviews,
-        format=format.value,  # pyright: ignore[reportArgumentType] - the enum holds the same names
+        format=format.value,
     )
     options = Options(
         protocol=protocol.value,

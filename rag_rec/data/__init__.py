@@ -1,10 +1,13 @@
-"""Files in, a validated `Dataset` out."""
+"""Files in, a validated `Dataset` out; splits of it; and the seam for file formats of your own."""
 
-from rag_rec.data.bundled import load_sample
-from rag_rec.data.dataset import Dataset, Format, ReviewStore
-from rag_rec.data.readers.rows import Row, count_rows, read_rows
-from rag_rec.data.rejects import OnError
-from rag_rec.data.schema import normalise
+from rag_rec.data.dataset import SAMPLE_FOLDER, Dataset, load_sample
+from rag_rec.data.formats.base import Format, Sources, TableRows, Tables
+from rag_rec.data.formats.registry import FORMATS, format_named, register_format
+from rag_rec.data.readers.files import FileRow
+from rag_rec.data.readers.rows import count_rows, read_rows
+from rag_rec.data.rejects import BadRow, OnError, Rejects
+from rag_rec.data.reviews import ReviewStore
+from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, normalise
 from rag_rec.data.splitting import (
     PROTOCOLS,
     Split,
@@ -15,19 +18,33 @@ from rag_rec.data.splitting import (
 )
 
 __all__ = [
+    "FORMATS",
+    "INTERACTIONS",
+    "ITEMS",
+    "LINE",
     "PROTOCOLS",
+    "REVIEWS",
+    "SAMPLE_FOLDER",
+    "BadRow",
+    "Column",
     "Dataset",
+    "FileRow",
     "Format",
     "OnError",
+    "Rejects",
     "ReviewStore",
-    "Row",
+    "Sources",
     "Split",
+    "TableRows",
+    "Tables",
     "count_rows",
+    "format_named",
     "hide_items",
     "leave_last_out",
     "load_sample",
     "normalise",
     "read_rows",
+    "register_format",
     "reviews_to_fit",
     "shuffle_ties",
 ]

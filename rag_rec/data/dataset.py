@@ -3,50 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import polars as pl
 
-from rag_rec.core import DataError
-from rag_rec.data.rejects import BadRow, OnError, Rejects
-from rag_rec.data.schema import INTERACTIONS, ITEMS, REVIEWS, ROW, dtypes, empty
+from rag_rec.core import ConfigError, DataError
+from rag_rec.data.formats.base import Sources, TableName, TableRows, Tables
+from rag_rec.data.formats.registry import FORMATS, format_named
+from rag_rec.data.rejects import OnError, Rejects
+from rag_rec.data.reviews import ReviewStore, frame_digest
+from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, dtypes, empty
 
-Format = Literal["auto", "amazon", "movielens", "recbole", "sequences"]
-Mappings = Mapping[str, str]
-
-
-class ReviewStore:
-    """Reviews on disk, in parts, so that their number does not matter to memory.
-
-    The folder holds ``part-*.parquet`` with the columns of `REVIEWS` and goes with this object.
-
-    Attributes:
-        count: Number of reviews.
-        digest: SHA-256 of their content.
-    """
-
-    def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
-        """Stores the frames in order."""
-        self._folder = Path(tempfile.mkdtemp(prefix="rag-rec-reviews-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self.count = 0
-        state = hashlib.sha256()
-        for number, frame in enumerate(frames):
-            frame.write_parquet(self._folder / f"part-{number:06d}.parquet")
-            self.count += frame.height
-            state.update(frame_digest(frame).encode())
-        self.digest = state.hexdigest()
-
-    def frames(self) -> Iterator[pl.DataFrame]:
-        """The frames in order, one in memory at a time."""
-        for part in sorted(self._folder.glob("part-*.parquet")):
-            yield pl.read_parquet(part)
+SAMPLE_FOLDER = Path(__file__).parent / "sample"
 
 
 @dataclass(slots=True)
@@ -59,7 +29,7 @@ class Dataset:
         interactions: ``user_id, item_id, timestamp, rating``, sorted by user and time (stable:
             events without a time keep the file's order).
         reviews: The review store; ``review_id, item_id, user_id, text, rating, timestamp``.
-        notices: What a person should know about the load, one line each.
+        notices: Remarks on the load for a person, one line each.
         rejected: Number of rows set aside.
     """
 
@@ -77,12 +47,12 @@ class Dataset:
         items: str | Path | None = None,
         reviews: str | Path | None = None,
         interactions: str | Path | None = None,
-        format: Format = "auto",  # noqa: A002
-        columns: Mapping[str, Mappings] | None = None,
+        format: str = "auto",  # noqa: A002
+        columns: Mapping[str, Mapping[str, str]] | None = None,
         on_error: OnError = "stop",
         rejects_file: str | Path = "rejected.csv",
     ) -> Dataset:
-        """Reads and validates a data set.
+        """Read and validate a data set.
 
         Args:
             folder: A MovieLens or RecBole folder; the other formats take single files.
@@ -91,22 +61,34 @@ class Dataset:
             interactions: The log. With ``format="amazon"`` it is taken from the reviews.
             format: ``auto`` recognises usual column names in CSV, JSON lines and Parquet;
                 ``amazon`` the 2014, 2018 and 2023 files; ``movielens`` and ``recbole`` their
-                folders; ``sequences`` lines of ``user item item ...``.
+                folders; ``sequences`` lines of ``user item item ...``. See `register_format` for
+                one of your own.
             columns: For each table (``items``, ``reviews``, ``interactions``), our column name to
                 the file's, where it is not recognised.
             on_error: ``stop`` at the first bad row, or ``skip`` it into ``rejects_file``.
             rejects_file: CSV of the rows set aside.
 
         Raises:
+            ConfigError: On an unknown format, or sources that it cannot take.
             DataError: On missing files or columns, or a bad row when ``on_error`` is ``stop``.
         """
-        from rag_rec.data.formats import Sources, read_format  # it builds on this file
-
+        chosen = format_named(format)
+        given: dict[TableName, str | Path | None] = {
+            "items": items,
+            "reviews": reviews,
+            "interactions": interactions,
+        }
+        files: dict[TableName, Path] = {
+            table: Path(path) for table, path in given.items() if path is not None
+        }
+        if not files and folder is None:
+            raise ConfigError("nothing to read: give items, interactions, reviews or a folder")
+        if folder is not None and not chosen.takes_folder:
+            names = " or ".join(known.name for known in FORMATS.values() if known.takes_folder)
+            raise ConfigError(f"a folder needs a format that takes one: --format {names}")
+        place = None if folder is None else Path(folder)
         rejects = Rejects(on_error, Path(rejects_file))
-        paths = {"folder": folder, "items": items, "reviews": reviews, "interactions": interactions}
-        known = {name: Path(path) for name, path in paths.items() if path is not None}
-        sources = Sources(**known, columns=columns or {})
-        return read_format(format, sources, rejects)
+        return _checked(chosen.read(Sources(place, files, columns or {}), rejects), rejects)
 
     @property
     def digest(self) -> str:
@@ -116,44 +98,34 @@ class Dataset:
 
     @property
     def n_users(self) -> int:
-        """Users with at least one interaction."""
+        """Number of users with at least one interaction."""
         return self.interactions["user_id"].n_unique()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a table's rows come from: the file, and how row numbers become line numbers."""
+def load_sample() -> Dataset:
+    """Load the shop "Larch & Lantern", made up: 300 items, 430 customers, 1,500 reviews and more.
 
-    path: Path
-    lines: Callable[[Sequence[int]], list[int]]
-
-    def bad(self, rows: pl.DataFrame, expected: str) -> list[BadRow]:
-        """Reports for rows whose item id is at fault."""
-        if not rows.height:
-            return []
-        found = zip(self.lines(rows[ROW].to_list()), rows["item_id"], strict=True)
-        return [BadRow(self.path, line, "item_id", expected, item_id) for line, item_id in found]
+    Its structure is planted (docs/sample.md).
+    """
+    return Dataset.load(
+        items=SAMPLE_FOLDER / "items.jsonl",
+        reviews=SAMPLE_FOLDER / "reviews.jsonl",
+        interactions=SAMPLE_FOLDER / "interactions.csv",
+    )
 
 
-def assemble(
-    items: pl.DataFrame | None,
-    reviews: Iterable[pl.DataFrame],
-    interactions: Iterable[pl.DataFrame],
-    rejects: Rejects,
-    origins: Mapping[str, Origin],
-) -> Dataset:
-    """Checks what only shows across tables: duplicate items, ids outside the catalog."""
-    log = pl.concat([empty(INTERACTIONS), *interactions])
-    if items is None:
-        items = _items_of(log, rejects)
-    else:
-        items = _unique_items(items, rejects, origins["items"])
+def _checked(tables: Tables, rejects: Rejects) -> Dataset:
+    """Check what only shows across tables: repeated items, ids outside the catalog."""
+    events, texts = tables.interactions, tables.reviews
+    log = pl.concat([empty(INTERACTIONS), *(events.frames if events else ())])
+    items = _items_of(log, rejects) if tables.items is None else _unique(tables.items, rejects)
     if not items.height:
-        raise DataError("there are no items", path=origins["items"].path if origins else None)
+        raise DataError("there are no items", path=tables.items and tables.items.path)
     known = items.select("item_id")
-    log = known_only(log, known, rejects, origins.get("interactions"))
-    words = (known_only(frame, known, rejects, origins.get("reviews")) for frame in reviews)
-    store = ReviewStore(_with_ids(_with_text(frame, rejects) for frame in words))
+    if events:
+        log = events.known(log, known, rejects)
+    reviews = (texts.known(frame, known, rejects) for frame in texts.frames) if texts else ()
+    store = ReviewStore(_with_ids(_with_text(frame, rejects) for frame in reviews))
     log = log.sort("user_id", "timestamp", nulls_last=False, maintain_order=True)
     return Dataset(
         items.select(*dtypes(ITEMS)),
@@ -164,44 +136,27 @@ def assemble(
     )
 
 
-def known_only(
-    frame: pl.DataFrame, known: pl.DataFrame, rejects: Rejects, origin: Origin | None
-) -> pl.DataFrame:
-    """The rows whose item is in the catalog; the others are bad rows."""
-    if origin is None:
-        return frame
-    rejects.add(origin.bad(frame.join(known, on="item_id", how="anti"), "an id of the catalog"))
-    return frame.join(known, on="item_id", how="semi", maintain_order="left")
-
-
-def frame_digest(frame: pl.DataFrame) -> str:
-    """SHA-256 of a frame's content, independent of chunking."""
-    text = frame.select(pl.struct(pl.all()).struct.json_encode().alias("row"))["row"]
-    state = hashlib.sha256()
-    for part in text.rechunk().to_frame().iter_slices(10_000):
-        state.update("\n".join(part["row"].to_list()).encode())
-    return state.hexdigest()
-
-
 def _items_of(log: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
+    """Return a catalog of the items in a log."""
     ids = log.select("item_id").unique(maintain_order=True)
     rejects.notice(f"no catalog given: it is the {ids.height} items of the log, known by id only")
     table = pl.concat([empty(ITEMS), ids], how="diagonal")
-    return table.with_columns(
-        pl.col("title", "description", "brand").fill_null(""),
-        categories=pl.lit([], dtype=pl.List(pl.String)),
-        in_stock=pl.lit(value=True),
-    )
+    return _filled(table.with_columns(pl.col("title", "description", "brand").fill_null("")))
 
 
-def _unique_items(items: pl.DataFrame, rejects: Rejects, origin: Origin) -> pl.DataFrame:
-    items = items.with_columns(
+def _unique(items: TableRows, rejects: Rejects) -> pl.DataFrame:
+    """Return the catalog; an id that occurs again makes a bad row."""
+    table = pl.concat([empty(ITEMS), *items.frames])
+    first = table.unique("item_id", keep="first", maintain_order=True)
+    repeated = table.join(first.select(LINE), on=LINE, how="anti", maintain_order="left")
+    items.reject(repeated, "an id that occurs once", rejects)
+    return _filled(first)
+
+
+def _filled(items: pl.DataFrame) -> pl.DataFrame:
+    return items.with_columns(
         pl.col("in_stock").fill_null(value=True), pl.col("categories").fill_null([])
     )
-    first = items.unique("item_id", keep="first", maintain_order=True)
-    repeated = items.join(first.select(ROW), on=ROW, how="anti")
-    rejects.add(origin.bad(repeated, "an id that occurs once"))
-    return first
 
 
 def _with_text(frame: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
@@ -212,7 +167,7 @@ def _with_text(frame: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
 
 
 def _with_ids(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Numbers the reviews that carry no id of their own: ``r1``, ``r2``, ... in file order."""
+    """Number the reviews that carry no id of their own: ``r1``, ``r2``, ... in file order."""
     start = 1
     for frame in frames:
         numbers = pl.format("r{}", pl.int_range(start, start + frame.height, dtype=pl.Int64))

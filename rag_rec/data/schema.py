@@ -1,4 +1,4 @@
-"""The three tables: their columns, the names files give them, how a text becomes a value.
+"""The three tables: their columns, the names that files give them, and the reading of values.
 
 Everything here works on whole columns; no Python code runs once a row.
 """
@@ -7,21 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
-Kind = Literal["id", "text", "number", "price", "time", "date", "flag", "list"]
+from rag_rec.data.readers.files import LINE
 
-EXPECTED: Mapping[Kind, str] = {
-    "id": "a non-empty id",
-    "text": "text",
-    "number": "a finite number",
-    "price": "a price of 0 or more, such as 12.50 or $12.50",
-    "time": "unix seconds or milliseconds, or a date and time such as 2024-05-01 12:00:00",
-    "date": "a date such as 2024-05-01",
-    "flag": "true or false",
-    "list": "a list",
+ValueKind = Literal["id", "text", "number", "price", "time", "date", "flag", "list"]
+
+
+class ValueType(NamedTuple):
+    """The type of a kind of value, and the words for it in error messages."""
+
+    dtype: pl.DataType
+    expected: str
+
+
+KINDS: Mapping[ValueKind, ValueType] = {
+    "id": ValueType(pl.String(), "a non-empty id"),
+    "text": ValueType(pl.String(), "text"),
+    "number": ValueType(pl.Float64(), "a finite number"),
+    "price": ValueType(pl.Float64(), "a price of 0 or more, such as 12.50 or $12.50"),
+    "time": ValueType(
+        pl.Int64(), "unix seconds or milliseconds, or a date and time such as 2024-05-01 12:00:00"
+    ),
+    "date": ValueType(pl.Date(), "a date such as 2024-05-01"),
+    "flag": ValueType(pl.Boolean(), "true or false"),
+    "list": ValueType(pl.List(pl.String()), "a list"),
 }
 
 
@@ -31,22 +43,19 @@ class Column:
 
     Attributes:
         name: Its name in this library.
-        kind: How its text is read.
-        required: Whether a row without it is a bad row.
+        kind: The kind of its values.
+        required: True if a row without it is a bad row.
         aliases: Names under which files carry it, lower case, letters and digits only.
-        lenient: A value that cannot be read is left empty and counted, instead of a bad row.
+        lenient: True if a value that cannot be read is left empty and counted, instead of
+            making its row a bad one.
     """
 
     name: str
-    kind: Kind
+    kind: ValueKind
     required: bool = False
     aliases: tuple[str, ...] = ()
     lenient: bool = False
 
-
-ROW = "_row"
-"""Column that travels with rows until the tables are checked against each other: the number of
-the row in its file, from which the line is found when something is wrong with it."""
 
 _ITEM_NAMES = ("itemid", "item", "movieid", "iid")
 _PRODUCT_NAMES = ("parentasin", "asin", "productid", "sku", "stockcode")
@@ -85,30 +94,19 @@ INTERACTIONS: tuple[Column, ...] = (
     Column("rating", "number", aliases=_RATING),
 )
 
-DTYPES: Mapping[Kind, pl.DataType] = {
-    "id": pl.String(),
-    "text": pl.String(),
-    "number": pl.Float64(),
-    "price": pl.Float64(),
-    "time": pl.Int64(),
-    "date": pl.Date(),
-    "flag": pl.Boolean(),
-    "list": pl.List(pl.String()),
-}
-
 
 def dtypes(columns: Sequence[Column]) -> dict[str, pl.DataType]:
-    """Column name to polars type, in table order."""
-    return {column.name: DTYPES[column.kind] for column in columns}
+    """Return column name to polars type, in table order."""
+    return {column.name: KINDS[column.kind].dtype for column in columns}
 
 
 def empty(columns: Sequence[Column]) -> pl.DataFrame:
-    """A table without rows, with its row numbers."""
-    return pl.DataFrame(schema={**dtypes(columns), ROW: pl.Int64()})
+    """Return a table without rows, with the column `LINE`."""
+    return pl.DataFrame(schema={**dtypes(columns), LINE: pl.Int64()})
 
 
 def normalise(name: str) -> str:
-    """A header as aliases spell it.
+    """Return a header as aliases spell it.
 
     >>> normalise("item ID:token")
     'itemid'
@@ -119,15 +117,12 @@ def normalise(name: str) -> str:
 def match_columns(
     header: Sequence[str], columns: Sequence[Column], mapping: Mapping[str, str]
 ) -> dict[str, str]:
-    """Which file column feeds which table column.
+    """Map table columns to the columns of a file, for those that are found.
 
     Args:
         header: Names in the file.
         columns: The table.
         mapping: Table column to file column, as given by the user; wins over aliases.
-
-    Returns:
-        Table column name to file column name, for those that were found.
     """
     found = {name: source for name, source in mapping.items() if source in header}
     free = [name for name in header if name not in found.values()]
@@ -144,7 +139,7 @@ def match_columns(
 
 
 def read_value(column: Column) -> pl.Expr:
-    """Expression from a String column of the same name to its typed value; null if unreadable."""
+    """Return an expression from a text column to its typed value; null if it cannot be read."""
     text = pl.col(column.name)
     stripped = text.str.strip_chars()
     match column.kind:
@@ -194,7 +189,7 @@ _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 
 
 def _parts(text: pl.Expr) -> pl.Expr:
-    """A JSON or Python list (nested lists are flattened), or parts between ``|``."""
+    """Read a JSON or Python list (nested lists are flattened), or parts between ``|``."""
     quoted = text.str.extract_all(_QUOTED).list.eval(
         pl.element().str.slice(1, pl.element().str.len_chars() - 2).str.replace_all(r"\\(.)", "$1")
     )

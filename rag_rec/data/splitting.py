@@ -1,4 +1,4 @@
-"""Splits: which events a model is fitted on, which it is asked with, which it is to predict."""
+"""Splits: the events a model is fitted on, those it is asked with, those it is to predict."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from rag_rec.core import DataError
-from rag_rec.data.dataset import Dataset, ReviewStore
+from rag_rec.data.dataset import Dataset
+from rag_rec.data.reviews import ReviewStore
 
 PROTOCOLS: Mapping[str, int] = {"leave-last-out": 2, "leave-last-out-fit-validation": 1}
 """Events of each user, from the end, that the fit does not see.
@@ -22,13 +23,13 @@ event enters the fit.
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """One task.
+    """One task: predict the next item of some users.
 
     Attributes:
         fit: The data set a model is fitted on.
-        users: ``user_id`` of those who are asked for.
-        inputs: What is known of each when asked, oldest first.
-        targets: The item each took next.
+        users: ``user_id`` of the users to predict for.
+        inputs: Items of each user's history, oldest first.
+        targets: The item that each user took next.
     """
 
     fit: Dataset
@@ -37,10 +38,10 @@ class Split:
     targets: list[str]
 
     def only(self, users: Collection[str]) -> Split:
-        """The same fit, some of the users.
+        """Return the same fit with some of the users.
 
         Raises:
-            DataError: If one of them is not asked for.
+            DataError: If one of them is not in this split.
         """
         known = set(self.users)
         unknown = next((user for user in users if user not in known), None)
@@ -56,12 +57,12 @@ class Split:
 
 
 def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> Split:
-    """Each user's ``n_target``-th event from the end is the target, those before it the input.
+    """Make each user's ``n_target``-th event from the end the target, those before it the input.
 
     Args:
         dataset: The whole data; its log is in time order within each user.
-        hidden: Events of each user, from the end, that the fit does not see; neither does it see
-            what the user wrote of them.
+        hidden: Events of each user, from the end, that the fit does not see; nor does it see
+            the user's reviews of them.
         n_target: 1 for the test; 2, with ``hidden=3``, to choose settings on validation.
 
     Raises:
@@ -91,12 +92,12 @@ def leave_last_out(dataset: Dataset, *, hidden: int = 2, n_target: int = 1) -> S
 def reviews_to_fit(
     reviews: ReviewStore, hidden: pl.DataFrame, known_until: int | None = None
 ) -> ReviewStore:
-    """Without reviews about hidden events and, where there is a cut, without later ones.
+    """Leave out reviews of hidden events and, where there is a cut, those written after it.
 
     Args:
         reviews: All reviews.
         hidden: ``user_id`` and ``item_id`` of the hidden events.
-        known_until: Time from which on nothing is known.
+        known_until: Time (Unix seconds) from which on nothing is known; None for no cut.
     """
 
     def kept() -> Iterator[pl.DataFrame]:
@@ -112,13 +113,13 @@ def reviews_to_fit(
 
 
 def hide_items(split: Split, share: float, seed: int = 0) -> Split:
-    """The task with new items: some items leave the fit, and their takers are asked for.
+    """Turn a task into one about new items: they leave the fit, and their takers are the users.
 
     Args:
         split: The task.
         share: Share of the catalog, drawn at random, whose events and reviews the fit does not
             see.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
     Raises:
         DataError: If nobody took one of them.
@@ -139,7 +140,7 @@ def hide_items(split: Split, share: float, seed: int = 0) -> Split:
 
 
 def shuffle_ties(dataset: Dataset, seed: int) -> Dataset:
-    """The data with events of one user at one time in random order.
+    """Put events of one user at one time in random order.
 
     Where a log gives no times at all, ties cannot be known: each pair of neighbours (first and
     second, third and fourth, or second and third and so on) is swapped with probability one half.

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from rag_rec.cli.app import app
 from rag_rec.core.errors import ConfigError
-from rag_rec.data.bundled import SAMPLE_FOLDER
+from rag_rec.data import SAMPLE_FOLDER
 from rag_rec.evaluation import Experiment
 
 EXPERIMENT = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from rag_rec import Dataset
-from rag_rec.data.bundled import SAMPLE_FOLDER
+from rag_rec.data import SAMPLE_FOLDER
 
 ROOT = Path(__file__).parents[2]
 

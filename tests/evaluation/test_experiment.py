@@ -277,7 +277,7 @@ def test_reviews_of_hidden_purchases_are_hidden_too(sample: Dataset, tmp_path: P
         rating=pl.lit(5.0),
         timestamp=pl.lit(None, dtype=pl.Int64),
     ).select("review_id", "item_id", "user_id", "text", "rating", "timestamp")
-    from rag_rec.data.dataset import ReviewStore
+    from rag_rec.data import ReviewStore
 
     data = replace(sample, reviews=ReviewStore([*sample.reviews.frames(), planted]))
     model = ScriptedModel(at_random)

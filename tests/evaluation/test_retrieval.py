@@ -14,8 +14,7 @@ import pytest
 from rag_rec import Dataset
 from rag_rec.cli.app import app
 from rag_rec.core.errors import DataError
-from rag_rec.data.bundled import SAMPLE_FOLDER
-from rag_rec.data.dataset import ReviewStore
+from rag_rec.data import SAMPLE_FOLDER, ReviewStore
 from rag_rec.evaluation import (
     Options,
     evaluate_retrieval,

@@ -22,7 +22,7 @@ from rag_rec import (
     UserHistory,
     build_index,
 )
-from rag_rec.data.bundled import SAMPLE_FOLDER
+from rag_rec.data import SAMPLE_FOLDER
 from rag_rec.retrieval import (
     FitData,
     Histories,

@@ -1,1 +1,1 @@
-"""Readers."""
+"""Readers of file kinds: CSV, JSON, Parquet, plain or compressed."""

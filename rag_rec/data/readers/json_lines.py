@@ -1,4 +1,4 @@
-"""JSON lines and JSON documents as chunks."""
+"""JSON lines and JSON documents: in chunks of text columns, and lines one by one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,77 @@ import ast
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import polars as pl
 
-from rag_rec.core import DataError
-from rag_rec.data.chunk import Chunk, Lines, Wanted, brief
+from rag_rec.core import DataError, parse_json
+from rag_rec.data.readers.files import (
+    BLANK,
+    LINE,
+    TOO_LONG,
+    FileRow,
+    brief,
+    ending,
+    numbered_lines,
+    skip_mark,
+)
 from rag_rec.data.rejects import BadRow, Rejects
 
 _CHUNK_BYTES = 16 << 20
+_KEY = re.compile(rb'["\']([^"\'\\]{1,200})["\']\s*:')
+"""All that looks like a key, nested keys included."""
+
+Wanted = Callable[[str], bool]
+"""True for a key that is worth reading."""
 
 
-def is_document(handle: IO[bytes]) -> bool:
-    """Whether a .json file is one array or object rather than one record a line."""
+def json_rows(handle: IO[bytes], path: Path) -> Iterator[FileRow]:
+    """Yield every line as one strictly read object, or with its problem."""
+    for number, line in numbered_lines(handle, path):
+        if line is None:
+            yield FileRow(number, problem=TOO_LONG)
+        elif line.strip():
+            yield _json_row(number, line)
+        else:
+            yield FileRow(number, problem=BLANK)
+
+
+def _json_row(number: int, line: bytes) -> FileRow:
+    try:
+        value = parse_json(line.decode("utf-8").strip())
+    except UnicodeDecodeError as error:
+        return FileRow(number, problem=f"is not UTF-8 text ({error.reason} at byte {error.start})")
+    except ValueError as error:
+        return FileRow(number, problem=f"is not one JSON object ({str(error)[:100]})")
+    if not isinstance(value, dict):
+        return FileRow(number, problem=f"is not one JSON object but {type(value).__name__}")
+    return FileRow(number, cast("dict[str, Any]", value))
+
+
+def json_chunks(
+    plain: Path, path: Path, rejects: Rejects, wanted: Wanted | None
+) -> Iterator[pl.DataFrame]:
+    """Yield the objects of a file in chunks, whether it holds lines or one document."""
+    with plain.open("rb") as handle:
+        if ending(plain) == "json" and _is_document(handle):
+            records = _records_of(handle, path)
+            names = dict.fromkeys(name for record in records for name in record)
+            yield _text_frame(dict(enumerate(records, 1)), list(names))
+            return
+        skip_mark(handle, path)
+        first = 1
+        while lines := handle.readlines(_CHUNK_BYTES):
+            numbered = {n: line for n, line in enumerate(lines, first) if not line.isspace()}
+            first += len(lines)
+            if numbered:
+                yield _chunk(numbered, path, rejects, wanted)
+
+
+def _is_document(handle: IO[bytes]) -> bool:
+    """Tell one array or object from one record a line."""
     head = handle.read(1 << 16)
     handle.seek(0)
     if head.lstrip()[:1] == b"[":
@@ -34,83 +90,64 @@ def is_document(handle: IO[bytes]) -> bool:
     return alone and bool(value) and all(isinstance(inner, dict) for inner in value.values())
 
 
-def read_document(handle: IO[bytes], path: Path) -> Iterator[Chunk]:
-    """An array of objects, or an object of objects whose keys become the column ``id``."""
+def _records_of(handle: IO[bytes], path: Path) -> list[dict[str, Any]]:
+    """Read an array of objects, or an object of objects whose keys become the column ``id``."""
     try:
         document: Any = json.load(handle)
     except (ValueError, RecursionError) as error:
         raise DataError(f"is not JSON ({brief(error)})", path=path) from error
-    records = (
-        [{"id": key, **value} for key, value in document.items() if isinstance(value, dict)]
-        if isinstance(document, dict)
-        else [value for value in document if isinstance(value, dict)]
-    )
-    if len(records) != len(document):
-        raise DataError("every element must be an object", path=path)
-    text = "\n".join(json.dumps(record) for record in records).encode()
-    frame = pl.read_ndjson(io.BytesIO(text), schema=_keys(text, None))
-    yield Chunk(frame, path, lambda rows: [row + 1 for row in rows])
+    if isinstance(document, dict):
+        table = cast("dict[str, Any]", document)
+        document = [
+            {"id": key, **inner} if isinstance(inner, dict) else inner
+            for key, inner in table.items()
+        ]
+    if not all(isinstance(record, dict) and _encodes(record) for record in document):
+        raise DataError("every element must be an object of UTF-8 text", path=path)
+    return document
 
 
-def read_lines(
-    handle: IO[bytes], path: Path, wanted: Wanted | None, rejects: Rejects
-) -> Iterator[Chunk]:
-    """Chunks of JSON lines, their values as text."""
-    first_line = 1
-    for block in _blocks(handle):
-        schema = _keys(block, wanted)
-        try:
-            if b"\\ud" in block.lower():
-                raise pl.exceptions.ComputeError("surrogate escapes need the careful reader")
-            frame = pl.read_ndjson(io.BytesIO(block), schema=schema)
-            yield Chunk(_without_empty(frame), path, _block_lines(block, first_line))
-        except pl.exceptions.PolarsError:
-            yield from _json_by_line(block, path, first_line, schema, rejects)
-        first_line += block.count(b"\n")
+def _chunk(
+    lines: dict[int, bytes], path: Path, rejects: Rejects, wanted: Wanted | None
+) -> pl.DataFrame:
+    block = b"".join(lines.values())
+    keys = dict.fromkeys(key.decode("utf-8", "replace") for key in _KEY.findall(block))
+    names = [name for name in keys if wanted is None or wanted(name)] or ["id"]
+    try:
+        if b"\\ud" in block.lower():
+            raise pl.exceptions.ComputeError("surrogate escapes need the careful reader")
+        frame = pl.read_ndjson(io.BytesIO(block), schema=dict.fromkeys(names, pl.String))
+        return _with_lines(frame, list(lines))
+    except pl.exceptions.PolarsError:
+        return _text_frame(_records(lines, path, rejects), names)
 
 
-def _blocks(handle: IO[bytes]) -> Iterator[bytes]:
-    """Whole lines, about `_CHUNK_BYTES` at a time, without a byte order mark."""
-    rest = handle.read(3)
-    rest = b"" if rest == b"\xef\xbb\xbf" else rest
-    while True:
-        data = handle.read(_CHUNK_BYTES)
-        block = rest + data
-        if not data:
-            if block.strip():
-                yield block
-            return
-        cut = block.rfind(b"\n") + 1
-        if cut and block[:cut].strip():
-            yield block[:cut]
-        rest = block[cut:]
+def _records(lines: dict[int, bytes], path: Path, rejects: Rejects) -> dict[int, dict[str, Any]]:
+    """Read line by line, to find out which line is at fault."""
+    good: dict[int, dict[str, Any]] = {}
+    for number, line in lines.items():
+        record = _record(line)
+        if isinstance(record, dict) and _encodes(record):
+            good[number] = record
+        else:
+            shown = line[:200].decode("utf-8", "backslashreplace")
+            rejects.add([BadRow(path, number, "(line)", "one JSON object in UTF-8", shown)])
+    return good
 
 
-def _block_lines(block: bytes, first_line: int) -> Lines:
-    def lines(rows: Sequence[int]) -> list[int]:
-        numbers = [n for n, line in enumerate(block.split(b"\n"), first_line) if line.strip()]
-        return [numbers[row] for row in rows]
-
-    return lines
+def _text_frame(records: dict[int, dict[str, Any]], names: list[str]) -> pl.DataFrame:
+    columns = {name: [_as_text(record.get(name)) for record in records.values()] for name in names}
+    return _with_lines(pl.DataFrame(columns, dict.fromkeys(names, pl.String)), list(records))
 
 
-_KEY = re.compile(rb'["\']([^"\'\\]{1,200})["\']\s*:')
-
-
-def _keys(block: bytes, wanted: Wanted | None) -> dict[str, pl.DataType]:
-    """Everything in the block that looks like a key, nested keys included, all as text."""
-    found = dict.fromkeys(key.decode("utf-8", "replace") for key in _KEY.findall(block))
-    names = [name for name in found if wanted is None or wanted(name)]
-    return dict.fromkeys(names or ["id"], pl.String())
-
-
-def _without_empty(frame: pl.DataFrame) -> pl.DataFrame:
-    """Drops columns without a value: keys that only occur inside nested objects."""
-    return frame.select(name for name in frame.columns if frame[name].null_count() < frame.height)
+def _with_lines(frame: pl.DataFrame, lines: list[int]) -> pl.DataFrame:
+    """Add `LINE`, and drop columns without a value: keys that occur only in nested objects."""
+    kept = [name for name in frame.columns if frame[name].null_count() < frame.height]
+    return frame.with_columns(pl.Series(LINE, lines, pl.Int64)).select(*kept, LINE)
 
 
 def _record(line: bytes) -> Any:
-    """A line as JSON, or as the Python literal that the 2014 Amazon files hold; else None."""
+    """Read a line as JSON, or as the Python literal of the 2014 Amazon files; else None."""
     try:
         return json.loads(line, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
@@ -121,28 +158,8 @@ def _record(line: bytes) -> Any:
         return None
 
 
-def _json_by_line(
-    block: bytes, path: Path, first_line: int, schema: dict[str, pl.DataType], rejects: Rejects
-) -> Iterator[Chunk]:
-    good: list[dict[str, Any]] = []
-    numbers: list[int] = []
-    for number, line in enumerate(block.split(b"\n"), first_line):
-        if not line.strip():
-            continue
-        record = _record(line)
-        if isinstance(record, dict) and _encodes(record):
-            good.append({name: _as_text(record.get(name)) for name in schema})
-            numbers.append(number)
-        else:
-            shown = line[:200].decode("utf-8", "backslashreplace")
-            rejects.add([BadRow(path, number, "(line)", "one JSON object in UTF-8", shown)])
-    if good:
-        frame = pl.DataFrame(good, schema=schema, orient="row")
-        yield Chunk(_without_empty(frame), path, lambda rows: [numbers[row] for row in rows])
-
-
 def _encodes(record: Any) -> bool:
-    """Whether all text of a record is valid Unicode (no unpaired surrogates)."""
+    """Tell if all text of a record is valid Unicode (no unpaired surrogates)."""
     try:
         json.dumps(record, ensure_ascii=False).encode("utf-8")
     except (UnicodeEncodeError, TypeError, RecursionError):

@@ -23,9 +23,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from rag_rec.core import ConfigError, first_problem, read_toml
+from rag_rec.data import format_named
 from rag_rec.evaluation.metrics.accuracy import parse_metric
 from rag_rec.prompting import variant_names
 
@@ -56,7 +57,15 @@ class DataSettings(_Table):
     items: str | None = None
     reviews: str | None = None
     interactions: str | None = None
-    format: Literal["auto", "amazon", "movielens", "recbole", "sequences"] = "auto"
+    format: str = "auto"
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, name: str) -> str:
+        try:
+            return format_named(name).name
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
 
     @model_validator(mode="after")
     def _either(self) -> Self:

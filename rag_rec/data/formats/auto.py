@@ -1,0 +1,65 @@
+"""``auto``: single files of any kind whose columns have usual names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+
+from rag_rec.data.formats.base import Format, Sources, TableRows, Tables, as_log
+from rag_rec.data.rejects import Rejects
+from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, match_columns
+from rag_rec.data.tables import header_of
+
+_HISTORY_NAMES = ("itemidlist", "historyitemid", "itemids", "history")
+_HISTORY = (
+    Column("user_id", "id", required=True, aliases=INTERACTIONS[0].aliases),
+    Column("history", "text", required=True, aliases=_HISTORY_NAMES),
+    Column("item_id", "text", aliases=INTERACTIONS[1].aliases),
+)
+
+
+def read_auto(sources: Sources, rejects: Rejects) -> Tables:
+    """Read the tables that have a file."""
+    return Tables(
+        items=sources.rows("items", ITEMS, rejects),
+        reviews=sources.rows("reviews", REVIEWS, rejects),
+        interactions=_log(sources, rejects),
+    )
+
+
+AUTO = Format("auto", read_auto)
+
+
+def _log(sources: Sources, rejects: Rejects) -> TableRows | None:
+    """Read one event a row, or one user a row with a list of items and perhaps the next one."""
+    path = sources.files.get("interactions")
+    if path is None or not _holds_histories(path, sources):
+        return sources.rows("interactions", INTERACTIONS, rejects)
+    rows = sources.rows_of(path, "interactions", _HISTORY, rejects)
+    return replace(rows, frames=[_unrolled(pl.concat(rows.frames), rejects, path)])
+
+
+def _holds_histories(path: Path, sources: Sources) -> bool:
+    if "history" in sources.columns.get("interactions", {}):
+        return True
+    return "history" in match_columns(header_of(path), _HISTORY, {})
+
+
+def _unrolled(rows: pl.DataFrame, rejects: Rejects, path: Path) -> pl.DataFrame:
+    """Return events of each user's longest row; shorter rows are its beginnings (augmentation)."""
+    ids = pl.col("history").str.strip_chars("[] ").str.replace_all(r"[,'\"]", " ")
+    events = ids.str.extract_all(r"\S+")
+    target = pl.when(pl.col("item_id") != "").then(pl.concat_list("item_id")).otherwise([])
+    rows = rows.with_columns(item_id=pl.concat_list(events, target))
+    rows = rows.with_columns(length=pl.col("item_id").list.len())
+    longest = rows.sort("length", descending=True, maintain_order=True).unique(
+        "user_id", keep="first", maintain_order=True
+    )
+    if longest.height < rows.height:
+        rejects.notice(
+            f"{path.name}: {rows.height} rows of {longest.height} users; "
+            "each user's longest is used"
+        )
+    return as_log(longest.select("user_id", "item_id", LINE).explode("item_id"))

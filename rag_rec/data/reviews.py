@@ -1,0 +1,49 @@
+"""`ReviewStore`: reviews on disk, and the digest of a frame."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import polars as pl
+
+
+class ReviewStore:
+    """Reviews on disk, in parts, so that their number does not matter to memory.
+
+    The folder holds ``part-*.parquet`` with the columns of `REVIEWS` and goes with this object.
+
+    Attributes:
+        count: Number of reviews.
+        digest: SHA-256 of their content.
+    """
+
+    def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
+        """Store the frames in order."""
+        self._folder = Path(tempfile.mkdtemp(prefix="rag-rec-reviews-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self.count = 0
+        state = hashlib.sha256()
+        for number, frame in enumerate(frames):
+            frame.write_parquet(self._folder / f"part-{number:06d}.parquet")
+            self.count += frame.height
+            state.update(frame_digest(frame).encode())
+        self.digest = state.hexdigest()
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Yield the frames in order, one in memory at a time."""
+        for part in sorted(self._folder.glob("part-*.parquet")):
+            yield pl.read_parquet(part)
+
+
+def frame_digest(frame: pl.DataFrame) -> str:
+    """Return the SHA-256 of a frame's content, independent of chunking."""
+    text = frame.select(pl.struct(pl.all()).struct.json_encode().alias("row"))["row"]
+    state = hashlib.sha256()
+    for part in text.rechunk().to_frame().iter_slices(10_000):
+        state.update("\n".join(part["row"].to_list()).encode())
+    return state.hexdigest()
