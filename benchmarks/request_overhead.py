@@ -23,7 +23,7 @@ import openai
 
 from rag_rec import Recommender, Settings, build_index, load_sample
 from rag_rec.llm import Request
-from rag_rec.llm.adapters.openai import portable
+from rag_rec.llm.base import portable_schema
 from rag_rec.testing import HashEmbedder, ScriptedModel
 
 N_USERS, IN_FLIGHT, ROUNDS = 2_000, 64, 5
@@ -58,7 +58,7 @@ def requests_of(ours: Recommender, users: list[str]) -> list[Request]:
 
 def body_of(request: Request) -> dict[str, Any]:
     """The same request as a user would write it."""
-    schema = {"name": "answer", "strict": True, "schema": portable(request.schema or {})}
+    schema = {"name": "answer", "strict": True, "schema": portable_schema(request.schema or {})}
     return {
         "model": "scripted",
         "messages": [{"role": m.role, "content": m.content} for m in request.messages],

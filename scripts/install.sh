@@ -25,7 +25,11 @@ say() { printf 'install: %s\n' "$*" >&2; }
 export CMAKE_ARGS="${CMAKE_ARGS:--DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF}"
 export CMAKE_BUILD_PARALLEL_LEVEL="${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)}"
 
-runs() { "$venv/bin/python" -W ignore -m rag_rec.llm.adapters.local >/dev/null 2>>"$log"; }
+try_model='from rag_rec.llm import Message, Request, open_model
+schema = {"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 1}
+request = Request((Message("user", "1 or 2?"),), schema, max_tokens=8)
+print(open_model("local").generate([request])[0].text)'
+runs() { "$venv/bin/python" -W ignore -c "$try_model" >/dev/null 2>>"$log"; }
 
 if ! "$venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
   mkdir -p .cache/wheels

@@ -74,7 +74,7 @@ class RateLimiter:
 
 
 class RunLimiter:
-    """The gate of a run (`rag_rec.llm.Gate`): rate, number and cost of requests, and the end.
+    """The admission of a run: rate, number and cost of requests, and the end.
 
     Requests in flight are booked at the most they can cost, so that no limit is passed.
 

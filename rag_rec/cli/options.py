@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from rag_rec.core import ConfigError
-from rag_rec.llm import SPECS
+from rag_rec.llm import spec_help
 from rag_rec.prompting import variant_names
 
 AsJson = Annotated[
@@ -18,7 +18,9 @@ AsJson = Annotated[
 IndexDir = Annotated[Path, typer.Option("--index", metavar="DIR", help="A built index.")]
 Llm = Annotated[
     str | None,
-    typer.Option("--llm", metavar="SPEC", help="Which model:\n\n" + SPECS.replace("\n", "\n\n")),
+    typer.Option(
+        "--llm", metavar="SPEC", help="Which model:\n\n" + spec_help().replace("\n", "\n\n")
+    ),
 ]
 Prompt = Annotated[
     str | None,

@@ -1,4 +1,4 @@
-"""Progress of long work, told in steps."""
+"""Callbacks that report the progress of long work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 OnStep = Callable[[str, int, int], None]
-"""What is being done, how much of it is done, how much there is."""
+"""Called with the name of the step, how much of it is done, and how much there is."""
+
+OnDone = Callable[[int], None]
+"""Called with the number of things just finished; for progress bars."""
 
 
 OnDone = Callable[[int], None]
@@ -15,7 +18,7 @@ OnDone = Callable[[int], None]
 
 @contextmanager
 def one_step(on_step: OnStep | None, name: str) -> Generator[None]:
-    """Tells of work that is either not done or done."""
+    """Report the start and the end of work that has no parts."""
     if on_step:
         on_step(name, 0, 1)
     yield

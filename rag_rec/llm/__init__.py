@@ -1,25 +1,32 @@
-"""Language models: one protocol, four backends, one string to choose between them."""
+"""Language models: one protocol, several backends, and a spec to choose between them."""
 
-from rag_rec.core import Message, Role, TokenCounter
+from rag_rec.core import Message, OnDone, Role, TokenCounter
+from rag_rec.llm.adapters.langchain import LangChainChatModel
+from rag_rec.llm.adapters.local import LocalChatModel
 from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
-from rag_rec.llm.adapters.openai import OpenAIChatModel, OpenAIOptions, read_body
+from rag_rec.llm.adapters.openai import OpenAIChatModel, read_body
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
-from rag_rec.llm.base import (
-    ByteEstimate,
-    ChatModel,
-    Completion,
-    Deadline,
-    OnDone,
-    Request,
-)
-from rag_rec.llm.middleware.admission import Gate, GatedModel
+from rag_rec.llm.adapters.vllm import VllmChatModel
+from rag_rec.llm.base import ChatModel, Completion, Deadline, Request, WrappedModel
+from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
 from rag_rec.llm.middleware.retry import RetryPolicy
-from rag_rec.llm.middleware.wrapper import WrappedModel
-from rag_rec.llm.registry import SPECS, open_from, open_model
+from rag_rec.llm.registry import (
+    BACKENDS,
+    Backend,
+    ModelOptions,
+    open_from,
+    open_model,
+    register_backend,
+    spec_help,
+)
+from rag_rec.llm.tokens import ByteEstimate
 
 __all__ = [
-    "SPECS",
+    "BACKENDS",
+    "Admission",
+    "AdmittedModel",
+    "Backend",
     "BatchApi",
     "BatchState",
     "ByteEstimate",
@@ -27,21 +34,25 @@ __all__ = [
     "ChatModel",
     "Completion",
     "Deadline",
-    "Gate",
-    "GatedModel",
+    "LangChainChatModel",
+    "LocalChatModel",
     "Message",
+    "ModelOptions",
     "NamedModel",
     "OfflineModel",
     "OnDone",
     "OpenAIChatModel",
-    "OpenAIOptions",
+    "OpenAdmission",
     "ReplyCache",
     "Request",
     "RetryPolicy",
     "Role",
     "TokenCounter",
+    "VllmChatModel",
     "WrappedModel",
     "open_from",
     "open_model",
     "read_body",
+    "register_backend",
+    "spec_help",
 ]

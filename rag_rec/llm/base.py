@@ -1,4 +1,4 @@
-"""What a language model is to this library: messages and a JSON schema in, a completion out.
+"""The contract of a language model: messages and a JSON schema in, a completion out.
 
 A `ChatModel` takes a batch and returns one `Completion` a request, in order. A request that
 fails is a completion with an error, so that it cannot take its neighbours with it.
@@ -7,9 +7,9 @@ fails is a completion with an error, so that it cannot take its neighbours with 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 from rag_rec.core import Message, ModelError, OnDone, TokenCounter, Usage
 
@@ -22,7 +22,7 @@ class Deadline:
         self._ends: float | None = None
 
     def left_s(self) -> float:
-        """Seconds left; the first call starts the clock."""
+        """Return the seconds left; the first call starts the clock."""
         now = time.monotonic()
         if self._ends is None:
             self._ends = now + self._seconds
@@ -40,7 +40,7 @@ class Request:
         max_tokens: Upper bound of tokens written.
         temperature: 0 for the most likely reply.
         seed: Sampling seed, where the backend takes one.
-        deadline: When models behind a network give up, shared by all requests of one user.
+        deadline: Time limit of models behind a network, shared by all requests of one user.
     """
 
     messages: tuple[Message, ...]
@@ -56,9 +56,9 @@ class Completion:
     """The answer to one request.
 
     Attributes:
-        text: What the model wrote; may be a torso when `error` is `Truncated`.
-        usage: What it cost, failed attempts included.
-        error: Why there is no complete reply, or None.
+        text: The model's reply; may be incomplete when `error` is `Truncated`.
+        usage: Cost of the request, failed attempts included.
+        error: The reason why there is no complete reply, or None.
     """
 
     text: str = ""
@@ -71,8 +71,8 @@ class ChatModel(Protocol):
     """A language model behind one synchronous, batch-first call.
 
     Attributes:
-        name: The spec it was opened with; part of the run's identity.
-        context_tokens: Prompt and reply together may not exceed this.
+        name: The spec it was opened with; part of the run's fingerprint.
+        context_tokens: Upper bound of prompt and reply together.
         tokens: The model's token counter.
     """
 
@@ -86,37 +86,72 @@ class ChatModel(Protocol):
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
-        """Answers in the order of ``requests``, one each; never raises for one request.
+        """Return one completion a request, in order; never raise for one request.
 
         Requests may be made while they are taken, so that the first are answered meanwhile.
         """
         ...
 
     def close(self) -> None:
-        """Frees what the model holds; harmless when called twice."""
+        """Free the model's resources; harmless when called twice."""
         ...
 
 
-class ByteEstimate:
-    """Token estimate from the text's length, for models whose tokenizer is not at hand.
+class WrappedModel:
+    """Base of models that stand before another one and share its name, context and tokens.
 
-    One token per three ASCII characters and per byte of any other: English and JSON run at four
-    and more characters a token in current vocabularies, and no byte-level vocabulary needs more
-    than one token a byte.
+    Args:
+        model: The model behind.
+        owned: The model behind is closed with this one.
     """
 
-    exact = False
-    per_message = 12
+    def __init__(self, model: ChatModel, *, owned: bool = True) -> None:
+        self._model = model
+        self._owned = owned
 
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text, rounded up.
+    @property
+    def name(self) -> str:
+        """Name of the model behind."""
+        return self._model.name
 
-        >>> ByteEstimate().count(["", "abc", "abcd", "茶"])
-        [0, 1, 2, 3]
-        """
-        counts: list[int] = []
-        for text in texts:
-            n_ascii = len(text) if text.isascii() else len(text.encode("ascii", "ignore"))
-            n_bytes = n_ascii if text.isascii() else len(text.encode("utf-8", "replace"))
-            counts.append((n_ascii + 2) // 3 + n_bytes - n_ascii)
-        return counts
+    @property
+    def context_tokens(self) -> int:
+        """Context length of the model behind."""
+        return self._model.context_tokens
+
+    @property
+    def tokens(self) -> TokenCounter:
+        """Token counter of the model behind."""
+        return self._model.tokens
+
+    def close(self) -> None:
+        """Close the model behind, if it is owned."""
+        if self._owned:
+            self._model.close()
+
+
+def call_usage(started: float, prompt_tokens: int = 0, completion_tokens: int = 0) -> Usage:
+    """Return the usage of one call that began at ``time.perf_counter() == started``."""
+    return Usage.model_construct(
+        calls=1,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        wall_s=time.perf_counter() - started,
+    )
+
+
+def encodable(text: str) -> str:
+    """Return the text with unpaired surrogates, which UTF-8 cannot carry, replaced by ``?``."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def portable_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema without ``maxLength``, which strict modes of several servers refuse."""
+
+    def strip(value: Any) -> Any:
+        if isinstance(value, dict):
+            table = cast("dict[str, Any]", value)
+            return {name: strip(inner) for name, inner in table.items() if name != "maxLength"}
+        return value
+
+    return strip(schema)

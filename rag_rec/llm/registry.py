@@ -1,104 +1,126 @@
-"""Opens a model from one string."""
+"""Model backends by the prefix of a spec: ``openai:gpt-5-mini`` is opened by ``openai``.
+
+Each adapter registers its `Backend` in its own file. Other packages do the same in theirs; one
+that names this file as an entry point of the group ``rag_rec.llm``, under the backend's prefix,
+is found by the command line too.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any
 
-from rag_rec.core import ConfigError, Settings, TokenCounter
-from rag_rec.llm.adapters.openai import OpenAIChatModel, OpenAIOptions
+from rag_rec.core import ConfigError, Settings
 from rag_rec.llm.base import ChatModel
-from rag_rec.llm.middleware.admission import Gate, GatedModel
+from rag_rec.llm.middleware.admission import Admission, AdmittedModel
 from rag_rec.llm.middleware.retry import RetryPolicy
 
-SPECS = """\
-local                         SmolLM2 on this machine (small; proves the path, not the quality)
-local:FILE.gguf               any GGUF model on this machine
-openai:MODEL                  the hosted API; the key comes from OPENAI_API_KEY
-openai:MODEL@BASE_URL         any OpenAI-compatible server: vLLM, Ollama, llama.cpp
-vllm:MODEL_OR_PATH            vLLM inside this process
-langchain:PROVIDER:MODEL      any chat model of LangChain
-none                          retrieval only"""
+_ENTRY_POINTS = "rag_rec.llm"
 
 
-def open_model(
-    spec: str, options: OpenAIOptions | None = None, *, tokenizer: str | Path | None = None
-) -> ChatModel | None:
-    """Opens the model a spec names; None for ``none``.
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Options of a model beside its spec; backends use those that concern them.
 
-    Args:
-        spec: See `SPECS`.
-        options: For models behind a network; their gate stands before every kind of model.
-        tokenizer: A ``tokenizer.json`` for exact counts of models behind a network.
+    Attributes:
+        concurrency: Requests in flight at most, of models behind a network.
+        timeout_s: Seconds until a request is given up, likewise.
+        retry: Attempts and waits, likewise.
+        context_tokens: Context length; 0 for the backend's own.
+        parameters: Further request parameters; ``None`` leaves a standard one out.
+        tokenizer: A ``tokenizer.json`` for exact counts; empty for an estimate.
+        admission: Asked before every request, retries included.
+    """
+
+    concurrency: int = 16
+    timeout_s: float = 60.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    context_tokens: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tokenizer: str = ""
+    admission: Admission | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """A kind of language model that a spec can name.
+
+    Attributes:
+        prefix: The spec up to its first colon.
+        forms: Forms of the spec, each with a line of help. A form without a colon allows the bare
+            prefix.
+        opener: Opens a model, from the spec after the first colon and the options.
+        admits: The models ask the admission themselves, before every attempt. Otherwise
+            `open_model` sets it before them.
+    """
+
+    prefix: str
+    forms: Mapping[str, str]
+    opener: Callable[[str, ModelOptions], ChatModel]
+    admits: bool = False
+
+
+BACKENDS: dict[str, Backend] = {}
+"""Registered backends by prefix."""
+
+
+def register_backend(backend: Backend) -> None:
+    """Add a backend to `BACKENDS`.
 
     Raises:
-        ConfigError: If the spec is not one of those, or what it needs is missing.
+        ConfigError: If its prefix is not a plain name or is taken.
     """
-    kind, _, rest = spec.partition(":")
-    match kind, rest:
-        case "none", "":
-            return None
-        case "local", _:
-            from rag_rec.llm.adapters.local import LocalChatModel  # optional
-
-            context = options.context_tokens if options else 0
-            local = LocalChatModel(rest or None, **({"context_tokens": context} if context else {}))
-            return _gated(local, options)
-        case "openai", name if name:
-            model, _, base_url = name.partition("@")
-            counter = token_counter(tokenizer)
-            return OpenAIChatModel(model, base_url or None, options=options, tokens=counter)
-        case "vllm", name if name:
-            from rag_rec.llm.adapters.vllm import VllmChatModel  # optional
-
-            context = options.context_tokens if options else 0
-            limit = {"max_model_len": context} if context else None
-            return _gated(VllmChatModel(name, engine_options=limit), options)
-        case "langchain", name if ":" in name:
-            from rag_rec.llm.adapters.langchain import LangChainChatModel  # optional
-
-            return LangChainChatModel(name, options=options)
-        case _:
-            raise ConfigError(f"unknown model '{spec}'; choose one of:\n{SPECS}")
+    prefix = backend.prefix
+    if not prefix.isidentifier() or prefix == "none":
+        raise ConfigError(f"backend '{prefix}': the prefix must be a plain name other than 'none'")
+    if prefix in BACKENDS:
+        raise ConfigError(f"backend '{prefix}' is registered already; choose another prefix")
+    BACKENDS[prefix] = backend
 
 
-def open_from(settings: Settings, gate: Gate | None = None) -> ChatModel | None:
-    """The model that settings name, behind a gate if there is one."""
+def spec_help() -> str:
+    """Return the forms of a spec, one line each."""
+    forms = [form for backend in BACKENDS.values() for form in backend.forms.items()]
+    return "\n".join(f"{form:<30}{line}" for form, line in [*forms, ("none", "retrieval only")])
+
+
+def open_model(spec: str, options: ModelOptions | None = None) -> ChatModel | None:
+    """Open the model that a spec names; None for ``none``.
+
+    Args:
+        spec: See `spec_help`.
+        options: Options beside the spec.
+
+    Raises:
+        ConfigError: If no backend takes the spec, or what it needs is missing.
+    """
+    if spec == "none":
+        return None
+    options = options or ModelOptions()
+    prefix, _, rest = spec.partition(":")
+    for entry in entry_points(group=_ENTRY_POINTS, name=prefix) if prefix not in BACKENDS else ():
+        entry.load()
+    backend = BACKENDS.get(prefix)
+    if backend is None or not (rest or prefix in backend.forms):
+        raise ConfigError(f"unknown model '{spec}'; choose one of:\n{spec_help()}")
+    model = backend.opener(rest, options)
+    if options.admission is None or backend.admits:
+        return model
+    return AdmittedModel(model, options.admission)
+
+
+def open_from(settings: Settings, admission: Admission | None = None) -> ChatModel | None:
+    """Open the model that settings name, behind an admission if there is one."""
     request = settings.request
-    options = OpenAIOptions(
+    options = ModelOptions(
         concurrency=request.concurrency,
         timeout_s=request.timeout_s,
         retry=RetryPolicy(request.attempts, request.backoff_s, request.max_wait_s),
         context_tokens=settings.context_tokens,
         parameters=settings.parameters,
-        gate=gate,
+        tokenizer=settings.tokenizer,
+        admission=admission,
     )
-    return open_model(settings.llm, options, tokenizer=settings.tokenizer or None)
-
-
-class FileTokens:
-    """Exact token counts from a ``tokenizer.json``."""
-
-    exact = True
-    per_message = 12
-
-    def __init__(self, path: str | Path) -> None:
-        from tokenizers import Tokenizer
-
-        if not Path(path).is_file():
-            raise ConfigError(f"there is no tokenizer file {path}")
-        self._tokenizer = Tokenizer.from_file(str(path))
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
-        encoded = self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [len(encoding.ids) for encoding in encoded]
-
-
-def _gated(model: ChatModel, options: OpenAIOptions | None) -> ChatModel:
-    return GatedModel(model, options.gate) if options and options.gate else model
-
-
-def token_counter(tokenizer: str | Path | None) -> TokenCounter | None:
-    """Exact counts by a ``tokenizer.json``; None where there is no such file to go by."""
-    return FileTokens(tokenizer) if tokenizer else None
+    return open_model(settings.llm, options)

@@ -26,8 +26,8 @@ from rag_rec.llm import (
     ChatModel,
     Completion,
     Message,
+    ModelOptions,
     OpenAIChatModel,
-    OpenAIOptions,
     Request,
     RetryPolicy,
     open_model,
@@ -35,11 +35,11 @@ from rag_rec.llm import (
 from rag_rec.llm.adapters.gbnf import grammar
 from rag_rec.llm.adapters.http import Connections
 from rag_rec.llm.adapters.local import LocalChatModel, packaged_model
-from rag_rec.llm.adapters.openai import portable
+from rag_rec.llm.base import portable_schema
 from rag_rec.testing import Answer, ChatServer, check_chat_model, completion, first_labels
 
 SCHEMA = answer_schema(n_labels=4, k=2, reason_chars=40)
-FAST = OpenAIOptions(retry=RetryPolicy(base_s=0.01, max_wait_s=1.5), timeout_s=5)
+FAST = ModelOptions(retry=RetryPolicy(base_s=0.01, max_wait_s=1.5), timeout_s=5)
 
 
 def request(text: str = "Choose 2.", **options: object) -> Request:
@@ -94,7 +94,7 @@ def test_max_tokens_cuts_and_says_so(local: LocalChatModel) -> None:
     assert '{"items":[{"label":1'.startswith(reply.text[:12])
 
 
-def ask(answer: object, options: OpenAIOptions = FAST) -> tuple[Completion, int]:
+def ask(answer: object, options: ModelOptions = FAST) -> tuple[Completion, int]:
     """The completion of one request against a server with a scripted answer, and requests sent."""
     respond = answer if callable(answer) else lambda _: answer
     with ChatServer(respond) as running:  # type: ignore[arg-type]
@@ -142,7 +142,7 @@ def test_every_failure_is_a_completion(
 
 def test_a_hanging_server_is_given_up_in_time() -> None:
     started = time.monotonic()
-    options = OpenAIOptions(timeout_s=0.3, retry=RetryPolicy(attempts=2, base_s=0.01))
+    options = ModelOptions(timeout_s=0.3, retry=RetryPolicy(attempts=2, base_s=0.01))
     reply, sent = ask(Answer(hang=True), options)
     assert isinstance(reply.error, ModelTimeout)
     assert sent == 2
@@ -174,7 +174,7 @@ def test_order_is_kept_and_failures_do_not_spread() -> None:
         return Answer(completion(text), delay_s=rng.random() / 50)
 
     with ChatServer(answer) as running:
-        options = OpenAIOptions(concurrency=32, retry=RetryPolicy(base_s=0.01))
+        options = ModelOptions(concurrency=32, retry=RetryPolicy(base_s=0.01))
         model = OpenAIChatModel("scripted", running.url, options=options)
         replies = model.generate([request(str(n)) for n in range(200)])
         model.close()
@@ -183,7 +183,7 @@ def test_order_is_kept_and_failures_do_not_spread() -> None:
 
 
 def test_what_is_sent(server: ChatServer) -> None:
-    options = OpenAIOptions(parameters={"seed": None, "top_p": 0.5})
+    options = ModelOptions(parameters={"seed": None, "top_p": 0.5})
     model = OpenAIChatModel("scripted", server.url, options=options)
     assert model.context_tokens == 16_384, "as the server says"
     model.generate([request(max_tokens=77)])
@@ -194,7 +194,7 @@ def test_what_is_sent(server: ChatServer) -> None:
     assert "seed" not in body
     sent = body["response_format"]["json_schema"]
     assert sent["strict"] is True
-    assert sent["schema"] == portable(SCHEMA)
+    assert sent["schema"] == portable_schema(SCHEMA)
     assert "maxLength" not in json.dumps(sent)
 
 

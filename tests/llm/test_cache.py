@@ -21,8 +21,8 @@ from rag_rec.llm import (
     CachedModel,
     Completion,
     Message,
+    ModelOptions,
     OpenAIChatModel,
-    OpenAIOptions,
     ReplyCache,
     Request,
     RetryPolicy,
@@ -31,7 +31,7 @@ from rag_rec.testing import Answer, ChatServer, ScriptedModel, check_chat_model,
 
 SCHEMA = answer_schema(n_labels=4, k=2, reason_chars=40)
 GOOD = '{"items":[{"label":1,"reason":"a"},{"label":3,"reason":"b"}]}'
-ONCE = OpenAIOptions(retry=RetryPolicy(attempts=1), timeout_s=5)
+ONCE = ModelOptions(retry=RetryPolicy(attempts=1), timeout_s=5)
 
 
 def request(text: str = "Choose 2.") -> Request:
@@ -48,8 +48,8 @@ def test_the_second_night_costs_nothing(server: ChatServer, tmp_path: Path) -> N
         model = CachedModel(OpenAIChatModel("scripted", server.url), tmp_path / "c.sqlite")
         replies = model.generate(iter(asked))
         assert [reply.error for reply in replies] == [None] * 30
-        assert (model.hits, model.misses) == ((0, 30) if night == 0 else (30, 0))
         assert {reply.usage.calls for reply in replies} == ({1} if night == 0 else {0})
+        assert {reply.usage.cached for reply in replies} == ({0} if night == 0 else {1})
         model.close()
     assert len(server.requests) == 30
 
@@ -113,10 +113,11 @@ def test_every_text_comes_back_as_it_was(
     first = CachedModel(ScriptedModel(echo), path)
     written = [reply.text for reply in first.generate(asked)]
     first.close()
-    silent = CachedModel(ScriptedModel("never asked"), path)
+    unasked = ScriptedModel("never asked")
+    silent = CachedModel(unasked, path)
     read = silent.generate([a for a, text in zip(asked, written, strict=True) if text.strip()])
     assert [reply.text for reply in read] == [text for text in written if text.strip()]
-    assert silent.misses == 0
+    assert not unasked.requests
     silent.close()
 
 
@@ -141,7 +142,6 @@ def test_what_is_no_good_is_asked_again(answer: Answer, tmp_path: Path) -> None:
         model.generate([request()])
         model.generate([request()])
         assert len(server.requests) == 2
-        assert (model.hits, model.misses) == (0, 2)
         model.close()
 
 
@@ -174,8 +174,7 @@ def test_threads_share_a_cached_model(tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert model.hits + model.misses == 320
-        assert 110 <= len(server.requests) == model.misses
+        assert 110 <= len(server.requests) < 320
         again = model.generate([request(f"user {n}") for n in range(110)])
         assert sum(reply.usage.cached for reply in again) == 110
         model.close()

@@ -22,7 +22,7 @@ from rag_rec.core import (
     UserHistory,
 )
 from rag_rec.index import Embedder
-from rag_rec.llm import CachedModel, ChatModel, Deadline, Gate, GatedModel, open_from
+from rag_rec.llm import Admission, AdmittedModel, CachedModel, ChatModel, Deadline, open_from
 from rag_rec.pipeline import RecommendationState as Job
 from rag_rec.recommender import Recommender
 
@@ -170,22 +170,22 @@ def _with_deadline(ready: Ready, limits: EngineLimits) -> Ready:
 def open_recommender(
     index: str | Path,
     settings: Settings,
-    gate: Gate,
+    admission: Admission,
     *,
     llm: str | ChatModel | None = None,
     embedder: Embedder | None = None,
 ) -> Recommender:
-    """Open the pipeline of a batch: cache, then gate, then model.
+    """Open the pipeline of a batch: cache, then admission, then model.
 
     A model object is not closed with the pipeline; that is left to its owner.
     """
     if isinstance(llm, str):
         settings = settings.model_copy(update={"llm": llm})
     if llm is None or isinstance(llm, str):
-        model = open_from(settings, gate)
+        model = open_from(settings, admission)
     else:
         settings = settings.model_copy(update={"llm": llm.name})
-        model = GatedModel(llm, gate, owned=False)
+        model = AdmittedModel(llm, admission, owned=False)
     if model is not None and settings.batch.cache:
         model = CachedModel(model, settings.batch.cache, parameters=settings.parameters)
     return Recommender.open(index, model or "none", settings=settings, embedder=embedder)

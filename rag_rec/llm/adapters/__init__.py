@@ -1,1 +1,1 @@
-"""Adapters."""
+"""Adapters to model backends, one file each; each registers its backend."""

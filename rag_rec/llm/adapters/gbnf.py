@@ -16,10 +16,10 @@ _UNBOUNDED = 2_000
 
 
 def grammar(schema: dict[str, Any]) -> str:
-    r"""The grammar of a schema of closed objects, arrays, strings and enumerations.
+    r"""Return the grammar of a schema of closed objects, arrays, strings and enumerations.
 
     Raises:
-        ConfigError: On a schema it does not know how to write.
+        ConfigError: If the schema has other parts.
 
     >>> print(grammar({"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 2}))
     root ::= "[" (("1" | "2")) ("," (("1" | "2"))){0,1} "]"

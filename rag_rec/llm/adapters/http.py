@@ -29,7 +29,7 @@ class Connections:
 
     @contextmanager
     def lent(self) -> Generator[HttpClient]:
-        """A client that nobody else uses meanwhile; the one used last, for it is still warm."""
+        """Lend a client to one user at a time; the one used last, for it is still warm."""
         try:
             client = self._idle.pop()
         except IndexError:
@@ -42,7 +42,7 @@ class Connections:
                 self.close()
 
     def close(self) -> None:
-        """Closes them; one that is lent when it is given back."""
+        """Close them; one that is lent is closed when it is given back."""
         self._closed = True
         while self._idle:
             self._idle.pop().close()
@@ -53,10 +53,10 @@ class Connections:
 
 
 class HttpClient(httpx2.Client):
-    """What the `openai` package sends with, with replies bounded in time and size.
+    """The HTTP client under the `openai` package, with replies bounded in time and size.
 
     Args:
-        ssl: What servers are trusted by; read anew when None.
+        ssl: The certificates to trust; read anew when None.
     """
 
     def __init__(self, ssl: SSLContext | None = None) -> None:
@@ -74,7 +74,7 @@ def _stamp(request: httpx2.Request) -> None:
 
 
 def _bound(response: httpx2.Response) -> None:
-    """Bounds the whole body by the time and size a reply may take.
+    """Bound the whole body by the time and size a reply may take.
 
     A client's read timeout starts again with every byte, so a server that drips never meets it.
     """

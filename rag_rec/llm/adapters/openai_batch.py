@@ -1,13 +1,15 @@
-"""The hosted Batch API: request files up, answers down, at half the price and within a day."""
+"""Client of the hosted Batch API: files of requests, answered within a day at half the price."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import openai
 
-from rag_rec.core import ConfigError, ModelError
+from rag_rec.core import ConfigError
 from rag_rec.llm.adapters.openai import model_error
 
 _NAME = "openai batch API"
@@ -19,12 +21,12 @@ class BatchState(NamedTuple):
 
     Attributes:
         batch_id: Its id there.
-        status: As the provider calls it: ``validating``, ``in_progress``, ``completed``, ...
+        status: Its state there: ``validating``, ``in_progress``, ``completed``, ...
         done: Requests answered.
         total: Requests in it.
         output_file: Id of the file of answers, when there is one.
         error_file: Id of the file of failed requests, when there is one.
-        problem: Why the provider refused it, or None.
+        problem: The reason why the provider refused it, or None.
     """
 
     batch_id: str
@@ -37,7 +39,7 @@ class BatchState(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will come."""
+        """True if no more answers will come."""
         return self.status in {"completed", "failed", "expired", "cancelled"}
 
 
@@ -58,12 +60,12 @@ class BatchApi:
             raise ConfigError("OPENAI_API_KEY is not set; export it") from error
 
     def submit(self, file: Path, mark: str) -> BatchState:
-        """Uploads a request file and starts a batch, which carries a mark to be found again by.
+        """Upload a request file and start a batch that `find` can find again by a mark.
 
         Raises:
             ModelError: If the provider does not take it.
         """
-        try:
+        with _errors():
             with file.open("rb") as handle:
                 uploaded = self._client.files.create(file=(file.name, handle), purpose="batch")
             batch = self._client.batches.create(
@@ -72,39 +74,30 @@ class BatchApi:
                 completion_window="24h",
                 metadata={_MARK: mark},
             )
-        except openai.OpenAIError as error:
-            raise _named(error) from error
         return _state(batch)
 
     def find(self, mark: str) -> BatchState | None:
-        """The batch that carries a mark, among all there are."""
-        try:
+        """Return the batch that carries a mark, or None."""
+        with _errors():
             for batch in self._client.batches.list(limit=100):
                 if (batch.metadata or {}).get(_MARK) == mark:
                     return _state(batch)
-        except openai.OpenAIError as error:
-            raise _named(error) from error
         return None
 
     def state(self, batch_id: str) -> BatchState:
-        """Where a batch stands."""
-        try:
+        """Return the current state of a batch."""
+        with _errors():
             return _state(self._client.batches.retrieve(batch_id))
-        except openai.OpenAIError as error:
-            raise _named(error) from error
 
     def download(self, file_id: str, target: Path) -> None:
-        """Writes a file of the provider's, whole or not at all."""
+        """Write a file of the provider's to disk, whole or not at all."""
         fresh = target.with_name(target.name + ".part")
-        try:
-            with self._client.files.with_streaming_response.content(file_id) as reply:
-                reply.stream_to_file(fresh)
-        except openai.OpenAIError as error:
-            raise _named(error) from error
+        with _errors(), self._client.files.with_streaming_response.content(file_id) as reply:
+            reply.stream_to_file(fresh)
         fresh.replace(target)
 
     def close(self) -> None:
-        """Closes the connections."""
+        """Close the connections."""
         self._client.close()
 
 
@@ -122,5 +115,10 @@ def _state(batch: Any) -> BatchState:
     )
 
 
-def _named(error: openai.OpenAIError) -> ModelError:
-    return model_error(error, _NAME)
+@contextmanager
+def _errors() -> Generator[None]:
+    """Raise the client's errors as `ModelError`."""
+    try:
+        yield
+    except openai.OpenAIError as error:
+        raise model_error(error, _NAME) from error

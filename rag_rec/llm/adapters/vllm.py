@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from rag_rec.core import ConfigError, ModelError, TransportError, Truncated, Usage
-from rag_rec.llm.base import Completion, OnDone, Request
+from rag_rec.core import ConfigError, ModelError, OnDone, TransportError, Truncated, Usage, one_line
+from rag_rec.llm.base import Completion, Request, encodable
+from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 
 _ENGINE = {
     "enable_prefix_caching": True,
@@ -37,8 +38,8 @@ class VllmTokens:
     """Exact token counts of the engine's tokenizer.
 
     Args:
-        tokenizer: The engine's, Hugging Face style.
-        chat_template: The one to use instead of the tokenizer's, if any.
+        tokenizer: The engine's tokenizer, Hugging Face style.
+        chat_template: A template to use instead of the tokenizer's own, or None.
     """
 
     exact = True
@@ -48,10 +49,10 @@ class VllmTokens:
         self.per_message = self._measured(chat_template)
 
     def count(self, texts: Sequence[str]) -> list[int]:
-        """Number of tokens of each text."""
+        """Return the number of tokens of each text."""
         if not texts:
             return []
-        encoded = self._tokenizer([_utf8(text) for text in texts], add_special_tokens=False)
+        encoded = self._tokenizer([encodable(text) for text in texts], add_special_tokens=False)
         return [len(ids) for ids in encoded["input_ids"]]
 
     def _measured(self, chat_template: str | None) -> int:
@@ -72,28 +73,21 @@ class VllmChatModel:
 
     Args:
         model: A Hugging Face folder or the name of a model there.
-        name: The spec it is known by; ``vllm:MODEL`` when None.
         engine_options: Arguments of ``vllm.LLM``, over the defaults of this class.
 
     Raises:
         ConfigError: If vLLM is missing or cannot load the model.
     """
 
-    def __init__(
-        self,
-        model: str,
-        *,
-        name: str | None = None,
-        engine_options: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.name = name or f"vllm:{model}"
+    def __init__(self, model: str, *, engine_options: Mapping[str, Any] | None = None) -> None:
+        self.name = f"vllm:{model}"
         self._vllm, self._failures = _import(self.name)
         options = {**_ENGINE, **(engine_options or {})}
         try:
             self._llm = self._vllm.LLM(model, **options)
             self.tokens = VllmTokens(self._llm.get_tokenizer(), self._llm.chat_template)
         except (OSError, RuntimeError, *self._failures) as error:
-            why = " ".join(str(error).split())[:200]
+            why = one_line(str(error))[:200]
             raise ConfigError(f"vllm cannot use '{model}' ({why}); see its log above") from error
         self.context_tokens = int(self._llm.llm_engine.model_config.max_model_len)
         self._lock = threading.Lock()
@@ -112,7 +106,7 @@ class VllmChatModel:
         return [Completion(error=error) if error else next(answers) for error in errors]
 
     def close(self) -> None:
-        """Ends the engine's processes."""
+        """End the engine's processes."""
         self._llm.llm_engine.engine_core.shutdown(timeout=30)
 
     def _too_long(self, request: Request) -> ModelError | None:
@@ -123,7 +117,7 @@ class VllmChatModel:
         return TransportError(problem, provider=self.name, hint="shorten the prompt")
 
     def _chat(self, requests: Sequence[Request], on_done: OnDone | None) -> list[Completion]:
-        """One engine call; where it refuses, each half for itself, down to the request at fault."""
+        """Make one engine call; if refused, one for each half, down to the request at fault."""
         started = time.perf_counter()
         try:
             outputs = self._llm.chat(
@@ -136,7 +130,7 @@ class VllmChatModel:
                 return self._chat(requests[:half], on_done) + self._chat(requests[half:], on_done)
             if on_done:
                 on_done(1)
-            message = " ".join(str(failure).split())[:200]
+            message = one_line(str(failure))[:200]
             return [Completion(error=TransportError(message, provider=self.name))]
         wall_s = (time.perf_counter() - started) / len(requests)
         return [self._completion(output, wall_s) for output in outputs]
@@ -168,16 +162,11 @@ class VllmChatModel:
 
 
 def _turns(request: Request) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": _utf8(turn.content)} for turn in request.messages]
-
-
-def _utf8(text: str) -> str:
-    """The text with lone surrogates, which no tokenizer takes, replaced."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return [{"role": turn.role, "content": encodable(turn.content)} for turn in request.messages]
 
 
 def _import(name: str) -> tuple[Any, tuple[type[Exception], ...]]:
-    """The package, and what it raises on purpose."""
+    """Return the package and the exceptions that it raises on purpose."""
     for variable, value in _ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     try:
@@ -189,7 +178,7 @@ def _import(name: str) -> tuple[Any, tuple[type[Exception], ...]]:
 
 
 def _bar(on_done: OnDone) -> Callable[..., Any]:
-    """A maker of progress bars for vLLM that draw nothing and report to ``on_done``."""
+    """Return a maker of progress bars for vLLM that draw nothing and report to ``on_done``."""
     tqdm = importlib.import_module("tqdm").tqdm
 
     def make(iterable: Any = None, **options: Any) -> Any:
@@ -200,3 +189,11 @@ def _bar(on_done: OnDone) -> Callable[..., Any]:
         return bar
 
     return make
+
+
+def _open(rest: str, options: ModelOptions) -> VllmChatModel:
+    limit = {"max_model_len": options.context_tokens} if options.context_tokens else None
+    return VllmChatModel(rest, engine_options=limit)
+
+
+register_backend(Backend("vllm", {"vllm:MODEL_OR_PATH": "vLLM inside this process"}, opener=_open))

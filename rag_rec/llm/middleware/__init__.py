@@ -1,1 +1,1 @@
-"""Middleware."""
+"""Layers between a caller and a model: cache, admission, retries."""

@@ -1,76 +1,73 @@
-"""What stands before the model: asked before every request, told of every answer.
+"""Admission: the limits of a run, asked before every request and informed of every reply.
 
 A run that is paid for by the token keeps its limits here: requests and tokens a minute, cost, the
-end of the run. Retries pass the gate as well, so a limit is a limit whatever happens behind it.
+end of the run. Retries need admission as well, so a limit holds whatever happens behind it.
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from rag_rec.core import ModelError
-from rag_rec.llm.base import ChatModel, Completion, OnDone, Request
-from rag_rec.llm.middleware.wrapper import WrappedModel
+from rag_rec.core import ModelError, OnDone
+from rag_rec.llm.base import ChatModel, Completion, Request, WrappedModel
 
 
-class Gate(Protocol):
-    """Decides when, and whether, a request is sent. Called from several threads."""
+class Admission(Protocol):
+    """Decides when a request is sent, or that it is not. Called from several threads."""
 
     def enter(self, request: Request) -> ModelError | None:
-        """Returns when the request may be sent; or an error if it may not be sent at all."""
+        """Return once the request may be sent, or return an error if it may not be sent."""
         ...
 
     def leave(self, request: Request, completion: Completion) -> None:
-        """Takes note of what a request that was let in came to."""
+        """Record the completion of a request that was admitted."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Waits before a retry, but not longer than the run goes on."""
+        """Wait before a retry, but not longer than the run goes on."""
         ...
 
 
-class OpenGate:
-    """Lets everything pass."""
+class OpenAdmission:
+    """Admits every request at once."""
 
     def enter(self, request: Request) -> ModelError | None:
-        """Nothing is refused."""
+        """Admit the request."""
         del request
 
     def leave(self, request: Request, completion: Completion) -> None:
-        """Nothing is counted."""
+        """Record nothing."""
 
     def wait(self, seconds: float) -> None:
-        """Sleeps."""
+        """Sleep."""
         time.sleep(seconds)
 
 
-class GatedModel(WrappedModel):
-    """A gate before a model that has none of its own; one entry a request.
+class AdmittedModel(WrappedModel):
+    """An admission before a model that does not ask one itself.
 
     Args:
         model: The model.
-        gate: Asked before each request.
-        owned: Whether the model is closed with this one.
+        admission: Asked before each request.
+        owned: The model is closed with this one.
     """
 
-    def __init__(self, model: ChatModel, gate: Gate, *, owned: bool = True) -> None:
+    def __init__(self, model: ChatModel, admission: Admission, *, owned: bool = True) -> None:
         super().__init__(model, owned=owned)
-        self._gate = gate
-        self._lock = threading.Lock()
+        self._admission = admission
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
     ) -> list[Completion]:
-        """See `ChatModel.generate`; what the gate refuses is not passed on."""
+        """See `ChatModel.generate`; requests that are not admitted are not passed on."""
         refusals: list[ModelError | None] = []
         sent: list[Request] = []
 
-        def let_in() -> Iterator[Request]:
+        def admitted() -> Iterator[Request]:
             for request in requests:
-                refusal = self._gate.enter(request)
+                refusal = self._admission.enter(request)
                 refusals.append(refusal)
                 if refusal is None:
                     sent.append(request)
@@ -78,8 +75,8 @@ class GatedModel(WrappedModel):
                 elif on_done:
                     on_done(1)
 
-        replies = self._model.generate(let_in(), on_done)
+        replies = self._model.generate(admitted(), on_done)
         for request, reply in zip(sent, replies, strict=True):
-            self._gate.leave(request, reply)
+            self._admission.leave(request, reply)
         answered = iter(replies)
         return [Completion(error=e) if e is not None else next(answered) for e in refusals]

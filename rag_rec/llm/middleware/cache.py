@@ -1,8 +1,8 @@
-"""`CachedModel`: a model that does not pay twice for the same question.
+"""`CachedModel`: a model that does not pay twice for the same request.
 
-Answers are kept in one SQLite file by the hash of everything that was asked: messages, schema,
-sampling, model, parameters. Several threads and several processes may use one file at a time.
-Only complete replies of the agreed shape are kept, so a failure is asked again.
+Replies are kept in one SQLite file by the hash of everything that can change them: messages,
+schema, sampling, model, parameters. Several threads and processes may use one file at a time.
+Only complete replies of the agreed shape are kept, so a failed request is sent again.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
+from jsonschema.validators import extend
 
-from rag_rec.core import ConfigError, StorageError, Usage
-from rag_rec.llm.base import ChatModel, Completion, OnDone, Request
-from rag_rec.llm.middleware.wrapper import WrappedModel
-from rag_rec.llm.schema import conforms
+from rag_rec.core import ConfigError, OnDone, StorageError, Usage, parse_json
+from rag_rec.llm.base import ChatModel, Completion, Request, WrappedModel, portable_schema
 
 _FORMAT = 1
 _BUSY_S = 60.0
@@ -43,13 +44,13 @@ CREATE TABLE IF NOT EXISTS replies (
 
 
 class ReplyCache:
-    """Replies by what was asked, in one SQLite file.
+    """Replies by the hash of their request, in one SQLite file.
 
     Args:
         path: The file; made, with its folder, where there is none.
 
     Raises:
-        StorageError: If it cannot be opened or is something else.
+        StorageError: If it cannot be opened or is no reply cache.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -68,13 +69,13 @@ class ReplyCache:
             self._db.execute("PRAGMA synchronous = NORMAL")
 
     def get(self, key: bytes) -> Completion | None:
-        """The reply stored under a key; its usage counts one cached answer and no call."""
+        """Return the reply stored under a key; its usage counts one cached answer and no call."""
         with self._errors(), self._lock:
             row = self._db.execute("SELECT text FROM replies WHERE key = ?", (key,)).fetchone()
         return None if row is None else Completion(row[0], Usage(cached=1))
 
     def put(self, replies: Iterable[tuple[bytes, Completion]], model: str) -> None:
-        """Stores replies, all or none; a key that is there keeps what it has."""
+        """Store replies, all or none; a key that is there keeps its reply."""
         now = int(time.time())
         rows = [
             (key, done.text, done.usage.prompt_tokens, done.usage.completion_tokens, model, now)
@@ -97,7 +98,7 @@ class ReplyCache:
             return int(self._db.execute("SELECT count(*) FROM replies").fetchone()[0])
 
     def close(self) -> None:
-        """Closes the file; harmless when called twice."""
+        """Close the file; harmless when called twice."""
         with self._lock:
             self._db.close()
 
@@ -114,18 +115,12 @@ class ReplyCache:
 
 
 class CachedModel(WrappedModel):
-    """Answers from a cache what it holds, and asks the model for the rest.
-
-    It goes by the model's name: a cache does not change what is answered.
+    """A cache before a model, under the model's name, since a cache does not change replies.
 
     Args:
         model: The model behind the cache; closed with it.
         cache: The cache, or its file.
         parameters: Request parameters the model was opened with, beside those of a `Request`.
-
-    Attributes:
-        hits: Requests answered without a call.
-        misses: Requests passed on to the model.
 
     Raises:
         ConfigError: If a parameter is not JSON.
@@ -139,11 +134,8 @@ class CachedModel(WrappedModel):
         *,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        self.hits = 0
-        self.misses = 0
         super().__init__(model)
         self._parameters = dict(parameters or {})
-        self._lock = threading.Lock()
         try:
             _canonical(self._parameters)
         except (TypeError, ValueError) as error:
@@ -167,12 +159,12 @@ class CachedModel(WrappedModel):
             completions += self._generate(part, on_done)
 
     def key(self, request: Request) -> bytes:
-        """SHA-256 of everything that can change the reply."""
+        """Return the SHA-256 of everything that can change the reply."""
         asked = {
             "format": _FORMAT,
             "model": self.name,
             "parameters": self._parameters,
-            "messages": [asdict(message) for message in request.messages],
+            "messages": [message._asdict() for message in request.messages],
             "schema": request.schema,
             "max_tokens": request.max_tokens,
             "temperature": request.temperature,
@@ -181,11 +173,11 @@ class CachedModel(WrappedModel):
         return hashlib.sha256(_canonical(asked).encode()).digest()
 
     def holds(self, request: Request) -> bool:
-        """Whether a request would be answered without a call."""
+        """Return True if a request would be answered without a call."""
         return self._cache.get(self.key(request)) is not None
 
     def close(self) -> None:
-        """Closes the model and the cache."""
+        """Close the model and the cache."""
         super().close()
         self._cache.close()
 
@@ -210,17 +202,13 @@ class CachedModel(WrappedModel):
         fresh = dict(zip(asked, replies, strict=True))
         good = [(key, done) for key, done in fresh.items() if _worth_keeping(done, asked[key])]
         self._cache.put(good, self.name)
-        completions = list(_in_order(keys, known, fresh))
-        with self._lock:
-            self.misses += len(asked)
-            self.hits += sum(completion.usage.cached for completion in completions)
-        return completions
+        return list(_in_order(keys, known, fresh))
 
 
 def _in_order(
     keys: list[bytes], known: dict[bytes, Completion], fresh: dict[bytes, Completion]
 ) -> Iterator[Completion]:
-    """A completion a key; what a call cost is told once, to the first that asked."""
+    """Yield one completion a key; the first of equal keys carries the cost of the call."""
     paid: set[bytes] = set()
     for key in keys:
         if key in known:
@@ -234,7 +222,31 @@ def _in_order(
 
 
 def _worth_keeping(completion: Completion, request: Request) -> bool:
-    return completion.error is None and conforms(completion.text, request.schema)
+    if completion.error is not None:
+        return False
+    text, schema = completion.text, request.schema
+    if schema is None:
+        return bool(text.strip())
+    opening, closing = "{}" if schema.get("type") == "object" else "[]"
+    try:  # words around the document are allowed
+        reply = parse_json(text[text.find(opening) : text.rfind(closing) + 1])
+    except ValueError:
+        return False
+    # no backend need keep to maxLength
+    return _validator(_canonical(portable_schema(schema))).is_valid(reply)
+
+
+def _is_integer(_: object, value: object) -> bool:
+    return type(value) is int  # for jsonschema 3.0 is one too
+
+
+_TYPES = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+_StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: str) -> Validator:
+    return _StrictValidator(json.loads(schema))
 
 
 def _canonical(value: Any) -> str:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 
-from rag_rec.core import Usage
+from rag_rec.core import OnDone, Usage
 from rag_rec.llm.base import Completion, Request
-from rag_rec.llm.middleware.admission import Gate, OpenGate
+from rag_rec.llm.middleware.admission import Admission, OpenAdmission
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how long.
+    """Number of attempts, and waits between them.
 
     Attributes:
         attempts: Requests sent at most for one completion.
         base_s: First wait; doubled each time, with up to a half of it added at random.
-        max_wait_s: A wait longer than this, asked for by the provider too, ends the attempts.
+        max_wait_s: A wait longer than this, also one asked for by the provider, ends the attempts.
     """
 
     attempts: int = 3
@@ -26,39 +28,79 @@ class RetryPolicy:
     max_wait_s: float = 30.0
 
     def wait_s(self, attempt: int, asked_s: float | None) -> float:
-        """Seconds before the next attempt; what the provider asked for wins."""
+        """Return the seconds before the next attempt; those the provider asked for come first."""
         if asked_s is not None:
             return asked_s
         return self.base_s * 2**attempt * (1 + random.random() / 2)  # noqa: S311 - jitter
 
 
-def complete(
-    request: Request,
-    once: Callable[[Request], Completion],
-    policy: RetryPolicy,
-    gate: Gate | None = None,
-) -> Completion:
-    """Sends a request until it succeeds, cannot succeed, or the policy, gate or deadline ends it.
+class Sender:
+    """Sends requests one by one, in threads, again where it helps, and only when admitted.
 
-    Returns:
-        The last attempt's completion, with the usage of all.
+    Args:
+        once: One attempt; never raises.
+        policy: Attempts and waits.
+        admission: Asked before every attempt; None to admit all.
+        concurrency: Requests in flight at most.
     """
-    gate = gate or OpenGate()
-    usage: Usage | None = None
-    attempt = 0
-    while True:
-        refusal = gate.enter(request)
-        if refusal is not None:
-            return Completion(usage=usage or Usage(), error=refusal)
-        completion = once(request)
-        gate.leave(request, completion)
-        usage = completion.usage if usage is None else usage + completion.usage
+
+    def __init__(
+        self,
+        once: Callable[[Request], Completion],
+        policy: RetryPolicy,
+        *,
+        admission: Admission | None = None,
+        concurrency: int = 1,
+    ) -> None:
+        self._once, self._policy, self._concurrency = once, policy, concurrency
+        self._admission = admission or OpenAdmission()
+
+    def send(self, requests: Iterable[Request], on_done: OnDone | None = None) -> list[Completion]:
+        """Return the completions in the order of the requests.
+
+        Requests are taken as fast as they come, while those before them are being answered.
+        """
+
+        def one(request: Request) -> Completion:
+            completion = self.complete(request)
+            if on_done:
+                on_done(1)
+            return completion
+
+        waiting = iter(requests)
+        first = list(islice(waiting, 2))  # one alone needs no thread
+        if len(first) < 2 or self._concurrency == 1:
+            return [one(request) for request in chain(first, waiting)]
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            return list(pool.map(one, chain(first, waiting)))
+
+    def complete(self, request: Request) -> Completion:
+        """Send a request until it succeeds, cannot succeed, or a limit ends the attempts.
+
+        Returns:
+            The last attempt's completion, with the usage of all.
+        """
+        usage: Usage | None = None
+        attempt = 0
+        while True:
+            refusal = self._admission.enter(request)
+            if refusal is not None:
+                return Completion(usage=usage or Usage(), error=refusal)
+            completion = self._once(request)
+            self._admission.leave(request, completion)
+            usage = completion.usage if usage is None else usage + completion.usage
+            wait = self._wait_s(request, completion, attempt)
+            if wait is None:
+                return replace(completion, usage=usage)
+            self._admission.wait(wait)
+            attempt += 1
+
+    def _wait_s(self, request: Request, completion: Completion, attempt: int) -> float | None:
+        """Return the wait before another attempt; None if there is to be none."""
         error = completion.error
-        attempt += 1
-        if error is None or not error.retryable or attempt >= policy.attempts:
-            break
-        wait = policy.wait_s(attempt - 1, error.retry_after_s)
-        if wait > policy.max_wait_s or (request.deadline and wait >= request.deadline.left_s()):
-            break
-        gate.wait(wait)
-    return replace(completion, usage=usage)
+        if error is None or not error.retryable or attempt + 1 >= self._policy.attempts:
+            return None
+        wait = self._policy.wait_s(attempt, error.retry_after_s)
+        if wait > self._policy.max_wait_s:
+            return None
+        return None if request.deadline and wait >= request.deadline.left_s() else wait
