@@ -1,6 +1,6 @@
 """Batch: a user file in, a complete output file out, resumable after any interruption."""
 
-from rag_rec.batch.engines.base import open_recommender
+from rag_rec.batch.engines.base import BatchPipeline, open_recommender
 from rag_rec.batch.estimate import estimate
 from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.openai_batch.answers import import_answers
@@ -20,6 +20,7 @@ from rag_rec.batch.store.record import BatchRecord, FailureRecord
 __all__ = [
     "MAX_REQUESTS",
     "BatchOptions",
+    "BatchPipeline",
     "BatchRecord",
     "FailureRecord",
     "Journal",

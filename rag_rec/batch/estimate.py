@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rag_rec.batch.engines.base import EngineLimits, prepare
+from rag_rec.batch.engines.base import BatchPipeline, UserState, omitted_in
 from rag_rec.batch.limits import RunLimiter, prompt_tokens
 from rag_rec.batch.store.finished import finished_in, pending_rows
 from rag_rec.batch.users import BadUser, BatchUser, read_users
 from rag_rec.core import Model
-from rag_rec.llm import CachedModel
-from rag_rec.recommender import Recommender
+from rag_rec.llm import CachedModel, Request
+from rag_rec.profiles import TasteProfiler
 
 _SAMPLE = 300
 
@@ -26,13 +26,15 @@ class Estimate(Model):
         finished: Rows that the output or its failures hold already.
         bad_rows: Rows that would go to the failures at once.
         sampled: Users whose prompts were made; the numbers below are scaled up from them.
-        requests: First requests to the model; re-asks and retries come on top.
+        requests: Requests to the model, those for taste profiles included; re-asks and retries
+            come on top.
         cached: Requests that the reply cache would answer.
         prompt_tokens: Tokens read.
         exact: True if they are counted with the model's tokenizer.
         completion_tokens_at_most: Tokens written, if every reply is as long as it may be.
         cost_at_most: Price of both, where prices are known.
         currency: Currency of the price.
+        omitted: Steps that were left out because they would ask a model, one line each.
     """
 
     users: int
@@ -46,10 +48,11 @@ class Estimate(Model):
     completion_tokens_at_most: int
     cost_at_most: float | None
     currency: str | None
+    omitted: tuple[str, ...] = ()
 
 
 def estimate(
-    recommender: Recommender,
+    pipeline: BatchPipeline,
     limiter: RunLimiter,
     users: Path,
     *,
@@ -61,10 +64,10 @@ def estimate(
     finished = finished_in(out)
     census.count(pending_rows(census.counted(read_users(users, columns)), finished))
     finished.close()
-    ready, failures = prepare(recommender, census.sample, EngineLimits())
+    ready, failures = pipeline.preview(census.sample)
     share = census.users / max(1, len(census.sample))
-    model = recommender.model
-    asked = [one.job.call for one in ready if one.job.call is not None]
+    model = pipeline.recommender.model
+    asked = _requests(pipeline, ready)
     paid = [r for r in asked if not (isinstance(model, CachedModel) and model.holds(r))]
     read = round(share * sum(prompt_tokens(model.tokens, r) for r in paid)) if model else 0
     written = round(share * sum(request.max_tokens for request in paid))
@@ -81,7 +84,16 @@ def estimate(
         completion_tokens_at_most=written,
         cost_at_most=prices.cost(read, written) if prices else None,
         currency=prices.currency if prices else None,
+        omitted=omitted_in(ready),
     )
+
+
+def _requests(pipeline: BatchPipeline, users: Sequence[UserState]) -> list[Request]:
+    """Return the requests for the lists of some users, and those for their taste profiles."""
+    profiler = TasteProfiler(pipeline.recommender.index)
+    states = [one.state for one in users]
+    profiles = [profiler.request_for(state.history) for state in states if state.profile]
+    return [*profiles, *(state.call for state in states if state.call is not None)]
 
 
 @dataclass(slots=True)

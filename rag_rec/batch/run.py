@@ -12,13 +12,17 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from rag_rec.batch.engines.base import BatchEngine, EngineLimits, open_recommender
+from rag_rec.batch.engines.base import (
+    BatchEngine,
+    BatchPipeline,
+    EngineLimits,
+    open_recommender,
+)
 from rag_rec.batch.engines.chunks import ChunksEngine
-from rag_rec.batch.engines.ray import RayEngine, RayPlace
+from rag_rec.batch.engines.ray import RayEngine, RayOptions
 from rag_rec.batch.engines.threads import ThreadsEngine
 from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.progress import Progress, Rates, Status
-from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.finished import pending_rows
 from rag_rec.batch.store.job import BatchJob, Totals
 from rag_rec.batch.store.record import TRANSPORT_KINDS, BatchRecord, Record
@@ -35,9 +39,12 @@ End = Literal["complete", "stopped", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """Options of a run; none of them can change a list.
+    """Options of a run; of these, only ``list_type`` and ``k`` can change a list.
 
     Attributes:
+        list_type: Type of the lists, a name of `rag_rec.list_types.LIST_TYPES`.
+        k: Length of the lists (of a row, for slates) where a row names none; that of the settings
+            (plain lists) or of the type if None.
         engine: ``threads``: requests one by one, many at a time. ``vllm``: an engine in this
             process, whole chunks at once. ``ray``: Ray Data, one index an actor.
         actors: Actors of Ray; 0 for one a CPU, less one that is left for reading.
@@ -49,6 +56,8 @@ class BatchOptions:
         on_limiter: Called with the limiter when the run begins, so that the caller can end it.
     """
 
+    list_type: str = "topk"
+    k: int | None = None
     engine: EngineName = "threads"
     actors: int = 0
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -119,18 +128,18 @@ def run(
     settings = settings or Settings()
     limiter = RunLimiter(settings)
     with _opened(index, settings, limiter, llm, options) as recommender:
+        pipeline = _pipeline(recommender, limiter, options)
         job = BatchJob(
             Path(out),
             Path(users),
-            RunFingerprint.of(recommender),
+            pipeline.fingerprint,
             mix_runs=options.mix_runs,
             retry_failed=options.retry_failed,
         )
         with job:
             limiter.add_usage(job.totals.usage)
             options.on_limiter(limiter)
-            place = RayPlace(Path(index), job.output.parent, options.actors)
-            engine = engine_for(options.engine, recommender, limiter, place)
+            engine = _engine(pipeline, limiter, options, Path(index), job.output.parent)
             watch = _Watch(job, limiter, options.progress)
             for records in chain(engine.run(_waiting(job, options)), [()]):
                 if records:
@@ -140,22 +149,26 @@ def run(
             return _closed(job, limiter)
 
 
-def engine_for(
-    name: EngineName, recommender: Recommender, limiter: RunLimiter, place: RayPlace
-) -> BatchEngine:
-    """Return the engine of a name."""
+def _pipeline(
+    recommender: Recommender, limiter: RunLimiter, options: BatchOptions
+) -> BatchPipeline:
     settings = recommender.settings
-    if name == "ray":
-        return RayEngine(settings, limiter, place)
     one_at_a_time = settings.llm.partition(":")[0] == "local"
     limits = EngineLimits(
         concurrency=1 if one_at_a_time else settings.request.concurrency,
         user_deadline_s=settings.batch.user_deadline_s,
         stopping=lambda: limiter.stop is not None,
     )
-    if name == "vllm":
-        return ChunksEngine(recommender, limits)
-    return ThreadsEngine(recommender, limits)
+    return BatchPipeline(recommender, list_type=options.list_type, k=options.k, limits=limits)
+
+
+def _engine(
+    pipeline: BatchPipeline, limiter: RunLimiter, options: BatchOptions, index: Path, scratch: Path
+) -> BatchEngine:
+    if options.engine == "ray":
+        shared = RayOptions(index, scratch, options.actors, options.list_type, options.k)
+        return RayEngine(pipeline.recommender.settings, limiter, shared)
+    return ChunksEngine(pipeline) if options.engine == "vllm" else ThreadsEngine(pipeline)
 
 
 def _opened(

@@ -58,6 +58,11 @@ class BatchUser:
     constraints: Constraints | None = None
     k: int | None = None
 
+    @property
+    def is_unnamed(self) -> bool:
+        """True if nothing is known but the id of the record."""
+        return self.user_id is None and self.history is None and self.profile is None
+
 
 @dataclass(frozen=True, slots=True)
 class BadUser:

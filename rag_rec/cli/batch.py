@@ -18,6 +18,7 @@ from rich.console import Console
 
 from rag_rec.batch import (
     BatchOptions,
+    BatchPipeline,
     JsonEvents,
     RunLimiter,
     Summary,
@@ -39,6 +40,8 @@ from rag_rec.cli.options import (
     Columns,
     Config,
     IndexDir,
+    ListType,
+    ListTypes,
     Llm,
     Prompt,
     Users,
@@ -114,6 +117,7 @@ def run_command(
     out: Out,
     llm: Llm = None,
     prompt: Prompt = None,
+    type: ListType = ListTypes.topk,  # noqa: A002
     k: BatchK = None,
     config: Config = None,
     column: Columns = None,
@@ -163,19 +167,20 @@ def run_command(
         "cache": cache,
     }
     settings = _with_limits(settings, limits, concurrency)
-    columns = columns_of(column or [])
-    if dry_run:
-        _dry_run(index, users, out, settings, columns, as_json=as_json)
-        return
-    if settings.llm == "none":
-        note("no model asked (--llm none): records are the retrieval order")
     options = BatchOptions(
+        list_type=str(type),
+        k=k,
         engine=engine.value,  # pyright: ignore[reportArgumentType] - same names
         actors=actors,
-        columns=columns,
+        columns=columns_of(column or []),
         mix_runs=mix_runs,
         retry_failed=retry_failed,
     )
+    if dry_run:
+        _dry_run(index, users, out, settings, options, as_json=as_json)
+        return
+    if settings.llm == "none":
+        note("no model asked (--llm none): records are the retrieval order")
     raise typer.Exit(_run(index, users, out, settings, options, as_json=as_json))
 
 
@@ -215,14 +220,15 @@ def _dry_run(
     users: Path,
     out: Path,
     settings: Settings,
-    columns: dict[str, str],
+    options: BatchOptions,
     *,
     as_json: bool,
 ) -> None:
     limiter = RunLimiter(settings)
     with open_recommender(index, settings, limiter) as recommender:
+        pipeline = BatchPipeline(recommender, list_type=options.list_type, k=options.k)
         out = out.with_suffix(".jsonl")
-        result = estimate(recommender, limiter, users, columns=columns, out=out)
+        result = estimate(pipeline, limiter, users, columns=options.columns, out=out)
     if as_json:
         sys.stdout.write(result.model_dump_json() + "\n")
         return
@@ -241,6 +247,8 @@ def _dry_run(
         f"{result.prompt_tokens:,} tokens read ({counted}), "
         f"at most {result.completion_tokens_at_most:,} written"
     )
+    for line in result.omitted:
+        note(f"left out: {line}")
     if result.cost_at_most is None:
         note("no cost: put [prices] with input and output, a million tokens each, into --config")
     else:

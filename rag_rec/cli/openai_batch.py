@@ -11,6 +11,7 @@ import typer
 
 from rag_rec.batch import (
     MAX_REQUESTS,
+    BatchPipeline,
     Submitted,
     export_requests,
     import_answers,
@@ -25,6 +26,8 @@ from rag_rec.cli.options import (
     Columns,
     Config,
     IndexDir,
+    ListType,
+    ListTypes,
     Llm,
     Prompt,
     Users,
@@ -49,6 +52,7 @@ def export_command(
     ],
     llm: Llm = None,
     prompt: Prompt = None,
+    type: ListType = ListTypes.topk,  # noqa: A002
     k: BatchK = None,
     config: Config = None,
     column: Columns = None,
@@ -69,7 +73,7 @@ def export_command(
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
     with offline_recommender(index, settings) as recommender:
         manifest = export_requests(
-            recommender,
+            BatchPipeline(recommender, list_type=str(type), k=k),
             users,
             out,
             columns=columns_of(column or []),
@@ -79,6 +83,8 @@ def export_command(
     note(f"{manifest.requests:,} requests in {len(manifest.files)} files in {out}")
     if manifest.not_exported:
         note(f"{manifest.not_exported:,} rows cannot be asked about; import tells why")
+    for line in manifest.omitted:
+        note(f"left out: {line}")
 
 
 def import_command(
@@ -102,11 +108,10 @@ def import_command(
     """
     made = read_manifest(folder).identity
     settings = Settings.load(config, llm=made.model, prompt=prompt or made.settings["prompt"])
-    settings = settings.model_copy(update={"k": made.k})
     with offline_recommender(index, settings) as recommender:
-        summary = import_answers(
-            recommender, folder, answers or [], out, columns=columns_of(column or [])
-        )
+        pipeline = BatchPipeline(recommender, list_type=made.type, k=made.k)
+        columns = columns_of(column or [])
+        summary = import_answers(pipeline, folder, answers or [], out, columns=columns)
     note(f"{summary.done:,} users in {summary.output}")
     if summary.failed:
         note(f"{summary.failed:,} failed in {summary.failures}")

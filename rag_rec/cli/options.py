@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,16 @@ Config = Annotated[
     ),
 ]
 
+ListTypes = StrEnum("ListTypes", ["topk", "bundle", "sequence", "slate"])
+ListType = Annotated[
+    ListTypes,
+    typer.Option(
+        "--type",
+        help="topk: the best. bundle: items that go together. sequence: in an order that matters. "
+        "slate: a page of rows with themes.",
+    ),
+]
+
 # of batches
 Users = Annotated[
     Path,
@@ -50,7 +61,8 @@ Users = Annotated[
     ),
 ]
 BatchK = Annotated[
-    int | None, typer.Option("--k", min=1, help="List length, where a row names none.")
+    int | None,
+    typer.Option("--k", min=1, help="List length (of a row, for slates), where a row names none."),
 ]
 Columns = Annotated[
     list[str] | None,

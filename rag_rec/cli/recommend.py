@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from rag_rec.cli.console import note, table_of
-from rag_rec.cli.options import AsJson, Config, IndexDir, Llm, Prompt
+from rag_rec.cli.options import AsJson, Config, IndexDir, ListType, ListTypes, Llm, Prompt
 from rag_rec.constraints import RELAXABLE, describe
 from rag_rec.core import Constraints, Settings, UserHistory
 from rag_rec.list_types import Bundle, Kind, PlaySequence, Slate, TopK
@@ -20,8 +19,6 @@ from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
 _out = Console()
-
-ListTypes = StrEnum("ListTypes", ["topk", "bundle", "sequence", "slate"])
 
 K = Annotated[
     int | None,
@@ -38,14 +35,6 @@ Where = Annotated[
         help='What every item must be: "price<=20 and category=tea and not brand=Acme". Fields: '
         "price, category, brand, released, in_stock, and for the list as a whole max_per_brand, "
         "max_per_category, min_categories.",
-    ),
-]
-ListType = Annotated[
-    ListTypes,
-    typer.Option(
-        "--type",
-        help="topk: the best. bundle: items that go together. sequence: in an order that matters. "
-        "slate: a page of rows with themes.",
     ),
 ]
 Budget = Annotated[

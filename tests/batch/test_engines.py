@@ -15,7 +15,7 @@ from batch_tools import ids_of, lines_of, run_batch, settings_for, write_users
 
 from rag_rec import ConfigError, Recommender, Settings
 from rag_rec.batch import BatchOptions, run
-from rag_rec.batch.engines.base import EngineLimits
+from rag_rec.batch.engines.base import BatchPipeline
 from rag_rec.batch.engines.chunks import ChunksEngine
 from rag_rec.batch.engines.threads import settled
 from rag_rec.batch.users import BatchUser
@@ -73,7 +73,7 @@ def test_prompts_that_begin_alike_follow_each_other(hash_index: ItemIndex) -> No
     for ordered in (True, False):
         model = ScriptedModel(script)
         recommender = Recommender(hash_index, model, Settings(k=1, reask=False))
-        engine = ChunksEngine(recommender, EngineLimits(), chunk_users=30, ordered=ordered)
+        engine = ChunksEngine(BatchPipeline(recommender), chunk_users=30, ordered=ordered)
         many = [BatchUser(i, f"c{i}", f"user-{1 + i % 10:03d}") for i in range(60)]
         made = [record for part in engine.run(iter(many)) for record in part]
         assert sorted(r.custom_id for r in made) == sorted(u.custom_id for u in many)  # type: ignore[union-attr]

@@ -14,6 +14,7 @@ import pytest
 from batch_tools import failures_of, ids_of, lines_of, marked, run_batch, settings_for, write_users
 
 from rag_rec import ConfigError, DataError, Settings
+from rag_rec.batch.engines.base import BatchPipeline
 from rag_rec.batch.openai_batch import export as request_files
 from rag_rec.batch.openai_batch.answers import ImportSummary, import_answers
 from rag_rec.batch.openai_batch.export import export_requests, offline_recommender
@@ -36,14 +37,14 @@ HISTORIES = [{"user_id": f"u{i}", "history": [f"tea-{1 + i % 30:03d}"]} for i in
 
 def exported(index: Path, users: Path, folder: Path, settings: Settings, **options: Any) -> Any:
     with offline_recommender(index, settings, embedder=HashEmbedder()) as recommender:
-        return export_requests(recommender, users, folder, **options)
+        return export_requests(BatchPipeline(recommender), users, folder, **options)
 
 
 def imported(
     index: Path, folder: Path, out: Path, settings: Settings, *answers: Path
 ) -> ImportSummary:
     with offline_recommender(index, settings, embedder=HashEmbedder()) as recommender:
-        return import_answers(recommender, folder, answers, out)
+        return import_answers(BatchPipeline(recommender), folder, answers, out)
 
 
 def answered(folder: Path, name: str = "answers-0001.jsonl", skip: int = 0) -> Path:

@@ -12,7 +12,7 @@ import pytest
 
 from rag_rec import ItemIndex, Settings, build_index, load_sample
 from rag_rec.batch import BatchOptions, run
-from rag_rec.batch.engines.base import EngineLimits
+from rag_rec.batch.engines.base import BatchPipeline
 from rag_rec.batch.engines.chunks import ChunksEngine
 from rag_rec.batch.store.record import is_served
 from rag_rec.batch.users import BatchUser
@@ -103,7 +103,7 @@ def test_ordered_prompts_hit_the_prefix_cache(index: Path, model: object) -> Non
             for n in range(DISTINCT * TIMES)
         ]
         queries, hits = prefix_cache(model)
-        engine = ChunksEngine(recommender, EngineLimits(), ordered=ordered)
+        engine = ChunksEngine(BatchPipeline(recommender), ordered=ordered)
         made = [record for part in engine.run(iter(users)) for record in part]
         assert len(made) == len(users)
         assert all(is_served(record) for record in made), made

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from rag_rec.batch.store.record import FailureKind, FailureRecord, Record, record_of
+from rag_rec.batch.store.fingerprint import RunFingerprint
+from rag_rec.batch.store.record import FailureRecord, Record, failure_kind, record_type
 from rag_rec.batch.users import BadUser, BatchUser
-from rag_rec.core import (
-    BudgetTooSmall,
-    DataError,
-    ModelError,
-    QuotaExhausted,
-    RateLimited,
-    RecommendationList,
-    RunStopped,
-    Settings,
-    UserHistory,
-)
+from rag_rec.core import DataError, QuotaExhausted, RateLimited, RunStopped, Settings, UserHistory
 from rag_rec.index import Embedder
-from rag_rec.llm import Admission, AdmittedModel, CachedModel, ChatModel, Deadline, open_from
-from rag_rec.pipeline import RecommendationState as Job
+from rag_rec.list_types import Kind, kind_of
+from rag_rec.llm import Admission, AdmittedModel, CachedModel, ChatModel, Completion, open_from
+from rag_rec.pipeline import RecommendationRequest, RecommendationState, User
 from rag_rec.recommender import Recommender
+
+_UNNAMED = "no user_id, history or profile to go by"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
-    """EngineLimits of an engine.
+    """Limits of an engine.
 
     Attributes:
-        concurrency: Requests in flight at most.
+        concurrency: Users in flight at most.
         user_deadline_s: Seconds all requests of one user may take together; 0 for no limit.
         stopping: Returns True when the run is ending: nothing new is begun then.
     """
@@ -54,117 +47,141 @@ class BatchEngine(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class Ready:
-    """A user and the prepared job."""
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """A user of the file, and the state of the list that is made."""
 
     user: BatchUser
-    job: Job
-    k: int
+    state: RecommendationState
 
 
-def prepare(
-    recommender: Recommender, users: Sequence[BatchUser | BadUser], limits: EngineLimits
-) -> tuple[list[Ready], list[Record]]:
-    """Return the prepared jobs of some users, in their order, and the failures of the others."""
-    failures: list[Record] = []
-    known: list[tuple[BatchUser, UserHistory]] = []
-    for user in users:
-        try:
-            if isinstance(user, BatchUser):
-                known.append((user, history_of(recommender, user)))
-            else:
-                failures.append(failure(recommender, user, user.kind, user.reason))
-        except DataError as error:
-            kind = "unknown_item" if error.field == "item_id" else "unknown_user"
-            failures.append(failure(recommender, user, kind, str(error)))
-    ready: list[Ready] = []
-    for k, group in groupby(known, lambda pair: pair[0].k or recommender.settings.k):
-        for part in _prepared(recommender, list(group), k):
-            if isinstance(part, Ready):
-                ready.append(_with_deadline(part, limits))
-            else:
-                failures.append(part)
-    return ready, failures
+Prepared = tuple[list[UserState], list[Record]]
+"""States of the users whose list can be made, in order, and failures of the other rows."""
 
 
-def finish(recommender: Recommender, ready: Ready, limits: EngineLimits) -> Record | None:
-    """Ask the model about one user; return None if the run stopped before the end of it."""
-    (result,) = recommender.finish([ready.job], ready.k)
-    return closed(ready, result, limits)
+class BatchPipeline:
+    """The pipeline of a run, from rows of the user file to records; several threads may call it.
 
+    Args:
+        recommender: The pipeline for one list.
+        list_type: Type of the lists, a name of `LIST_TYPES`.
+        k: Length of the lists (of a row, for slates) where a row names none; that of the settings
+            (plain lists) or of the type if None.
+        limits: Deadline of each user, and the end of the run.
 
-def closed(ready: Ready, result: RecommendationList, limits: EngineLimits) -> Record | None:
-    """Return the record of a finished job; None if the run stopped before it was answered."""
-    failure = ready.job.failure
-    if isinstance(failure, RunStopped | QuotaExhausted):
-        return None
-    if isinstance(failure, RateLimited) and limits.stopping():
-        return None
-    error = failure if isinstance(failure, ModelError) else None
-    return record_of(ready.user.custom_id, ready.user.row, result, error)
-
-
-def history_of(recommender: Recommender, user: BatchUser) -> UserHistory:
-    """Return the history of a user: that of the file, or that of the log.
+    Attributes:
+        fingerprint: The fingerprint of the lists.
 
     Raises:
-        DataError: If the log does not know the user and the file says nothing more, or an item
-            is unknown; ``field`` says which.
+        ConfigError: If there is no such list type.
     """
-    if user.history is not None:
-        history = UserHistory(user_id=user.user_id, events=user.history)
-    elif user.user_id is not None and (
-        user.profile is None or recommender.index.has_user(user.user_id)
-    ):
-        history = recommender.index.history(user.user_id)
-    elif user.profile is not None:
-        history = UserHistory(user_id=user.user_id)
-    else:
-        raise DataError("no user_id, history or profile to go by", field="user_id")
-    given = {"profile": user.profile, "constraints": user.constraints}
-    if more := {name: value for name, value in given.items() if value is not None}:
-        history = history.model_copy(update=more)
-    return recommender.history_of(history)
+
+    def __init__(
+        self,
+        recommender: Recommender,
+        *,
+        list_type: str = "topk",
+        k: int | None = None,
+        limits: EngineLimits | None = None,
+    ) -> None:
+        k = k or (recommender.settings.k if list_type == "topk" else None)
+        self.recommender = recommender
+        self.limits = limits or EngineLimits()
+        self._list_type = list_type
+        self._kinds: dict[int | None, Kind] = {None: kind_of(list_type, k)}
+        self.fingerprint = RunFingerprint.of(recommender, list_type=list_type, k=k)
+
+    def begin(self, users: Sequence[BatchUser | BadUser]) -> Prepared:
+        """Take the steps that need no model call; send nothing."""
+        return self._prepare(self.recommender.begin, users)
+
+    def preview(self, users: Sequence[BatchUser | BadUser]) -> Prepared:
+        """Make the prompts, with facts in place of a model's words; send nothing."""
+        return self._prepare(self.recommender.preview, users)
+
+    def complete(self, users: Sequence[UserState]) -> list[Record]:
+        """Ask the model and return the records of the users that the run did not stop before."""
+        self.recommender.complete([one.state for one in users])
+        made = (self._record(one) for one in users)
+        return [record for record in made if record is not None]
+
+    def ground(self, user: UserState, completion: Completion) -> list[Record]:
+        """Return the record of a previewed user whose reply came by another way."""
+        self.recommender.ground(user.state, completion)
+        record = self._record(user)
+        return [] if record is None else [record]
+
+    def _prepare(
+        self,
+        step: Callable[[Iterable[RecommendationRequest]], list[RecommendationState]],
+        users: Sequence[BatchUser | BadUser],
+    ) -> Prepared:
+        failures: list[Record] = [
+            self._bad_row(user) for user in users if isinstance(user, BadUser)
+        ]
+        known = [user for user in users if isinstance(user, BatchUser)]
+        states = step(self._request(user) for user in known)
+        prepared = [UserState(*pair) for pair in zip(known, states, strict=True)]
+        for one in prepared:
+            if one.user.is_unnamed:
+                one.state.failure = DataError(_UNNAMED, field="user_id")
+        failures += [self._failure(one) for one in prepared if one.state.failure]
+        return [one for one in prepared if not one.state.failure], failures
+
+    def _request(self, user: BatchUser) -> RecommendationRequest:
+        if user.k not in self._kinds:
+            self._kinds[user.k] = kind_of(self._list_type, user.k)
+        return RecommendationRequest(
+            user=self._user(user),
+            kind=self._kinds[user.k],
+            profile=user.profile,
+            constraints=user.constraints,
+            deadline_s=self.limits.user_deadline_s,
+        )
+
+    def _user(self, user: BatchUser) -> User:
+        """Return the history of the file, or the user id; a profile alone stands for new users."""
+        if user.history is not None:
+            return UserHistory(user_id=user.user_id, events=user.history)
+        known = user.user_id is not None and self.recommender.index.has_user(user.user_id)
+        if user.user_id is None or (user.profile is not None and not known):
+            return UserHistory(user_id=user.user_id)
+        return user.user_id
+
+    def _record(self, one: UserState) -> Record | None:
+        """Return the record of a finished user; None if the run stopped before the answer."""
+        result, failure = one.state.result, one.state.failure
+        if isinstance(failure, RunStopped | QuotaExhausted):
+            return None
+        if isinstance(failure, RateLimited) and self.limits.stopping():
+            return None
+        if result is None or result.outcome == "failed":
+            return self._failure(one)
+        made = record_type(type(result))
+        return made.model_construct(custom_id=one.user.custom_id, **dict(result))
+
+    def _failure(self, one: UserState) -> FailureRecord:
+        user, state, result = one.user, one.state, one.state.result
+        reason = state.failure if result is None else result.error
+        return FailureRecord(
+            row=user.row,
+            custom_id=user.custom_id,
+            user_id=user.user_id,
+            kind=failure_kind(state.failure),
+            reason=str(reason or "the model gave nothing usable"),
+            usage=state.usage,
+            run_id=self.recommender.run_id,
+            fallback=result,
+        )
+
+    def _bad_row(self, user: BadUser) -> FailureRecord:
+        run_id = self.recommender.run_id
+        return FailureRecord(row=user.row, kind=user.kind, reason=user.reason, run_id=run_id)
 
 
-def failure(
-    recommender: Recommender, user: BatchUser | BadUser, kind: FailureKind, reason: str
-) -> FailureRecord:
-    """Return the record of a row for which nothing was asked."""
-    known = isinstance(user, BatchUser)
-    return FailureRecord(
-        row=user.row,
-        custom_id=user.custom_id if known else None,
-        user_id=user.user_id if known else None,
-        kind=kind,
-        reason=reason,
-        run_id=recommender.run_id,
-    )
-
-
-def _prepared(
-    recommender: Recommender, users: list[tuple[BatchUser, UserHistory]], k: int
-) -> Iterator[Ready | FailureRecord]:
-    """Prepare jobs; if some do not fit, each half by itself, down to the user at fault."""
-    try:
-        jobs = recommender.prepare([history for _, history in users], k)
-    except BudgetTooSmall as error:
-        if half := len(users) // 2:
-            yield from _prepared(recommender, users[:half], k)
-            yield from _prepared(recommender, users[half:], k)
-        else:
-            yield failure(recommender, users[0][0], "prompt_too_long", str(error))
-        return
-    for (user, _), job in zip(users, jobs, strict=True):
-        yield Ready(user, job, k)
-
-
-def _with_deadline(ready: Ready, limits: EngineLimits) -> Ready:
-    if limits.user_deadline_s and ready.job.call is not None:
-        deadline = Deadline(limits.user_deadline_s)
-        ready.job.call = replace(ready.job.call, deadline=deadline)
-    return ready
+def omitted_in(users: Sequence[UserState]) -> tuple[str, ...]:
+    """Return the steps that a preview of some users left out, each once."""
+    return tuple(dict.fromkeys(line for one in users for line in one.state.omitted))
 
 
 def open_recommender(

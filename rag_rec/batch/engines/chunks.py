@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import groupby, islice
+from itertools import islice
 
-from rag_rec.batch.engines.base import EngineLimits, Ready, closed, prepare
+from rag_rec.batch.engines.base import BatchPipeline, UserState
 from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import BadUser, BatchUser
-from rag_rec.recommender import Recommender
 
 CHUNK_USERS = 1_024
 
@@ -21,54 +20,38 @@ class ChunksEngine:
     each other and the model's prefix cache still holds what they share.
 
     Args:
-        recommender: The pipeline.
-        limits: The end of the run; concurrency and deadlines are left to the model.
+        pipeline: The pipeline; concurrency and deadlines are left to the model.
         chunk_users: Users a chunk.
         ordered: False to send the prompts in the order of the file.
     """
 
     def __init__(
-        self,
-        recommender: Recommender,
-        limits: EngineLimits,
-        *,
-        chunk_users: int = CHUNK_USERS,
-        ordered: bool = True,
+        self, pipeline: BatchPipeline, *, chunk_users: int = CHUNK_USERS, ordered: bool = True
     ) -> None:
-        self._recommender = recommender
-        self._limits = limits
+        self._pipeline = pipeline
         self._chunk_users = chunk_users
         self._ordered = ordered
 
     def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
-        waiting = iter(users)
+        waiting, stopping = iter(users), self._pipeline.limits.stopping
         with ThreadPoolExecutor(1, "rag-rec-prepare") as pool:
 
             def following() -> list[BatchUser | BadUser]:
-                return [] if self._limits.stopping() else list(islice(waiting, self._chunk_users))
+                return [] if stopping() else list(islice(waiting, self._chunk_users))
 
             chunk = following()
-            begun = pool.submit(prepare, self._recommender, chunk, self._limits)
+            begun = pool.submit(self._pipeline.begin, chunk)
             while chunk:
                 ready, failures = begun.result()
                 chunk = following()
-                begun = pool.submit(prepare, self._recommender, chunk, self._limits)
+                begun = pool.submit(self._pipeline.begin, chunk)
                 yield failures
-                if not self._limits.stopping():
-                    yield from self._answered(ready)
-
-    def _answered(self, ready: list[Ready]) -> Iterator[list[Record]]:
-        if self._ordered:
-            ready = sorted(ready, key=lambda one: (one.k, _prompt(one)))
-        for k, group in groupby(ready, lambda one: one.k):
-            part = list(group)
-            results = self._recommender.finish([one.job for one in part], k)
-            pairs = zip(part, results, strict=True)
-            made = [closed(one, result, self._limits) for one, result in pairs]
-            yield [record for record in made if record is not None]
+                if not stopping():
+                    ready = sorted(ready, key=_prompt) if self._ordered else ready
+                    yield self._pipeline.complete(ready)
 
 
-def _prompt(one: Ready) -> tuple[str, ...]:
-    request = one.job.call
-    return () if request is None else tuple(message.content for message in request.messages)
+def _prompt(one: UserState) -> tuple[str, ...]:
+    call = one.state.call
+    return () if call is None else tuple(message.content for message in call.messages)

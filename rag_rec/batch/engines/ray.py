@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from rag_rec.batch.engines.base import EngineLimits, open_recommender
+from rag_rec.batch.engines.base import BatchPipeline, EngineLimits, open_recommender
 from rag_rec.batch.engines.threads import ThreadsEngine
 from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.store.record import Record, RemoteRecord
@@ -30,18 +30,22 @@ _USER: TypeAdapter[BatchUser | BadUser] = TypeAdapter(BatchUser | BadUser)
 
 
 @dataclass(frozen=True, slots=True)
-class RayPlace:
-    """The places that actors and driver share.
+class RayOptions:
+    """Places and options that actors and driver share.
 
     Attributes:
         index: The index.
         scratch: Folder for staged users.
-        actors: Number of actors; 0 for one a CPU, but for one that is left for reading.
+        actors: Number of actors; 0 for one a CPU, less one that is left for reading.
+        list_type: Type of the lists.
+        k: Their length where a row names none; None for the default.
     """
 
     index: Path
     scratch: Path
     actors: int = 0
+    list_type: str = "topk"
+    k: int | None = None
 
 
 class RayEngine:
@@ -52,32 +56,32 @@ class RayEngine:
     Args:
         settings: The settings of the run.
         limiter: Counts the usage of the actors; ends the run.
-        place: The places that actors and driver share.
+        options: Places and options that actors and driver share.
 
     Raises:
         ConfigError: If Ray is missing.
     """
 
-    def __init__(self, settings: Settings, limiter: RunLimiter, place: RayPlace) -> None:
+    def __init__(self, settings: Settings, limiter: RunLimiter, options: RayOptions) -> None:
         self._ray = _import()
         self._settings = settings
         self._limiter = limiter
-        self._place = place
+        self._options = options
 
     def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
-        with tempfile.TemporaryDirectory(dir=self._place.scratch, prefix=".ray-users-") as folder:
+        with tempfile.TemporaryDirectory(dir=self._options.scratch, prefix=".ray-users-") as folder:
             if _stage(users, Path(folder)):
                 yield from self._records(folder)
 
     def _records(self, folder: str) -> Iterator[list[Record]]:
         _begin(self._ray)
-        n = self._place.actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
+        n = self._options.actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
         settings = _share(self._settings, self._limiter, n)
         users = self._ray.data.read_parquet(folder)
         made = users.map_batches(
             _RayActor,
-            fn_constructor_args=(str(self._place.index), settings.model_dump_json()),
+            fn_constructor_args=(self._options, settings.model_dump_json()),
             batch_size=4 * settings.request.concurrency,
             batch_format="numpy",
             compute=self._ray.data.ActorPoolStrategy(size=n),
@@ -97,16 +101,20 @@ class RayEngine:
 class _RayActor:
     """The pipeline in a process of Ray."""
 
-    def __init__(self, index: str, settings: str) -> None:
+    def __init__(self, options: RayOptions, settings: str) -> None:
         parsed = Settings.model_validate_json(settings)
         self._limiter = RunLimiter(parsed)
-        self._recommender = open_recommender(index, parsed, self._limiter)
-        limits = EngineLimits(
-            parsed.request.concurrency,
-            parsed.batch.user_deadline_s,
-            lambda: self._limiter.stop is not None,
+        pipeline = BatchPipeline(
+            open_recommender(options.index, parsed, self._limiter),
+            list_type=options.list_type,
+            k=options.k,
+            limits=EngineLimits(
+                parsed.request.concurrency,
+                parsed.batch.user_deadline_s,
+                lambda: self._limiter.stop is not None,
+            ),
         )
-        self._engine = ThreadsEngine(self._recommender, limits)
+        self._engine = ThreadsEngine(pipeline)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Return the records of some users, as JSON, and the reason if the actor stops."""

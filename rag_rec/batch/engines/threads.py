@@ -12,10 +12,9 @@ from contextlib import contextmanager, suppress
 from itertools import islice
 from queue import Empty, SimpleQueue
 
-from rag_rec.batch.engines.base import EngineLimits, Ready, finish, prepare
+from rag_rec.batch.engines.base import BatchPipeline, UserState
 from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import BadUser, BatchUser
-from rag_rec.recommender import Recommender
 
 _BLOCK = 64
 _MOMENT_S = 0.05
@@ -27,21 +26,20 @@ class ThreadsEngine:
     """Prepare users in blocks while others are being answered, and others written.
 
     Args:
-        recommender: The pipeline.
-        limits: Concurrency, deadline, and the end of the run.
+        pipeline: The pipeline, with concurrency and the end of the run.
     """
 
-    def __init__(self, recommender: Recommender, limits: EngineLimits) -> None:
-        self._recommender = recommender
-        self._limits = limits
+    def __init__(self, pipeline: BatchPipeline) -> None:
+        self._pipeline = pipeline
+        self._limits = pipeline.limits
 
     def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
         waiting = iter(users)
-        if self._recommender.model is None:
+        if self._pipeline.recommender.model is None:
             yield from self._without_model(waiting)
             return
-        flight = _Flight(self._recommender, self._limits)
+        flight = _Flight(self._pipeline)
         try:
             with settled(), ThreadPoolExecutor(1, "rag-rec-prepare") as ahead:
                 yield from self._all_begun(waiting, flight, ahead)
@@ -59,14 +57,14 @@ class ThreadsEngine:
         """Start all users, one block prepared ahead; yield the records that land meanwhile."""
         full = self._limits.concurrency + _BLOCK
         block = list(islice(waiting, _BLOCK))
-        prepared = ahead.submit(prepare, self._recommender, block, self._limits)
+        prepared = ahead.submit(self._pipeline.begin, block)
         while block and not self._ending(flight):
             if flight.size > full or not prepared.done():
                 yield flight.landed()
                 continue
             ready, failures = prepared.result()
             block = list(islice(waiting, _BLOCK))
-            prepared = ahead.submit(prepare, self._recommender, block, self._limits)
+            prepared = ahead.submit(self._pipeline.begin, block)
             flight.start(ready)
             yield failures
 
@@ -75,9 +73,8 @@ class ThreadsEngine:
 
     def _without_model(self, users: Iterator[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
         while not self._limits.stopping() and (block := list(islice(users, _BLOCK))):
-            ready, failures = prepare(self._recommender, block, self._limits)
-            done = [finish(self._recommender, one, self._limits) for one in ready]
-            yield [*failures, *(record for record in done if record is not None)]
+            ready, failures = self._pipeline.begin(block)
+            yield [*failures, *self._pipeline.complete(ready)]
 
 
 class _Flight:
@@ -87,21 +84,21 @@ class _Flight:
     concurrency: so many, and no more, are paid for again when the process is killed.
     """
 
-    def __init__(self, recommender: Recommender, limits: EngineLimits) -> None:
-        self._recommender = recommender
-        self._limits = limits
-        self._slots = threading.Semaphore(limits.concurrency)
+    def __init__(self, pipeline: BatchPipeline) -> None:
+        self._pipeline = pipeline
+        self._concurrency = pipeline.limits.concurrency
+        self._slots = threading.Semaphore(self._concurrency)
         self._unwritten = 0
-        self._pool = ThreadPoolExecutor(limits.concurrency, "rag-rec-batch")
-        self._begun: set[Future[Record | None]] = set()
-        self._done: SimpleQueue[Future[Record | None]] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(self._concurrency, "rag-rec-batch")
+        self._begun: set[Future[list[Record]]] = set()
+        self._done: SimpleQueue[Future[list[Record]]] = SimpleQueue()
         self.error: BaseException | None = None
 
     @property
     def size(self) -> int:
         return len(self._begun)
 
-    def start(self, ready: Sequence[Ready]) -> None:
+    def start(self, ready: Sequence[UserState]) -> None:
         for one in ready:
             future = self._pool.submit(self._finish, one)
             self._begun.add(future)
@@ -113,13 +110,13 @@ class _Flight:
         The caller must have written them by the next call.
         """
         self._written()
-        futures: list[Future[Record | None]] = []
+        futures: list[Future[list[Record]]] = []
         with suppress(Empty):
             futures.append(self._done.get(timeout=_MOMENT_S))
             time.sleep(_GATHER_S)
-            while len(futures) < self._limits.concurrency:
+            while len(futures) < self._concurrency:
                 futures.append(self._done.get_nowait())
-        return [record for future in futures if (record := self._result(future)) is not None]
+        return [record for future in futures for record in self._result(future)]
 
     def cancel(self) -> None:
         """Take back the users that no thread has begun."""
@@ -127,7 +124,7 @@ class _Flight:
             future.cancel()
 
     def close(self) -> None:
-        self._slots.release(self._limits.concurrency)  # nobody waits for the writer now
+        self._slots.release(self._concurrency)  # nobody waits for the writer now
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def check(self) -> None:
@@ -135,23 +132,23 @@ class _Flight:
         if self.error is not None:
             raise self.error
 
-    def _finish(self, one: Ready) -> Record | None:
+    def _finish(self, one: UserState) -> list[Record]:
         self._slots.acquire()
-        return finish(self._recommender, one, self._limits)
+        return self._pipeline.complete([one])
 
     def _written(self) -> None:
         if self._unwritten:
             self._slots.release(self._unwritten)
             self._unwritten = 0
 
-    def _result(self, future: Future[Record | None]) -> Record | None:
+    def _result(self, future: Future[list[Record]]) -> list[Record]:
         self._begun.discard(future)
         if future.cancelled():
-            return None
+            return []
         self._unwritten += 1
         if (error := future.exception()) is not None:
             self.error = self.error or error
-            return None
+            return []
         return future.result()
 
 

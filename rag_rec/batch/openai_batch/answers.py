@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, cast
 
-from rag_rec.batch.engines.base import EngineLimits, Ready, closed, prepare
+from rag_rec.batch.engines.base import BatchPipeline, UserState
 from rag_rec.batch.openai_batch.export import BLOCK, read_manifest
-from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.finished import pending_rows
 from rag_rec.batch.store.job import BatchJob
 from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import read_users
 from rag_rec.core import ConfigError, DataError, Model, ModelError, TransportError, Usage
 from rag_rec.llm import Completion, read_body
-from rag_rec.recommender import Recommender
 
 
 class ImportSummary(Model):
@@ -49,7 +47,7 @@ class ImportSummary(Model):
 
 
 def import_answers(
-    recommender: Recommender,
+    pipeline: BatchPipeline,
     requests: Path,
     answers: Sequence[Path],
     out: Path,
@@ -62,7 +60,7 @@ def import_answers(
     goes on with them.
 
     Args:
-        recommender: The pipeline, as the requests were made with.
+        pipeline: The pipeline, as the requests were made with.
         requests: The folder of the export.
         answers: Files of answers, and of errors, in any order; of the folder when there are none.
         out: The output of a batch run.
@@ -72,7 +70,7 @@ def import_answers(
         ConfigError: If the requests were made by another run.
     """
     manifest = read_manifest(requests)
-    identity = RunFingerprint.of(recommender)
+    identity = pipeline.fingerprint
     if differences := manifest.identity.differences(identity):
         raise ConfigError(
             f"the requests in {requests} were made with something else: {'; '.join(differences)}"
@@ -83,10 +81,10 @@ def import_answers(
     with BatchJob(out, users, identity) as job:
         pending = pending_rows(read_users(users, columns), job.finished)
         while block := list(islice(pending, BLOCK)):
-            ready, failures = prepare(recommender, block, EngineLimits())
-            made = [_record(recommender, one, found) for one in ready]
-            missing += made.count(None)
-            job.append([*failures, *(record for record in made if record)])
+            ready, failures = pipeline.preview(block)
+            made = [_records(pipeline, one, found) for one in ready]
+            missing += made.count([])
+            job.append([*failures, *chain.from_iterable(made)])
         reason = f"{missing} users have no answer yet" if missing else None
         job.save("stopped" if missing else "complete", stopped_by=reason)
         unknown = found.unused()
@@ -101,16 +99,12 @@ def import_answers(
         )
 
 
-def _record(recommender: Recommender, ready: Ready, answers: _Answers) -> Record | None:
-    """Return the record of a user; None without an answer."""
-    if ready.job.call is None:  # nothing to choose from, so nothing was asked
-        (result,) = recommender.finish([ready.job], ready.k)
-        return closed(ready, result, EngineLimits())
-    completion = answers.take(ready.user.custom_id)
-    if completion is None:
-        return None
-    result = recommender.finish_with(ready.job, completion, ready.k)
-    return closed(ready, result, EngineLimits())
+def _records(pipeline: BatchPipeline, one: UserState, answers: _Answers) -> list[Record]:
+    """Return the record of a user; none without an answer."""
+    if one.state.call is None:  # nothing to choose from, so nothing was asked
+        return pipeline.complete([one])
+    completion = answers.take(one.user.custom_id)
+    return [] if completion is None else pipeline.ground(one, completion)
 
 
 class _Answers:

@@ -19,7 +19,7 @@ from typing import IO, Any
 
 from pydantic import ValidationError
 
-from rag_rec.batch.engines.base import EngineLimits, prepare
+from rag_rec.batch.engines.base import BatchPipeline, omitted_in
 from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.finished import finished_in, pending_rows
 from rag_rec.batch.store.journal import replace_file
@@ -43,6 +43,7 @@ class ExportManifest(Model):
         requests: Number of requests.
         not_exported: Rows without a request: they cannot be read or served.
         files: Names of the request files.
+        omitted: Steps that were left out because they would ask a model, one line each.
     """
 
     identity: RunFingerprint
@@ -50,10 +51,11 @@ class ExportManifest(Model):
     requests: int
     not_exported: int
     files: list[str]
+    omitted: tuple[str, ...] = ()
 
 
 def export_requests(
-    recommender: Recommender,
+    pipeline: BatchPipeline,
     users: Path,
     folder: Path,
     *,
@@ -64,7 +66,7 @@ def export_requests(
     """Write the first request of every user; send nothing, and need no key.
 
     Args:
-        recommender: The pipeline, with an `OfflineModel`.
+        pipeline: The pipeline, with an `OfflineModel`.
         users: The user file.
         folder: The folder of the request files; it must hold none.
         columns: Our column of the user file to the file's own.
@@ -74,7 +76,7 @@ def export_requests(
     Raises:
         ConfigError: If the folder holds request files already, or the model is not offline.
     """
-    model = recommender.model
+    model = pipeline.recommender.model
     if not isinstance(model, OfflineModel):
         raise ConfigError("requests are exported for openai:MODEL or openai:MODEL@URL")
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,23 +85,24 @@ def export_requests(
     finished = finished_in(skip_done)
     parts = _Parts(folder, max_requests)
     n_bad = 0
+    omitted: tuple[str, ...] = ()
     pending = pending_rows(read_users(users, columns), finished)
     while block := list(islice(pending, BLOCK)):
-        ready, failures = prepare(recommender, block, EngineLimits())
-        n_bad += len(failures)
-        for one in ready:
-            if one.job.call is None:
-                n_bad += 1
-                continue
-            parts.add(one.user.custom_id, model.body(one.job.call))
+        ready, failures = pipeline.preview(block)
+        asked = [(one.user, one.state.call) for one in ready if one.state.call is not None]
+        for user, call in asked:
+            parts.add(user.custom_id, model.body(call))
+        n_bad += len(failures) + len(ready) - len(asked)
+        omitted = tuple(dict.fromkeys((*omitted, *omitted_in(ready))))
     parts.close()
     finished.close()
     manifest = ExportManifest(
-        identity=RunFingerprint.of(recommender),
+        identity=pipeline.fingerprint,
         users=str(users),
         requests=parts.n_requests,
         not_exported=n_bad,
         files=parts.names,
+        omitted=omitted,
     )
     replace_file(folder / _MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest

@@ -18,7 +18,8 @@ class RunFingerprint(Model):
         prompt: Digest of the prompt variant.
         blend: Digest of the blend; empty without one.
         index: Digest of the index's manifest.
-        k: List length of users that do not ask for another.
+        type: Type of the lists.
+        k: List length of users that do not ask for another; None for the type's own.
         settings: All other settings that can change a list, and the paths of prompt and blend.
         schema_version: Version of the records.
     """
@@ -28,12 +29,13 @@ class RunFingerprint(Model):
     prompt: str
     blend: str = ""
     index: str
-    k: int
+    type: str = "topk"
+    k: int | None
     settings: dict[str, Any]
     schema_version: int = VERSION
 
     @classmethod
-    def of(cls, recommender: Recommender) -> RunFingerprint:
+    def of(cls, recommender: Recommender, *, list_type: str, k: int | None) -> RunFingerprint:
         """Return the fingerprint of the lists that a recommender makes."""
         settings = recommender.settings
         return cls(
@@ -42,7 +44,8 @@ class RunFingerprint(Model):
             prompt=recommender.variant.digest[:16],
             blend=recommender.blend_digest[:16],
             index=recommender.index.manifest.digest()[:16],
-            k=settings.k,
+            type=list_type,
+            k=k,
             settings=settings.model_dump(mode="json", exclude=NOT_IDENTITY),
         )
 

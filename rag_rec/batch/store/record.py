@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Literal, cast
+
+from pydantic import create_model
 
 from rag_rec.core import (
+    BudgetTooSmall,
+    DataError,
     Model,
-    ModelError,
     ModelTimeout,
+    RagRecError,
     RateLimited,
     RecommendationList,
     Refused,
@@ -50,7 +55,7 @@ TRANSPORT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "timeout", 
 
 
 class BatchRecord(RecommendationList):
-    """One line of the output: the list of one user.
+    """One line of the output: the list of one user; other list types add their fields.
 
     Attributes:
         schema_version: Version of this document.
@@ -125,11 +130,17 @@ def is_served(record: Record) -> bool:
     return isinstance(record, BatchRecord) or record.kind is None
 
 
-def failure_kind(error: ModelError | None) -> FailureKind:
-    """Return the kind of a model's failure; without an error, the reply was unusable."""
+def failure_kind(error: RagRecError | None) -> FailureKind:
+    """Return the kind of a failure; without an error, the reply was unusable."""
     match error:
         case None:
             return "unusable_reply"
+        case DataError(field="item_id"):
+            return "unknown_item"
+        case DataError():
+            return "unknown_user"
+        case BudgetTooSmall():
+            return "prompt_too_long"
         case RateLimited():
             return "rate_limited"
         case ModelTimeout():
@@ -142,19 +153,10 @@ def failure_kind(error: ModelError | None) -> FailureKind:
             return "transport"
 
 
-def record_of(
-    custom_id: str, row: int, result: RecommendationList, error: ModelError | None
-) -> Record:
-    """Return the record of a user whose list has been made."""
-    if result.outcome == "failed":
-        return FailureRecord(
-            row=row,
-            custom_id=custom_id,
-            user_id=result.user_id,
-            kind=failure_kind(error),
-            reason=result.error or "the model gave nothing usable",
-            usage=result.usage,
-            run_id=result.run_id,
-            fallback=result,
-        )
-    return BatchRecord.model_construct(custom_id=custom_id, **dict(result))
+@cache
+def record_type(document: type[RecommendationList]) -> type[BatchRecord]:
+    """Return the class of the records of one list type: its document, with the record's fields."""
+    if document is RecommendationList:
+        return BatchRecord
+    made = create_model(f"{document.__name__}Record", __base__=(BatchRecord, document))
+    return cast("type[BatchRecord]", made)
