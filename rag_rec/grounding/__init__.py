@@ -1,8 +1,7 @@
-"""From whatever a model wrote to a list that is valid.
+"""Turn any reply of a model into a valid list.
 
-The model names candidates by label (1..n), so it cannot mistype an id. What it wrote is parsed
-strictly, unknown labels, duplicates and what breaks a constraint are dropped and counted, complete
-entries of a broken reply are saved, and the retrieval order fills the slots that remain.
+The model names candidates by label (1..n), so it cannot mistype an id. A reply is parsed strictly,
+reasons are checked against their evidence, and the retrieval order fills the remaining slots.
 """
 
 from rag_rec.grounding.assemble import Grounds, build_list, list_fields

@@ -1,9 +1,9 @@
-"""Holds a reason against the evidence it cites.
+"""Check a reason against the evidence it cites.
 
-What is checked is what can be checked without another model: citations, quotations, numbers,
-prices, names, praise that would have to be earned (awards, certificates), who is said to have said
-or bought something, and whether the reason speaks of its evidence at all. A reason that passes can
-still draw a wrong conclusion from right facts.
+Without another model these can be checked: citations, quotations, numbers, prices, names, praise
+that a third party must have granted (awards, certificates), claims about reviewers or the user's
+history, and the share of words that the evidence supports. A reason that passes can still draw a
+wrong conclusion from right facts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rag_rec.language import (
     words_of,
 )
 
-_QUOTED = re.compile(r"[“\"«„]([^“”\"«»„]+)[”\"»“]|(?<!\w)[‘']([^‘’']{8,})[’'](?!\w)")
+_QUOTED = re.compile(r"[“\"«„]([^“”\"«»„]+)[”\"»“]|(?<!\w)'([^']{8,})'(?!\w)")
 _GAP = re.compile(r"\s*(?:…|\.\.\.)\s*")
 _LINK = re.compile(r"https?:|www\.|\S@\S|<[a-z/!]", re.IGNORECASE)
 _REVIEWERS = re.compile(
@@ -37,7 +37,7 @@ _REVIEWERS = re.compile(
     re.IGNORECASE,
 )
 _OWNED = re.compile(
-    r"\byou(?:'ve|’ve| have)?(?: already| recently| just)? "
+    r"\byou(?:'ve| have)?(?: already| recently| just)? "
     r"(?:bought|purchased|ordered|own|took|got|picked)\b"
     r"|\byour (?:own|recent|earlier|previous|past|last|purchase|history)\b",
     re.IGNORECASE,
@@ -50,29 +50,38 @@ _CENT = 0.005
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A reason, the evidence it may rest on, all that evidence's text, and its items' names."""
+    """A reason for an item, and the evidence it may rest on.
+
+    Attributes:
+        kinds: Kinds of the cited evidence.
+        sources: Texts of the evidence, the user's own words included.
+        names: Title and brand of each cited item.
+        is_brand: Returns True for a case-folded brand of the catalog.
+    """
 
     reason: str
     item: Item
-    cited: Sequence[Evidence]
+    kinds: frozenset[str]
     sources: Sequence[str]
     names: Sequence[str]
+    is_brand: Callable[[str], bool]
 
     @property
     def text(self) -> str:
         return "\n".join(self.sources)
 
-    def cites(self, *kinds: str) -> bool:
-        return any(evidence.kind in kinds for evidence in self.cited)
+    @property
+    def known(self) -> str:
+        return f"{self.text}\n{self.item.title}"
 
 
 class ReasonChecker:
     """Checks the reasons of one prompt.
 
     Args:
-        evidence: What the prompt showed, with its numbers.
-        item_of: Catalog row of an item id.
-        is_brand: Whether a case-folded text is a brand of the catalog.
+        evidence: The evidence in the prompt, with its numbers.
+        item_of: Returns the catalog row of an item id.
+        is_brand: Returns True for a case-folded brand of the catalog.
     """
 
     def __init__(
@@ -88,25 +97,27 @@ class ReasonChecker:
         self._is_brand = is_brand
 
     def cited(self, cites: Iterable[int]) -> tuple[Evidence, ...]:
-        """The evidence of some numbers, those that were not shown left out."""
+        """Return the evidence of these numbers, without numbers that were not shown."""
         found = [self._by_number.get(number) for number in dict.fromkeys(cites)]
         return tuple(evidence for evidence in found if evidence is not None)
 
     def problems(self, reason: str, cites: Collection[int], item: Item) -> list[str]:
-        """What is wrong with a reason, one line each; empty if it holds."""
+        """Return the problems of a reason, one line each; none if it holds."""
         wrong = list(self._wrong_citations(cites, item))
         if wrong:
             return wrong
         cited = self.cited(cites)
-        sources = [*map(self._source, cited), *self._own_words]
-        named = [self._item_of(e.item_id) for e in cited if e.kind in _OF_ITEMS]
-        names = [f"{other.title} {other.brand or ''}" for other in named]
-        claim = _Claim(straight_quotes(reason), item, cited, sources, names)
-        return [problem for check in _CHECKS for problem in check(claim)] + [
-            f"names the brand “{name}”, which the evidence does not"
-            for name in brands_in(claim.reason, self._is_brand)
-            if name not in spaced_words(claim.text + "\n" + item.title)
-        ]
+        named = {e: self._item_of(e.item_id) for e in cited if e.kind in _OF_ITEMS}
+        texts = [f"{e.text}\n{named[e].description}" if e in named else e.text for e in cited]
+        claim = _Claim(
+            reason=straight_quotes(reason),
+            item=item,
+            kinds=frozenset(e.kind for e in cited),
+            sources=[straight_quotes(text) for text in (*texts, *self._own_words)],
+            names=[f"{other.title} {other.brand or ''}" for other in named.values()],
+            is_brand=self._is_brand,
+        )
+        return [problem for check in _CHECKS for problem in check(claim)]
 
     def _wrong_citations(self, cites: Collection[int], item: Item) -> Iterator[str]:
         if not cites:
@@ -118,11 +129,6 @@ class ReasonChecker:
             elif evidence.kind in {"item", "review"} and evidence.item_id != item.item_id:
                 yield f"cites {number}, which is about another item"
 
-    def _source(self, evidence: Evidence) -> str:
-        if evidence.kind not in _OF_ITEMS:
-            return straight_quotes(evidence.text)
-        return straight_quotes(f"{evidence.text}\n{self._item_of(evidence.item_id).description}")
-
 
 def _quotes(claim: _Claim) -> Iterator[str]:
     sources = [spaced_words(source) for source in (*claim.sources, claim.item.title)]
@@ -133,7 +139,7 @@ def _quotes(claim: _Claim) -> Iterator[str]:
 
 
 def _numbers(claim: _Claim) -> Iterator[str]:
-    known = numbers_in(claim.text) | numbers_in(claim.item.title) | limits_in(claim.reason)
+    known = numbers_in(claim.known) | limits_in(claim.reason)
     for number in sorted(numbers_in(claim.reason) - known):
         yield f"says {number:g}, which the evidence does not"
 
@@ -143,7 +149,7 @@ def _prices(claim: _Claim) -> Iterator[str]:
     for number in prices_in(claim.reason):
         if price is None or abs(number - price) > _CENT:
             yield f"says it costs {number:g}, which is not its price"
-        elif not claim.cites("item"):
+        elif "item" not in claim.kinds:
             yield "says its price without citing the item"
     for number in limits_in(claim.reason):
         if price is None or price > number:
@@ -151,21 +157,28 @@ def _prices(claim: _Claim) -> Iterator[str]:
 
 
 def _names(claim: _Claim) -> Iterator[str]:
-    known = set(words_of(claim.text)) | set(words_of(claim.item.title))
+    known = set(words_of(claim.known))
     for name in names_in(claim.reason):
         if not set(words_of(name)) <= known:
             yield f"names “{name}”, which the evidence does not"
 
 
+def _brands(claim: _Claim) -> Iterator[str]:
+    known = spaced_words(claim.known)
+    for name in brands_in(claim.reason, claim.is_brand):
+        if not _in_order([name], known):
+            yield f"names the brand “{name}”, which the evidence does not"
+
+
 def _praise(claim: _Claim) -> Iterator[str]:
-    for stem in praise_in(claim.reason) - praise_in(claim.text):
+    for stem in sorted(praise_in(claim.reason) - praise_in(claim.text)):
         yield f"claims “{stem}…”, which the evidence does not"
 
 
 def _speakers(claim: _Claim) -> Iterator[str]:
-    if _REVIEWERS.search(claim.reason) and not claim.cites("review"):
+    if _REVIEWERS.search(claim.reason) and "review" not in claim.kinds:
         yield "speaks of reviewers without citing a review"
-    if _OWNED.search(claim.reason) and not claim.cites("past"):
+    if _OWNED.search(claim.reason) and "past" not in claim.kinds:
         yield "speaks of the user's history without citing it"
 
 
@@ -174,8 +187,7 @@ def _support(claim: _Claim) -> Iterator[str]:
     if any(spoken <= set(words_of(name)) for name in claim.names):
         yield "is a name and says nothing of it"
     said = content_stems(claim.reason)
-    known = content_stems(claim.text) | content_stems(claim.item.title)
-    if not said or len(said & known) < _SHARE * len(said):
+    if not said or len(said & content_stems(claim.known)) < _SHARE * len(said):
         yield "says too little of what it cites"
 
 
@@ -185,6 +197,7 @@ def _links(claim: _Claim) -> Iterator[str]:
 
 
 def _in_order(parts: Sequence[str], source: str) -> bool:
+    """Return True if the parts stand in the source as whole words, one after the other."""
     position = 0
     for part in parts:
         found = f" {source} ".find(f" {part} ", position)
@@ -203,4 +216,5 @@ _CHECKS: tuple[Callable[[_Claim], Iterator[str]], ...] = (
     _praise,
     _speakers,
     _support,
+    _brands,
 )

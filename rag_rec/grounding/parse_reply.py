@@ -1,12 +1,13 @@
-"""What can be used of a reply, whatever it is.
+"""Read a model's reply, whatever it contains.
 
-It is parsed strictly; unknown labels and duplicates are dropped and counted, and complete entries
-of a broken reply are saved.
+A reply is parsed strictly. Unknown labels and duplicates are dropped and counted, and complete
+entries of a broken reply are saved.
 """
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,11 +15,13 @@ from rag_rec.core import MAX_JSON_CHARS, STRICT_DECODER, Repairs, one_line, pars
 
 _MAX_PROBLEMS = 8
 _SHOWN_CHARS = 400
+_FIRST_ENTRY = re.compile(r'\{\s*"items"\s*:\s*\[')
+_NEXT_ENTRY = re.compile(r"[\s,]*(?=\{)")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One usable line of a reply."""
+    """One usable entry of a reply; ``repaired`` if it came from a broken or a second reply."""
 
     label: int
     reason: str
@@ -29,11 +32,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What could be read from one or two replies.
+    """The usable content of one or two replies.
 
     Attributes:
         entries: Distinct known labels in the model's order, at most k.
-        repairs: What was dropped or saved on the way.
+        repairs: Counts of dropped and saved entries.
         problems: The same in words, for a re-ask and for the report.
         shown: The beginning of the reply, to show it to the model again.
     """
@@ -45,23 +48,21 @@ class Reading:
 
 
 def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) -> Reading:
-    """Reads one reply; never raises, whatever the text is.
+    """Read one reply; any text gives a reading, no text raises.
 
     Args:
         text: The reply as received.
         n_labels: Number of candidates that were shown.
-        k: Length of the list asked for.
-        truncated: Whether the backend stopped the reply at ``max_tokens``.
+        k: Length of the list.
+        truncated: True if the backend stopped the reply at ``max_tokens``.
     """
     problems: list[str] = []
-    repairs = Repairs(truncated=int(truncated))
     try:
         raw, saved = _entries_of(parse_json(text)), False
     except ValueError as error:
         problems.append(f"the reply is not the agreed JSON ({one_line(str(error))[:200]})")
-        repairs = repairs.model_copy(update={"unparseable": 1})
         raw, saved = _salvage(text[:MAX_JSON_CHARS]), True
-    counts = {"invalid_entry": 0, "unknown_label": 0, "duplicate": 0}
+    counts = Counter(truncated=int(truncated), unparseable=int(saved))
     entries: dict[int, Entry] = {}
     for value in raw:
         problem = _problem_of(value, n_labels, entries)
@@ -73,26 +74,28 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
     wanted = min(k, n_labels)
     if len(entries) < wanted:
         problems.append(f"it names {len(entries)} usable labels where {wanted} are needed")
-    repairs = repairs.model_copy(update=counts)
     shown = one_line(text[:_SHOWN_CHARS])
-    return Reading(tuple(entries.values()), repairs, tuple(problems[:_MAX_PROBLEMS]), shown)
+    return Reading(
+        tuple(entries.values()), Repairs(**counts), tuple(problems[:_MAX_PROBLEMS]), shown
+    )
 
 
 def merge_readings(first: Reading, second: Reading, *, k: int) -> Reading:
-    """The first answer's entries, then what the re-ask adds to them, marked as repaired."""
+    """Return the first reading with the new entries of the re-ask added, marked as repaired."""
     known = {entry.label for entry in first.entries}
     added = [replace(e, repaired=True) for e in second.entries if e.label not in known]
-    totals = {
-        name: getattr(first.repairs, name) + getattr(second.repairs, name)
-        for name in Repairs.model_fields
-    }
-    repairs = Repairs(**totals | {"reasked": 1})
-    entries = (*first.entries, *added)[:k]
-    return Reading(entries, repairs, (*first.problems, *second.problems), first.shown)
+    totals = Counter(first.repairs.model_dump()) + Counter(second.repairs.model_dump())
+    totals["reasked"] = 1
+    return Reading(
+        entries=(*first.entries, *added)[:k],
+        repairs=Repairs(**totals),
+        problems=(*first.problems, *second.problems),
+        shown=first.shown,
+    )
 
 
 def reask_message(reading: Reading, *, n_labels: int, k: int) -> str:
-    """What the model is told when its reply does not fill the list."""
+    """Return the message that asks the model for a full list after an incomplete reply."""
     wanted = min(k, n_labels)
     return (
         f"That reply cannot be used: {'; '.join(reading.problems[:3])}. "
@@ -138,19 +141,13 @@ def _problem_of(value: Any, n_labels: int, seen: dict[int, Entry]) -> tuple[str,
 
 
 def _salvage(text: str) -> list[Any]:
-    """Complete entries from the front of a reply that does not parse as a whole."""
-    start = re.search(r'\{\s*"items"\s*:\s*\[', text)
-    if start is None:
-        return []
+    """Return the complete entries at the front of a reply that does not parse as a whole."""
     entries: list[Any] = []
-    position = start.end()
-    separator = re.compile(r"[\s,]*")
-    while True:
-        position = separator.match(text, position).end()  # pyright: ignore[reportOptionalMemberAccess]
-        if not text.startswith("{", position):
-            return entries
+    position = start.end() if (start := _FIRST_ENTRY.search(text)) else len(text)
+    while found := _NEXT_ENTRY.match(text, position):
         try:
-            entry, position = STRICT_DECODER.raw_decode(text, position)
+            entry, position = STRICT_DECODER.raw_decode(text, found.end())
         except (ValueError, RecursionError):
-            return entries
+            break
         entries.append(entry)
+    return entries

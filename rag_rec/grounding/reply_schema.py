@@ -1,4 +1,4 @@
-"""What a reply must look like."""
+"""JSON schemas of replies."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _MAX_CITES = 2
 def answer_schema(
     *, n_labels: int, k: int, reason_chars: int, n_evidence: int = 0, n_rows: int = 0
 ) -> dict[str, Any]:
-    """JSON schema of a reply: ``k`` distinct labels of 1..``n_labels``, with reasons if wanted.
+    """Return the schema of a reply: ``k`` labels of 1..``n_labels``, with reasons if wanted.
 
-    It depends on these numbers only, so a backend compiles it once for all users. Distinctness
-    is not in the schema (constrained decoders do not support it); `read_answer` enforces it.
+    It depends on these numbers only, so a backend compiles it once for all users. Constrained
+    decoders cannot demand distinct labels; `read_answer` enforces it.
 
     Args:
-        n_labels: Candidates shown.
-        k: Length of the list asked for.
-        reason_chars: Length of a reason; 0 asks for labels only.
+        n_labels: Number of candidates shown.
+        k: Length of the list.
+        reason_chars: Longest reason; 0 asks for labels only.
         n_evidence: Highest number that a reason may cite; 0 asks for no citations. Citations
             come before the reason, so that it is written with them in view.
-        n_rows: Rows of a page; each entry then names its own. 0 for a plain list.
+        n_rows: Number of rows of a page, one of which each entry names; 0 for a plain list.
 
     >>> schema = answer_schema(n_labels=3, k=2, reason_chars=0)
     >>> schema["properties"]["items"]["items"]["properties"]["label"]
@@ -41,7 +41,7 @@ def answer_schema(
 
 
 def closed_object(properties: dict[str, Any]) -> dict[str, Any]:
-    """Schema of an object with exactly these fields, in this order."""
+    """Return the schema of an object with exactly these fields, in this order."""
     return {
         "type": "object",
         "properties": properties,
