@@ -72,7 +72,7 @@ def check_command(words: list[str]) -> None:
     while isinstance(command, TyperGroup):
         assert words[0] in command.commands, words
         command, words = command.commands[words[0]], words[1:]
-    known = {option for each in command.params for option in each.opts}
+    known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
     used = {word.split("=")[0] for word in words if word.startswith("--")}
     assert used <= known, f"{command.name}: {used - known}"
 
