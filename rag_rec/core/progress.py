@@ -12,10 +12,6 @@ OnDone = Callable[[int], None]
 """Called with the number of things just finished; for progress bars."""
 
 
-OnDone = Callable[[int], None]
-"""Called with the number of requests or lists just finished."""
-
-
 @contextmanager
 def one_step(on_step: OnStep | None, name: str) -> Generator[None]:
     """Report the start and the end of work that has no parts."""

@@ -27,7 +27,9 @@ def _read(sources: Sources, rejects: Rejects) -> Tables:
     folder = sources.folder
     if folder is None or not folder.is_dir():
         raise DataError("the movielens format needs a folder", path=folder)
-    found = {table: _file(folder, stem) for stem, table in _STEMS.items()}
+    found: dict[TableName, Path | None] = {
+        table: _file(folder, stem) for stem, table in _STEMS.items()
+    }
     files: dict[TableName, Path] = {
         table: path for table, path in found.items() if path is not None
     }

@@ -84,6 +84,13 @@ class Delimited:
             else:
                 yield FileRow(number, dict(zip(self.header, fields, strict=True)))
 
+    def _records(self) -> Iterator[_Record]:
+        """Yield the records after the header, each with the number of its first line."""
+        with self.plain.open("rb") as handle:
+            numbered = numbered_lines(handle, self.path)
+            lines = (line for line in numbered if line[0] >= self.first_line)
+            yield from _records(_LineQueue(lines), self.delimiter, len(self.header))
+
     def chunks(self, rejects: Rejects) -> Iterator[pl.DataFrame]:
         """Yield the records in chunks; blank ones are left out, short ones end in nulls."""
         line = self.first_line
