@@ -30,8 +30,7 @@ import polars as pl
 
 from rag_rec import Dataset, build_index
 from rag_rec.index import ItemIndex
-from rag_rec.retrieval import FusedRetriever, RetrievalConfig
-from rag_rec.retrieval.budget import Budget
+from rag_rec.retrieval import Budget, Diagnostics, RetrievalConfig, open_retriever
 
 SIZES = (10_000, 100_000, 1_000_000)
 DIMENSION = 384
@@ -126,8 +125,8 @@ def fit(size: int, folder: str) -> dict[str, Any]:
 
 def serve(folder: str) -> dict[str, Any]:
     started = time.perf_counter()
-    retriever = FusedRetriever(ItemIndex.open(folder))
-    index = retriever.index
+    index = ItemIndex.open(folder)
+    retriever = open_retriever(index)
     rng = np.random.default_rng(1)
     known = index.user_ids[: 20 * BATCH]
     users = rng.choice(known, min(BATCH, len(known)), replace=False)
@@ -167,7 +166,7 @@ def _lists(data: Dataset, vectors: GivenVectors, config: RetrievalConfig) -> lis
         build_index(data, folder, embedder=vectors, retrieval=config)
         index = ItemIndex.open(folder, vectors)
         users = [index.history(user) for user in index.user_ids[:500]]
-        lists = [items for items, _ in FusedRetriever(index).rank(users, 50)]
+        lists = [items for items, _ in Diagnostics(index).ranked(users, 50)]
         index.close()
     return lists
 

@@ -28,7 +28,7 @@ from rag_rec import Dataset
 from rag_rec.data import leave_last_out
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.rankings import histories_of
-from rag_rec.evaluation.retrieval import Options, open_fitted
+from rag_rec.evaluation.retrieval import RetrievalOptions, open_fitted
 
 DEPTH, LENGTH, WIDTH, BLOCKS, DROPOUT = 100, 20, 64, 2, 0.4
 BATCH, RATE, EPOCHS, PATIENCE, LOOK_EVERY = 128, 1e-3, 60, 3, 4
@@ -175,10 +175,10 @@ def main() -> None:
     split = leave_last_out(data, hidden=3, n_target=2)
     with tempfile.TemporaryDirectory() as scratch:
         started = time.perf_counter()
-        retriever = open_fitted(split.fit, Options(n_target=2), Path(scratch))
+        fitted = open_fitted(split.fit, RetrievalOptions(n_target=2), Path(scratch))
         fit_s = time.perf_counter() - started
-        index = retriever.index
-        fused = retriever.rank(histories_of(split, mask_history=True), DEPTH)
+        index = fitted.index
+        fused = fitted.ranked(histories_of(split, mask_history=True), DEPTH)
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = [[index.find(item_id) for item_id in items] for items in split.inputs]
         log = split.fit.interactions.group_by("user_id", maintain_order=True).agg("item_id")

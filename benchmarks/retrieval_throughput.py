@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.retrieval_growth import shop
 from rag_rec import build_index
 from rag_rec.index import ItemIndex
-from rag_rec.retrieval import FusedRetriever
+from rag_rec.retrieval.fusion.retriever import FusedRetriever
 
 N_ITEMS, N_USERS, ROUNDS, BATCH = 12_000, 6_000, 5, 256
 
@@ -41,7 +41,7 @@ def main() -> None:
         users = [index.history(user) for user in sorted(index.user_ids)[:N_USERS]]
         weights = [whole.history_weights(users[at : at + BATCH]) for at in range(0, N_USERS, BATCH)]
         ways: dict[str, Callable[[], Any]] = {
-            "bare product": lambda: [some @ whole.evidence.fused for some in weights],
+            "bare product": lambda: [some @ whole.sources.fused for some in weights],
             "weighted sum, 100 best": lambda: summed.rank(users, 100),
             "ranker over the 100 best": lambda: whole.rank(users, 100),
             "candidates with origins": lambda: whole.retrieve(users, 100),

@@ -19,7 +19,7 @@ from rag_rec.core import ConfigError
 from rag_rec.data import FORMATS, Dataset
 from rag_rec.evaluation import (
     PROTOCOLS,
-    Options,
+    RetrievalOptions,
     evaluate_retrieval,
     read_candidates,
     shuffle_ties,
@@ -97,7 +97,7 @@ def retrieval(
         reviews=reviews,
         format=format.value,
     )
-    options = Options(
+    options = RetrievalOptions(
         protocol=protocol.value,
         mask_history=mask_history,
         ks=_numbers(k, "--k"),
@@ -120,7 +120,7 @@ def retrieval(
         _show(report, options.ks)
 
 
-def _run(data: Dataset, options: Options) -> dict[str, Any]:
+def _run(data: Dataset, options: RetrievalOptions) -> dict[str, Any]:
     with steps_shown() as step:
         return evaluate_retrieval(data, replace(options, on_step=step))
 

@@ -18,7 +18,7 @@ from rag_rec.evaluation.rankings import read_candidates
 from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
 from rag_rec.evaluation.report_model import Report
-from rag_rec.evaluation.retrieval import Options, evaluate_retrieval
+from rag_rec.evaluation.retrieval import RetrievalOptions, evaluate_retrieval
 
 __all__ = [
     "EXIT",
@@ -27,9 +27,9 @@ __all__ = [
     "Experiment",
     "Gate",
     "Metric",
-    "Options",
     "Relevance",
     "Report",
+    "RetrievalOptions",
     "Split",
     "compare_reports",
     "conclusions",

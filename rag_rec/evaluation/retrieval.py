@@ -1,53 +1,48 @@
-"""What retrieval finds, measured: the fusion, each source alone, ceilings, strata, costs."""
+"""Measure retrieval on its own: the fusion, each source alone, ceilings, strata, costs."""
 
 from __future__ import annotations
 
-import json
 import resource
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.core import IndexNotFound, StaleIndex
+from rag_rec.core import IndexNotFound, OnStep, StaleIndex, one_step
 from rag_rec.data import PROTOCOLS, Dataset, Split, hide_items, leave_last_out
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
-from rag_rec.evaluation.rankings import (
-    fused_rankings,
-    given_ranks,
-    histories_of,
-    single_rankings,
-)
-from rag_rec.index import Embedder, ItemIndex, OnStep, one_step
-from rag_rec.retrieval import FusedRetriever, RetrievalConfig, build_index
+from rag_rec.evaluation.rankings import baseline_rankings, given_ranks, histories_of
+from rag_rec.index import Embedder, ItemIndex
+from rag_rec.retrieval import Diagnostics, RetrievalConfig, build_index
 
 Row = dict[str, Any]
 
 _CEILINGS = (20, 50, 100)
 _SHORT, _LONG = 5, 20
 _HEAD_SHARE = 0.2
+_OF_MANIFEST = ("fusion", "fusion_why", "solve", "solve_why")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class RetrievalOptions:
     """How retrieval is measured.
 
     Attributes:
         protocol: A name of `PROTOCOLS`.
-        mask_history: Whether items of the history may not be listed.
+        mask_history: False to list items of the history too.
         ks: List lengths.
-        n_target: Which event from the end is the target; 2 measures on validation.
+        n_target: Place of the target from a history's end; 2 measures on validation.
         retrieval: How retrieval is fitted.
-        index: Where the index is kept; a folder that is deleted afterwards if None.
+        index: Folder of the index, which is kept; one that is deleted afterwards if None.
         embedder: Makes the vectors; the default one if None.
-        candidates: Given candidates by user; only these users are asked for.
-        hidden_items: Share of the items that the fit does not see; their takers are asked for.
-        on_step: Told of progress.
+        candidates: Given candidates by user; only these users are measured.
+        hidden_items: Share of the items that the fit does not see; their takers are measured.
+        on_step: Receives progress.
     """
 
     protocol: str = "leave-last-out"
@@ -70,7 +65,7 @@ class Clock:
     peak_gib: float = 0.0
 
     def run(self, step: Callable[[], Any]) -> Any:
-        """Runs a step and notes its cost."""
+        """Run a step and note its cost."""
         started = time.perf_counter()
         result = step()
         self.seconds += time.perf_counter() - started
@@ -78,18 +73,18 @@ class Clock:
         return result
 
     def as_row(self) -> Row:
-        """Rounded, for the report."""
+        """Return rounded values for the report."""
         return {"seconds": round(self.seconds, 1), "peak_gib": round(self.peak_gib, 2)}
 
 
-def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
-    """Fits retrieval on a split and measures what it finds.
+def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None) -> Row:
+    """Fit retrieval on a split and measure its rankings.
 
     Returns:
         ``rows`` (name, and for each k recall, ndcg and their standard errors), ``strata`` of the
-        fusion, ``cost`` of fit and retrieval, and what was measured.
+        fusion, ``cost`` of fit and retrieval, and the protocol.
     """
-    options = options or Options()
+    options = options or RetrievalOptions()
     hidden = PROTOCOLS[options.protocol] + options.n_target - 1
     split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
     if options.hidden_items:
@@ -99,19 +94,21 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
     fit, retrieval = Clock(), Clock()
     reused = options.index is not None and _is_fitted(options.index, split.fit, options)
     with tempfile.TemporaryDirectory() as scratch:
-        retriever = fit.run(lambda: open_fitted(split.fit, options, Path(scratch), reused=reused))
-        index = retriever.index
+        fitted = fit.run(lambda: open_fitted(split.fit, options, Path(scratch), reused=reused))
+        index = fitted.index
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = histories_of(split, mask_history=options.mask_history)
         depth = min(max(*options.ks, *_CEILINGS), index.n_items)
         with one_step(options.on_step, "retrieving"):
-            fused = retrieval.run(lambda: fused_rankings(retriever, asked, depth))
+            fused = retrieval.run(lambda: fitted.fusion(asked, depth))
         ranks = {"fusion": ranks_of(fused, targets)}
         with one_step(options.on_step, "measuring each source"):
-            singles = single_rankings(retriever, asked, depth, mask=options.mask_history)
+            mask = options.mask_history
+            singles = fitted.parts(asked, depth, mask=mask)
+            singles |= baseline_rankings(fitted, asked, depth, mask=mask)
         ranks |= {name: ranks_of(ranking, targets) for name, ranking in singles.items()}
         lists = options.candidates
-        given = {} if lists is None else given_ranks(retriever, split, asked, lists)
+        given = {} if lists is None else given_ranks(fitted, split, asked, lists)
         index.close()
     rows = [_row(name, found, options.ks) for name, found in ranks.items()]
     for depth in _CEILINGS:
@@ -119,7 +116,8 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
         rows.append(_row(f"ceiling of the top {depth}", found, options.ks))
     rows += [_row(f"given candidates: {name}", found, options.ks) for name, found in given.items()]
     return {
-        **_what(dataset, split, options, retriever),
+        **_setting(dataset, split, options),
+        **{name: index.manifest.retrieval[name] for name in _OF_MANIFEST},
         "rows": rows,
         "strata": _strata(split, ranks["fusion"], options.ks),
         "cost": {
@@ -130,9 +128,9 @@ def evaluate_retrieval(dataset: Dataset, options: Options | None = None) -> Row:
 
 
 def open_fitted(
-    dataset: Dataset, options: Options, scratch: Path, *, reused: bool = False
-) -> FusedRetriever:
-    """Indexes a data set, with whatever ``rag-rec index`` does, and opens it.
+    dataset: Dataset, options: RetrievalOptions, scratch: Path, *, reused: bool = False
+) -> Diagnostics:
+    """Index a data set as ``rag-rec index`` does, and open the result.
 
     With ``reused`` the index that was kept is opened as it is.
     """
@@ -145,17 +143,16 @@ def open_fitted(
             retrieval=options.retrieval,
             on_step=options.on_step,
         )
-    return FusedRetriever(ItemIndex.open(folder, options.embedder))
+    return Diagnostics(ItemIndex.open(folder, options.embedder))
 
 
-def _is_fitted(folder: Path, dataset: Dataset, options: Options) -> bool:
-    """Whether a kept index has the same layout, data and settings."""
+def _is_fitted(folder: Path, dataset: Dataset, options: RetrievalOptions) -> bool:
+    """Return True if a kept index has the same layout, data and settings."""
     try:
         manifest = ItemIndex.open(folder, options.embedder).manifest
     except (IndexNotFound, StaleIndex):
         return False
-    config = asdict(options.retrieval or RetrievalConfig())
-    wanted = json.loads(json.dumps(config))
+    wanted = (options.retrieval or RetrievalConfig()).as_document()
     return (manifest.dataset_digest, manifest.retrieval["config"]) == (dataset.digest, wanted)
 
 
@@ -169,7 +166,7 @@ def _row(name: str, ranks: NDArray[np.int64], ks: Sequence[int]) -> Row:
 
 
 def _strata(split: Split, ranks: NDArray[np.int64], ks: Sequence[int]) -> list[Row]:
-    """The fusion by length of the history and by how popular the target is in what was fitted."""
+    """Return the fusion by length of the history and by popularity of the target in the fit."""
     lengths = np.array([len(items) for items in split.inputs])
     counts = split.fit.interactions["item_id"].value_counts(sort=True)
     head = set(counts["item_id"].head(int(_HEAD_SHARE * split.fit.items.height)))
@@ -186,8 +183,7 @@ def _strata(split: Split, ranks: NDArray[np.int64], ks: Sequence[int]) -> list[R
     return [_row(name, ranks[mask], ks) for name, mask in groups.items() if mask.any()]
 
 
-def _what(dataset: Dataset, split: Split, options: Options, retriever: FusedRetriever) -> Row:
-    retrieval = retriever.index.manifest.retrieval
+def _setting(dataset: Dataset, split: Split, options: RetrievalOptions) -> Row:
     return {
         "protocol": options.protocol,
         "target": "test" if options.n_target == 1 else "validation",
@@ -197,5 +193,4 @@ def _what(dataset: Dataset, split: Split, options: Options, retriever: FusedRetr
         "users": len(split.users),
         "interactions": dataset.interactions.height,
         "fitted_interactions": split.fit.interactions.height,
-        **{name: retrieval[name] for name in ("fusion", "fusion_why", "solve", "solve_why")},
     }

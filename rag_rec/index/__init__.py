@@ -1,6 +1,6 @@
 """Vectors, texts and the log in an immutable, versioned folder."""
 
-from rag_rec.core import OnStep, one_step
+from rag_rec.core import OnStep
 from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import (
     DEFAULT_EMBEDDER,
@@ -9,21 +9,18 @@ from rag_rec.index.embedders.text import (
     Vectors,
 )
 from rag_rec.index.item_index import ItemIndex
-from rag_rec.index.manifest import EmbedderInfo, Manifest
-from rag_rec.index.texts import item_texts
-from rag_rec.index.writer import write_index
+from rag_rec.index.versions import Manifest
+from rag_rec.index.writer import item_texts, write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",
     "Eligibility",
     "Embedder",
-    "EmbedderInfo",
     "ItemIndex",
     "Manifest",
     "OnStep",
     "SentenceTransformerEmbedder",
     "Vectors",
     "item_texts",
-    "one_step",
     "write_index",
 ]

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from rag_rec.core import DataError, Interaction, Item, UserHistory
 from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder, Vectors
-from rag_rec.index.manifest import Manifest
 from rag_rec.index.store import VectorStore
-from rag_rec.index.versions import current_version
+from rag_rec.index.versions import Manifest, current_version
 from rag_rec.index.writer import describe
 
 _TEXTS_KEPT = 1 << 15
@@ -30,7 +29,7 @@ class ItemIndex:
     """
 
     def __init__(self, version: Path, embedder: Embedder | None = None) -> None:
-        """Opens a version folder; most callers use `open`."""
+        """Open a version folder; most callers use `open`."""
         self.folder = version
         self.items = pl.read_parquet(version / "items.parquet")
         self._given_embedder = embedder
@@ -39,7 +38,7 @@ class ItemIndex:
 
     @classmethod
     def open(cls, folder: str | Path, embedder: Embedder | None = None) -> ItemIndex:
-        """Opens the current version of the index at ``folder``.
+        """Open the current version of the index at ``folder``.
 
         Args:
             folder: The index.
@@ -58,7 +57,7 @@ class ItemIndex:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """What the version holds."""
+        """Contents and origin of the version."""
         return Manifest.read(self.folder)
 
     @property
@@ -97,7 +96,7 @@ class ItemIndex:
 
     @cached_property
     def review_users(self) -> NDArray[np.int32]:
-        """Who wrote each review, ``[n_reviews]``: the user's place in the log, -1 for others."""
+        """Author of each review, ``[n_reviews]``: the user's place in the log, -1 for others."""
         return np.load(self.folder / "review_users.npy", allow_pickle=False)
 
     @cached_property
@@ -112,7 +111,7 @@ class ItemIndex:
 
     @cached_property
     def in_stock(self) -> NDArray[np.bool_]:
-        """Whether each item can be had, ``[n_items]``."""
+        """True for each item that is in stock, ``[n_items]``."""
         return self.items["in_stock"].to_numpy()
 
     @cached_property
@@ -130,11 +129,11 @@ class ItemIndex:
         return counts
 
     def find(self, item_id: str) -> int | None:
-        """Row number of an item id, None if it is not in the catalog."""
+        """Return the row number of an item id, None if it is not in the catalog."""
         return self.row_of.get(item_id)
 
     def item(self, item_ix: int) -> Item:
-        """The item at a row number."""
+        """Return the item at a row number."""
         found = self._cache.get(item_ix)
         if found is None:
             row = self.items.row(item_ix, named=True)
@@ -144,7 +143,7 @@ class ItemIndex:
         return found
 
     def item_by_id(self, item_id: str) -> Item:
-        """The item of an id.
+        """Return the item of an id.
 
         Raises:
             DataError: If it is not in the catalog.
@@ -175,14 +174,14 @@ class ItemIndex:
         return list(self._spans)
 
     def has_user(self, user_id: str) -> bool:
-        """Whether the log knows a user."""
+        """Return True if the log has events of a user."""
         return user_id in self._spans
 
     def history(self, user_id: str) -> UserHistory:
-        """The log of one user, oldest first.
+        """Return the log of one user, oldest first.
 
         Raises:
-            DataError: If the log does not know the user.
+            DataError: If the log has no events of the user.
         """
         span = self._spans.get(user_id)
         if span is None:
@@ -206,12 +205,12 @@ class ItemIndex:
         return order, starts
 
     def reviews_of(self, item_ix: int) -> NDArray[np.int64]:
-        """Row numbers of an item's reviews."""
+        """Return the row numbers of an item's reviews."""
         order, starts = self._by_item
         return order[starts[item_ix] : starts[item_ix + 1]]
 
     def review_texts(self, rows: Sequence[int]) -> list[str]:
-        """Texts of some reviews, in the order asked for; those asked for lately are kept."""
+        """Return texts of some reviews, in the order given; recent ones are kept in memory."""
         known = {row: text for row in rows if (text := self._texts.get(row)) is not None}
         if missing := [row for row in rows if row not in known]:
             fetched = dict(zip(missing, self.store.documents("reviews", missing), strict=True))
@@ -222,15 +221,15 @@ class ItemIndex:
         return [known[row] for row in rows]
 
     def reviews_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
-        """Item id and text of up to ``n`` reviews that a user wrote."""
+        """Return item id and text of up to ``n`` reviews that a user wrote."""
         return self.store.written_by(user_id, n)
 
     def close(self) -> None:
-        """Closes the store if it was opened."""
+        """Close the store if it was opened."""
         if "store" in self.__dict__:
             self.store.close()
 
 
 def _mapped(path: Path) -> Vectors:
-    """A plain array over the file; `np.memmap` itself is slow to index."""
+    """Return a plain array over the file; `np.memmap` itself is slow to index."""
     return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)

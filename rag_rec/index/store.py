@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import chromadb
 import numpy as np
@@ -28,7 +28,7 @@ class VectorStore:
     """The two collections of one index version."""
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Opens the store in ``folder``; ``create`` makes both collections."""
+        """Open the store in ``folder``; ``create`` makes both collections."""
         opened = chromadb.PersistentClient(
             str(folder), settings=Settings(anonymized_telemetry=False)
         )
@@ -51,7 +51,7 @@ class VectorStore:
         documents: Sequence[str],
         metadata: Sequence[Metadata],
     ) -> None:
-        """Adds rows ``start, start + 1, ...`` to a collection."""
+        """Add rows ``start, start + 1, ...`` to a collection."""
         for low in range(0, len(documents), _MAX_ROWS):
             part = slice(low, min(low + _MAX_ROWS, len(documents)))
             self._collections[name].add(
@@ -62,14 +62,14 @@ class VectorStore:
             )
 
     def query(
-        self, name: str, vectors: Vectors, n: int, where: dict[str, Any] | None = None
+        self, name: str, vectors: Vectors, n: int
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """The ``n`` nearest rows of each vector: row numbers and cosines, nearest first."""
+        """Return numbers and cosines of the ``n`` nearest rows of each vector, nearest first."""
         n = min(n, self.count(name))
         if n == 0:
             return [(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in vectors]
         found = self._collections[name].query(
-            query_embeddings=vectors, n_results=n, where=where, include=["distances"]
+            query_embeddings=vectors, n_results=n, include=["distances"]
         )
         distances = cast("list[list[float]]", found["distances"])
         return [
@@ -78,7 +78,7 @@ class VectorStore:
         ]
 
     def documents(self, name: str, rows: Sequence[int]) -> list[str]:
-        """The texts of some rows, in the order asked for."""
+        """Return the texts of some rows, in the order given."""
         if not rows:
             return []
         found = self._collections[name].get(ids=[str(r) for r in rows], include=["documents"])
@@ -86,7 +86,7 @@ class VectorStore:
         return [by_id[str(row)] for row in rows]
 
     def written_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
-        """Item id and text of up to ``n`` reviews of one user."""
+        """Return item id and text of up to ``n`` reviews of one user."""
         found = self._collections[REVIEWS].get(
             where={"user_id": user_id}, limit=n, include=["documents", "metadatas"]
         )
@@ -94,9 +94,9 @@ class VectorStore:
         return [(str(metadata["item_id"]), text) for metadata, text in rows]
 
     def count(self, name: str) -> int:
-        """Number of rows of a collection."""
+        """Return the number of rows of a collection."""
         return self._collections[name].count()
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         self._client.close()

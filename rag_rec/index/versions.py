@@ -1,4 +1,4 @@
-"""Immutable version folders behind one pointer file.
+"""Immutable version folders behind one pointer file, and the manifest that each of them holds.
 
 ::
 
@@ -14,21 +14,103 @@ writer.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
-from rag_rec.core import IndexLocked, IndexNotFound
+from rag_rec.core import IndexLocked, IndexNotFound, Model, StaleIndex
 
-_POINTER = "CURRENT"
+SCHEMA_VERSION: Literal[3] = 3
+_POINTER, _MANIFEST = "CURRENT", "manifest.json"
+
+
+class EmbedderInfo(Model):
+    """The model that made the vectors."""
+
+    name: str
+    digest: str
+    dimension: int
+
+
+class Manifest(Model):
+    """Contents and origin of one index version.
+
+    Attributes:
+        schema_version: Layout of the folder; other versions cannot be read.
+        created: Time of building, ISO 8601 in UTC; not part of the digest.
+        embedder: The model that made the vectors.
+        dataset_digest: SHA-256 of the data set.
+        n_items: Items, each with a vector.
+        n_reviews: Reviews, each with a vector.
+        n_interactions: Events of the log.
+        n_users: Users of the log.
+        retrieval: How retrieval was fitted; its own record.
+        notices: Remarks on the data for a person to read, one line each.
+    """
+
+    schema_version: Literal[3] = SCHEMA_VERSION
+    created: str
+    embedder: EmbedderInfo
+    dataset_digest: str
+    n_items: int
+    n_reviews: int
+    n_interactions: int
+    n_users: int
+    retrieval: dict[str, Any]
+    notices: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything but the time of building and the notices."""
+        content = self.model_dump_json(exclude={"created", "notices"})
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into a version folder."""
+        (folder / _MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read the manifest of a version folder.
+
+        Raises:
+            IndexNotFound: If there is none.
+            StaleIndex: If another version of this library wrote it.
+        """
+        path = folder / _MANIFEST
+        try:
+            text = path.read_text(encoding="utf-8")
+            return cls.model_validate_json(text, strict=True)
+        except FileNotFoundError as error:
+            raise IndexNotFound(
+                f"{folder} holds no manifest; rebuild with rag-rec index"
+            ) from error
+        except ValidationError as error:
+            raise StaleIndex(
+                f"{path} was written by another version; rebuild with rag-rec index",
+                expected=f"schema {SCHEMA_VERSION}",
+                found=str(error.errors()[0]["loc"]),
+            ) from error
+
+    def check_embedder(self, embedder: EmbedderInfo) -> None:
+        """Raise `StaleIndex` if another model made the vectors."""
+        if embedder.digest != self.embedder.digest:
+            raise StaleIndex(
+                f"the index was built with '{self.embedder.name}' and is opened with "
+                f"'{embedder.name}'; open it with the former or rebuild with rag-rec index",
+                expected=self.embedder.digest[:12],
+                found=embedder.digest[:12],
+            )
 
 
 def current_version(folder: Path) -> Path:
-    """Folder of the version in use.
+    """Return the folder of the version in use.
 
     Raises:
         IndexNotFound: If ``folder`` is not an index.
@@ -44,7 +126,7 @@ def current_version(folder: Path) -> Path:
 
 @contextmanager
 def new_version(folder: Path) -> Generator[Path]:
-    """A fresh version folder that becomes the current one when the block ends without error.
+    """Yield a fresh version folder; it becomes the current one if the block ends without error.
 
     Raises:
         IndexLocked: If another process is writing this index.

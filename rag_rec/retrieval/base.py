@@ -1,24 +1,21 @@
-"""What retrieval is: the `Retriever` protocol, and the sources it is made of.
-
-A source is fitted once, when the index is built, and leaves an item-item matrix: row = an item of
-the history, column = a candidate, value = how strongly the first speaks for the second. A user's
-scores are then one sparse product, history weights times matrix.
-"""
+"""The two protocols of retrieval: a `Retriever`, and the `Source` of evidence it is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.core import Candidate, Evidence, UserHistory
-from rag_rec.index import ItemIndex, Vectors
-from rag_rec.retrieval.budget import Budget
-from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.fit_data import FitData
+
+Matrices: TypeAlias = dict[str, sparse.csr_array]
+"""Item-item matrices ``float32 [n, n]`` by name."""
+
+HistoryWeights = Literal["decayed", "last", "all"]
+"""Weights of a history's items: by recency, the latest item alone, or 1 for each."""
 
 
 @runtime_checkable
@@ -48,84 +45,60 @@ class Retriever(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class FitData:
-    """What sources are fitted on. Users are ``u``, events ``e``, items ``n``, dimension ``d``.
+class Source(ABC):
+    """One kind of evidence that who had one item may want another.
+
+    A source is fitted when an index is built and leaves an item-item matrix: row = an item of the
+    history, column = a candidate, value = how strongly the first speaks for the second. A user's
+    scores are then one sparse product, history weights times matrix. Matrices are scaled to unit
+    standard deviation, weighted and summed.
 
     Attributes:
-        log: Every user's events in time order.
-        times: ``float64 [e]``, unix seconds, NaN where unknown.
-        texts: Text of each item.
-        titles: Title of each item; empty where unknown.
-        attributes: Brand and categories of each item.
-        item_vectors: ``float32 [n, d]``, unit rows.
-        review_vectors: ``float32 [r, d]``, unit rows.
-        review_items: ``int32 [r]``, ``item_ix`` of each review; -1 for those put aside.
-        review_users: ``int32 [r]``, row in ``log`` of who wrote it; -1 for others.
-        budget: What fits the memory.
+        name: An identifier; the key of the source's rank in `Candidate.sources`.
+        weight: Where the search for the weights begins; the final weight without a search.
+        sentence: Explains a candidate by an item of the history, whose title replaces ``{}``.
+        features: History weights under which the ranker sees the source's scores.
+        needs: Names of sources that must be fitted before this one.
+        uses_log: False for a source of texts alone, which is fitted once even where the last
+            events are put aside to learn from.
     """
 
-    log: Histories
-    times: NDArray[np.float64]
-    texts: list[str]
-    titles: list[str]
-    attributes: list[tuple[str, ...]]
-    item_vectors: Vectors
-    review_vectors: Vectors
-    review_items: NDArray[np.int32]
-    review_users: NDArray[np.int32]
-    budget: Budget = field(default_factory=Budget)
+    name: str
+    weight: float = 1.0
+    sentence: str = "Goes with “{}”."
+    features: tuple[HistoryWeights, ...] = ()
+    needs: tuple[str, ...] = ()
+    uses_log: bool = True
 
-    @property
-    def n_items(self) -> int:
-        """Number of items."""
-        return self.log.n_items
+    @abstractmethod
+    def fit(self, data: FitData, fitted: Matrices) -> sparse.csr_array:
+        """Return a matrix ``float32 [n, n]``, non-negative, with a zero diagonal.
 
-    def without_last(self, n: int) -> FitData:
-        """The same without the ``n`` last events of every user and what they wrote of them."""
-        kept = self.log.ages >= n
-        return replace(
-            self,
-            log=self.log.without_last(n),
-            times=self.times[kept],
-            review_items=np.where(self._reviews_of(~kept), -1, self.review_items),
-        )
+        Args:
+            data: The log and the catalog; its budget says how many entries a row may have.
+            fitted: The sources that were fitted before, and the views of all sources.
+        """
 
-    def _reviews_of(self, events: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """Which reviews are their writer's words on one of these events."""
-        events = events & (self.log.items >= 0)
-        told = self.log.owners[events] * np.int64(self.n_items) + self.log.items[events]
-        return np.isin(self.review_users * np.int64(self.n_items) + self.review_items, told)
+    def views(self, data: FitData) -> Matrices:  # noqa: ARG002 - for sources that have some
+        """Return further matrices by feature name, which only the ranker and `fit` read.
 
-    @classmethod
-    def of(cls, index: ItemIndex, texts: list[str], budget: Budget | None = None) -> FitData:
-        """The data of an index version."""
-        log = index.interactions
-        rows = index.items.select("item_id").with_row_index("item_ix")
-        placed = log.join(rows, on="item_id", how="left", maintain_order="left")
-        lengths = log["user_id"].rle().struct.field("len").to_numpy()
-        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        named = index.items.select("brand", "categories").iter_rows()
-        return cls(
-            log=Histories(index.n_items, starts, placed["item_ix"].to_numpy().astype(np.int32)),
-            times=log["timestamp"].to_numpy().astype(np.float64),
-            texts=texts,
-            titles=index.items["title"].to_list(),
-            attributes=[tuple(dict.fromkeys(filter(None, (b, *c)))) for b, c in named],
-            item_vectors=index.item_vectors,
-            review_vectors=index.review_vectors,
-            review_items=index.review_items,
-            review_users=index.review_users,
-            budget=budget or Budget(),
-        )
+        They are made once, before any source is fitted, and must not depend on the log.
+        """
+        return {}
 
 
-class Source(Protocol):
-    """One kind of evidence for "who had this may want that"."""
+def fit_all(
+    sources: Sequence[Source], data: FitData, given: Mapping[str, sparse.csr_array]
+) -> Matrices:
+    """Return the matrix of every source, in their order; those that are given are not fitted.
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-
-    def fit(self, data: FitData) -> sparse.csr_array:
-        """Matrix ``float32 [n, n]``, non-negative, zero diagonal, a bounded number a row."""
-        ...
+    Args:
+        sources: The sources; each comes after those it needs.
+        data: The log and the catalog.
+        given: Matrices by source name, and the views of the sources.
+    """
+    found: Matrices = {}
+    for source in sources:
+        name = source.name
+        found[name] = given[name] if name in given else source.fit(data, {**given, **found})
+    return found

@@ -1,14 +1,29 @@
-"""A data set becomes an index: embed, store, fit retrieval, swap in as one version."""
+"""Building an index: embed, store, fit retrieval, swap in as one version."""
 
 from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from rag_rec.core import OnStep, one_step
 from rag_rec.data import Dataset
-from rag_rec.index import Embedder, Manifest, OnStep, SentenceTransformerEmbedder, write_index
+from rag_rec.index import (
+    Embedder,
+    ItemIndex,
+    Manifest,
+    SentenceTransformerEmbedder,
+    item_texts,
+    write_index,
+)
+from rag_rec.retrieval.base import Matrices, fit_all
 from rag_rec.retrieval.config import RetrievalConfig
-from rag_rec.retrieval.fusion.fit import fit_sources
+from rag_rec.retrieval.fit_data import FitData
+from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, SourceRecord
+from rag_rec.retrieval.fusion.learn import fit_fusion
+from rag_rec.retrieval.fusion.stacked import factors_of
+from rag_rec.retrieval.fusion.weights import Weighting
+from rag_rec.retrieval.matrices import save_arrays
 
 
 def build_index(
@@ -20,21 +35,21 @@ def build_index(
     rebuild: bool = False,
     on_step: OnStep | None = None,
 ) -> tuple[Manifest, int]:
-    """Builds or updates the index at ``folder`` and makes the new version current.
+    """Build or update the index at ``folder`` and make the new version current.
 
     Vectors of texts that did not change are taken over from the version before, so updating is
     building again with the new data.
 
     Args:
-        dataset: What to index.
+        dataset: The data to index.
         folder: The index; made when it is not there.
         embedder: Makes the vectors; all-MiniLM-L6-v2 by default.
         retrieval: How retrieval is fitted; the defaults suit most data.
-        rebuild: Embed everything again.
-        on_step: Told of progress.
+        rebuild: True to embed everything again.
+        on_step: Receives progress.
 
     Returns:
-        The manifest, and how many texts were embedded.
+        The manifest, and the number of texts that were embedded.
 
     Raises:
         IndexLocked: If another process is writing this index.
@@ -43,7 +58,66 @@ def build_index(
         dataset,
         Path(folder),
         embedder or SentenceTransformerEmbedder(),
-        finish=partial(fit_sources, config=retrieval, on_step=on_step),
+        finish=partial(_fit, config=retrieval or RetrievalConfig(), on_step=on_step),
         reuse=not rebuild,
         on_step=on_step,
     )
+
+
+def _fit(version: Path, config: RetrievalConfig, on_step: OnStep | None) -> dict[str, Any]:
+    """Fit retrieval on a version folder, store it there, and return its part of the manifest."""
+    index = ItemIndex(version)
+    data = FitData.of(index, item_texts(index.items), config.budget)
+    folder = version / FOLDER
+    folder.mkdir()
+    with one_step(on_step, "comparing texts"):
+        views: Matrices = {}
+        for source in config.sources:
+            views |= source.views(data)
+        of_texts = [source for source in config.sources if not source.uses_log]
+        given = views | fit_all(of_texts, data, views)
+    with one_step(on_step, "learning the fusion"):
+        fusion, weighting = fit_fusion(data, given, views, config, folder)
+    with one_step(on_step, "fitting sources"):
+        matrices = fit_all(config.sources, data, given)
+    save_arrays(folder, matrices)
+    save_arrays(folder, {config.popularity.name: config.popularity.fit(data)})
+    record = FusionRecord(
+        **fusion,
+        **_describe_solve(data, config),
+        decay=weighting.decay,
+        replay=weighting.replay,
+        sources=_describe_sources(config, matrices, weighting),
+        config=config.as_document(),
+    )
+    return record.model_dump(mode="json")
+
+
+def _describe_sources(
+    config: RetrievalConfig, matrices: Matrices, weighting: Weighting
+) -> dict[str, SourceRecord]:
+    factors = factors_of(matrices, weighting.sources)
+    return {
+        source.name: SourceRecord(
+            weight=weighting.sources[source.name],
+            factor=factors.get(source.name, 0.0),
+            entries=int(matrices[source.name].nnz),
+            sentence=source.sentence,
+            features=source.features,
+        )
+        for source in config.sources
+    }
+
+
+def _describe_solve(data: FitData, config: RetrievalConfig) -> dict[str, str]:
+    budget = config.budget
+    n_head = len(budget.dense_head(data.log))
+    why = f"{data.n_items} items, of which {n_head} fit {budget.memory_gib:g} GiB"
+    whole = n_head == data.n_items
+    return {
+        "solve": "dense" if whole else "dense head, co-occurrence tail",
+        "solve_why": why,
+        "neighbours": "every pair compared"
+        if budget.compares_all(data.n_items)
+        else "within clusters, and by rare words",
+    }

@@ -2,58 +2,86 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from typing import Any
 
-from rag_rec.retrieval.budget import Budget
-from rag_rec.retrieval.fusion.weights import SearchConfig, Weighting
-from rag_rec.retrieval.item_item.content import Content
-from rag_rec.retrieval.item_item.content_smoothed import Smoothed
-from rag_rec.retrieval.item_item.ease import Symmetric
-from rag_rec.retrieval.item_item.popularity import Popular
-from rag_rec.retrieval.item_item.reviews import Reviews
-from rag_rec.retrieval.item_item.slit import Sequential
-from rag_rec.retrieval.ranker.config import RankerConfig
+from rag_rec.core import ConfigError
+from rag_rec.retrieval.base import Source
+from rag_rec.retrieval.fit_data import Budget
+from rag_rec.retrieval.fusion.weights import REPLAY, SearchConfig
+from rag_rec.retrieval.item_item import SOURCES, Popularity
+from rag_rec.retrieval.ranker.lambdamart import RankerConfig
 
-_WEIGHTS = {"sequence": 1.0, "symmetric": 0.3, "content": 1.0, "smoothed": 0.5, "reviews": 0.1}
+_RESERVED = {REPLAY, "profile", "popularity"}
 
 
 @dataclass(frozen=True, slots=True)
 class RetrievalConfig:
-    """How retrieval is fitted.
+    """Settings of a fit of retrieval.
 
     Attributes:
-        sequential: What users took next.
-        symmetric: What users took together.
-        content: What is described alike.
-        smoothed: Sequence evidence lent to what is described alike.
-        reviews: What is written about alike.
-        popular: What is taken most.
+        sources: The evidence that is summed, each source after those it needs. Add one of your
+            own with ``RetrievalConfig(sources=(*SOURCES, Mine()))``.
+        popularity: Fills lists and serves users without a history.
         ranker: The learned order of the best candidates.
         given: A second ranker, for candidates that are given and not retrieved; none by default.
-        weighting: How the sources are summed, where the search begins.
-        search: The search for a better weighting.
-        budget: What fits the memory; the same for all.
+        search: The search for the weights of the sources.
+        budget: Limits of memory and of comparisons; the same for all.
+
+    Raises:
+        ConfigError: If sources share a name, have none that is usable, or miss one they need.
     """
 
-    sequential: Sequential = field(default_factory=Sequential)
-    symmetric: Symmetric = field(default_factory=Symmetric)
-    content: Content = field(default_factory=Content)
-    smoothed: Smoothed = field(default_factory=Smoothed)
-    reviews: Reviews = field(default_factory=Reviews)
-    popular: Popular = field(default_factory=Popular)
+    sources: tuple[Source, ...] = SOURCES
+    popularity: Popularity = field(default_factory=Popularity)
     ranker: RankerConfig = field(default_factory=RankerConfig)
     given: RankerConfig | None = None
-    weighting: Weighting = field(default_factory=lambda: Weighting(dict(_WEIGHTS)))
     search: SearchConfig = field(default_factory=SearchConfig)
     budget: Budget = field(default_factory=Budget)
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ConfigError("RetrievalConfig.sources is empty; give at least one source")
+        earlier: dict[str, Source] = {}
+        for source in self.sources:
+            _check(source, earlier)
+            earlier[source.name] = source
 
     @classmethod
     def within(
         cls, memory_gib: float, *, ranker: bool = True, given: bool = False
     ) -> RetrievalConfig:
-        """The defaults with another memory budget, or other rankers."""
+        """Return the defaults with another memory budget, or other rankers."""
         return cls(
             budget=Budget(memory_gib),
             ranker=RankerConfig(enabled=ranker),
             given=RankerConfig(depth=20, rounds=300, truncation=20) if given else None,
         )
+
+    def as_document(self) -> dict[str, Any]:
+        """Return the settings as JSON values, as the manifest of an index keeps them."""
+        sources = {
+            source.name: {"weight": source.weight}
+            | (asdict(source) if is_dataclass(source) else {})
+            for source in self.sources
+        }
+        rest = asdict(replace(self, sources=SOURCES)) | {"sources": sources}
+        return json.loads(json.dumps(rest))
+
+
+def _check(source: Source, earlier: dict[str, Source]) -> None:
+    name = source.name
+    if name in earlier or name in _RESERVED or not name.isidentifier():
+        raise ConfigError(
+            f"the source name '{name}' is taken or no identifier; give the source another name"
+        )
+    for needed in source.needs:
+        if needed not in earlier:
+            raise ConfigError(
+                f"source '{name}' needs '{needed}'; put that before it in RetrievalConfig.sources"
+            )
+        if earlier[needed].uses_log and not source.uses_log:
+            raise ConfigError(
+                f"source '{name}' needs '{needed}', which uses the log; set uses_log of '{name}'"
+            )

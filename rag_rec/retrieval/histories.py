@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from rag_rec.index import ItemIndex
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -26,16 +28,26 @@ class Histories:
 
     @classmethod
     def of(cls, rows: Sequence[Sequence[int] | NDArray[np.int32]], n_items: int) -> Histories:
-        """From one list of ``item_ix`` a user."""
+        """Return the histories of users with these ``item_ix``, one sequence a user."""
         starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
         parts = [np.asarray(row, np.int32) for row in rows]
         return cls(n_items, starts, np.concatenate([np.empty(0, np.int32), *parts]))
+
+    @classmethod
+    def of_index(cls, index: ItemIndex) -> Histories:
+        """Return the log of an index version, one row a user, in the log's order."""
+        log = index.interactions
+        rows = index.items.select("item_id").with_row_index("item_ix")
+        placed = log.join(rows, on="item_id", how="left", maintain_order="left")
+        lengths = log["user_id"].rle().struct.field("len").to_numpy()
+        starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        return cls(index.n_items, starts, placed["item_ix"].to_numpy().astype(np.int32))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
     def row(self, user: int) -> NDArray[np.int32]:
-        """Known items of one user."""
+        """Return the known items of one user, oldest first."""
         items = self.items[self.starts[user] : self.starts[user + 1]]
         return items[items >= 0] if len(items) and items.min() < 0 else items
 
@@ -55,22 +67,22 @@ class Histories:
         return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
 
     def take(self, users: NDArray[np.int64]) -> Histories:
-        """Some of the users, in the order given."""
+        """Return some of the users, in the order given."""
         return Histories.of([self.row(int(user)) for user in users], self.n_items)
 
     def without_last(self, n: int) -> Histories:
-        """The same users without their ``n`` last events."""
+        """Return the same users without their ``n`` last events."""
         lengths = np.maximum(self.lengths - n, 0)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         return Histories(self.n_items, starts, self.items[self.ages >= n])
 
     def counts(self) -> NDArray[np.float32]:
-        """Number of events of each item, ``[n]``."""
+        """Return the number of events of each item, ``[n]``."""
         known = self.items[self.items >= 0]
         return np.bincount(known, minlength=self.n_items).astype(np.float32)
 
     def weights(self, decay: float | None) -> sparse.csr_array:
-        """``float32 [u, n]``: ``exp(-age / decay)`` at each item's latest event; 1 if None."""
+        """Return ``float32 [u, n]``: ``exp(-age / decay)`` at an item's latest event; 1 if None."""
         ages, owners = self.ages[::-1], self.owners[::-1]
         keys = owners * self.n_items + self.items[::-1]
         known = self.items[::-1] >= 0
@@ -83,6 +95,6 @@ class Histories:
         return sparse.csr_array(data, shape=(len(self), self.n_items))
 
     def last(self) -> sparse.csr_array:
-        """``float32 [u, n]``: 1 at each user's latest known item."""
+        """Return ``float32 [u, n]``: 1 at each user's latest known item."""
         rows = [self.row(user)[-1:] for user in range(len(self))]
         return Histories.of(rows, self.n_items).weights(None)

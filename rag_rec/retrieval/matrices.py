@@ -1,8 +1,9 @@
-"""Sparse item-item matrices: the strongest entries of each row, scales, products."""
+"""Sparse item-item matrices: the strongest entries of each row, scales, products, files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,22 @@ _WIDE = 16
 
 
 def dense(matrix: Any) -> NDArray[np.float32]:
-    """A sparse matrix as an array."""
+    """Return a sparse matrix as an array."""
     return matrix.toarray()
 
 
 def n_rows(matrix: Any) -> int:
-    """Number of rows."""
+    """Return the number of rows."""
     return int(matrix.shape[0])
 
 
 def row_lengths(matrix: Any) -> NDArray[np.int64]:
-    """Number of stored entries of each row."""
+    """Return the number of stored entries of each row."""
     return np.diff(matrix.indptr)
 
 
 def row_of(matrix: Any, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Columns and values of one row."""
+    """Return the columns and values of one row."""
     span = slice(matrix.indptr[row], matrix.indptr[row + 1])
     return matrix.indices[span], matrix.data[span]
 
@@ -39,7 +40,7 @@ def row_of(matrix: Any, row: int) -> tuple[NDArray[np.int32], NDArray[np.float32
 def by_blocks(
     block_of: Callable[[slice], NDArray[np.float32]], n: int, n_kept: int
 ) -> sparse.csr_array:
-    """The ``n_kept`` largest positive off-diagonal entries of each row of an ``[n, n]`` matrix.
+    """Keep the ``n_kept`` largest positive off-diagonal entries of each row of ``[n, n]``.
 
     Args:
         block_of: Makes some of the rows, dense ``float32 [rows, n]``; the block is written to.
@@ -66,7 +67,7 @@ def by_blocks(
 
 
 def keep_strongest(matrix: Any, n: int, *, first: int = 0) -> sparse.csr_array:
-    """The ``n`` largest positive entries of each row, diagonal removed, columns sorted.
+    """Keep the ``n`` largest positive entries of each row, diagonal removed, columns sorted.
 
     Args:
         matrix: Sparse, ``[rows, columns]``.
@@ -89,13 +90,8 @@ def keep_strongest(matrix: Any, n: int, *, first: int = 0) -> sparse.csr_array:
     return from_rows(rows, values, n_rows(matrix.T))
 
 
-def stacked_rows(parts: Iterable[sparse.csr_array]) -> sparse.csr_array:
-    """Matrices with some rows each as one."""
-    return sparse.csr_array(sparse.vstack(list(parts), format="csr"))
-
-
 def rows_times(weights: Any, matrix: Any) -> Any:
-    """``weights @ matrix``, the same to the last bit.
+    """Return ``weights @ matrix``, the same to the last bit.
 
     A sparse product needs room for a whole row of the result. For a few users of a large catalog
     that takes longer than the sums themselves, which are then made from the entries alone.
@@ -122,7 +118,7 @@ def rows_times(weights: Any, matrix: Any) -> Any:
 def summands(
     weights: Any, matrix: Any
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
-    """What ``weights @ matrix`` sums, in order: entry of the weights, column, value."""
+    """Return the summands of ``weights @ matrix`` in order: entry of the weights, column, value."""
     starts = matrix.indptr[weights.indices]
     lengths = matrix.indptr[weights.indices + 1] - starts
     which = np.repeat(np.arange(len(lengths)), lengths)
@@ -131,7 +127,7 @@ def summands(
 
 
 def columns_of(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:
-    """Some columns of each row, ``[b, c]``; -1 reads the last column and means nothing."""
+    """Return some columns of each row, ``[b, c]``; -1 reads the last column and means nothing."""
     width = int(matrix.shape[1])
     if (matrix.nnz + columns.size) * _WIDE < width:
         return _searched(matrix, columns)
@@ -146,7 +142,7 @@ def columns_of(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:
 
 
 def _searched(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:
-    """`columns_of` without a whole row in memory."""
+    """Do as `columns_of` does, without a whole row in memory."""
     found = np.zeros(columns.shape, np.float32)
     for row, wanted in enumerate(columns):
         stored, values = row_of(matrix, row)
@@ -161,7 +157,7 @@ def _searched(matrix: Any, columns: NDArray[np.int32]) -> NDArray[np.float32]:
 def from_rows(
     rows: Sequence[NDArray[np.int32]], values: Sequence[NDArray[np.float32]], n_columns: int
 ) -> sparse.csr_array:
-    """A sparse matrix from each row's columns and values."""
+    """Return the sparse matrix of each row's columns and values."""
     pointers = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
     columns = np.concatenate([np.empty(0, np.int32), *rows])
     data = np.concatenate([np.empty(0, np.float32), *values])
@@ -169,30 +165,69 @@ def from_rows(
 
 
 def product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
-    """The ``n`` strongest entries of each row of ``left @ right``, both square."""
+    """Return the ``n`` strongest entries of each row of ``left @ right``, which is square."""
     return by_blocks(lambda rows: dense(left[rows] @ right), n_rows(left), n)
 
 
-def pruned_product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
-    """`product` from the strongest entries of both sides only, for large matrices."""
-    left, right = keep_strongest(left, _PRUNED_LEFT), keep_strongest(right, _PRUNED_RIGHT)
-    return stacked_rows(
+def sparse_product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
+    """Do as `product` does, without dense blocks: for large results with few entries."""
+    parts = [
         keep_strongest(left[start : start + _ROWS] @ right, n, first=start)
         for start in range(0, n_rows(left), _ROWS)
-    )
+    ]
+    return sparse.csr_array(sparse.vstack(parts, format="csr"))
+
+
+def pruned_product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> sparse.csr_array:
+    """Approximate `product` by the strongest entries of both sides, for large matrices."""
+    left, right = keep_strongest(left, _PRUNED_LEFT), keep_strongest(right, _PRUNED_RIGHT)
+    return sparse_product(left, right, n)
 
 
 def row_normalised(matrix: sparse.csr_array) -> sparse.csr_array:
-    """Each row divided by its sum; rows of zeros stay."""
-    sums = matrix.sum(axis=1)
+    """Divide each row by its sum; rows of zeros stay."""
+    return _rows_over(matrix, matrix.sum(axis=1))
+
+
+def unit_rows(matrix: Any) -> Any:
+    """Divide each row, of an array or a sparse matrix, by its length; rows of zeros stay."""
+    if isinstance(matrix, np.ndarray):
+        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+        return (matrix / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return _rows_over(matrix, np.sqrt(matrix.multiply(matrix).sum(axis=1)))
+
+
+def _rows_over(matrix: sparse.csr_array, divisors: NDArray[np.float32]) -> sparse.csr_array:
     scaled = matrix.copy()
-    scaled.data /= np.repeat(np.where(sums > 0, sums, 1), row_lengths(matrix)).astype(np.float32)
+    divisors = np.where(divisors > 0, divisors, 1).astype(np.float32)
+    scaled.data /= np.repeat(divisors, row_lengths(matrix))
     return scaled
 
 
 def deviation(matrix: sparse.csr_array) -> float:
-    """Standard deviation over all entries, the zeros among them; 1 where there is none."""
+    """Return the standard deviation over all entries, the zeros among them; 1 if it is 0."""
     entries = float(n_rows(matrix)) * n_rows(matrix.T)
     data = matrix.data.astype(np.float64)
     variance = np.square(data).sum() / entries - (data.sum() / entries) ** 2
     return float(np.sqrt(variance)) if variance > 0 else 1.0
+
+
+def save_arrays(folder: Path, arrays: Mapping[str, Any]) -> None:
+    """Write one file an array, ``NAME.npy``, or a sparse matrix, ``NAME.npz``."""
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray):
+            np.save(folder / f"{name}.npy", array)
+        else:
+            sparse.save_npz(folder / f"{name}.npz", array, compressed=False)
+
+
+def load_array(folder: Path, name: str) -> Any:
+    """Read an array or a sparse matrix that `save_arrays` wrote.
+
+    Raises:
+        FileNotFoundError: If there is none of this name.
+    """
+    path = folder / f"{name}.npy"
+    if path.exists():
+        return np.load(path, allow_pickle=False)
+    return sparse.csr_array(sparse.load_npz(folder / f"{name}.npz"))

@@ -11,11 +11,11 @@ from scipy import sparse
 from rag_rec.index import Vectors
 from rag_rec.retrieval.matrices import (
     by_blocks,
-    dense,
     from_rows,
-    keep_strongest,
     n_rows,
-    stacked_rows,
+    product,
+    sparse_product,
+    unit_rows,
 )
 
 _PROBES = 12
@@ -25,20 +25,37 @@ _RARE = 1_000
 _ROWS = 2_048
 
 
+def nearest_rows(
+    vectors: Vectors | sparse.csr_array, n: int, *, every_pair: bool
+) -> sparse.csr_array:
+    """Return cosines of each unit row with about its ``n`` nearest others; zero rows have none.
+
+    Args:
+        vectors: Unit rows, dense or sparse.
+        n: Neighbours kept a row.
+        every_pair: True to compare every pair; else dense rows are compared within clusters and
+            sparse ones by their rare words.
+    """
+    if every_pair:
+        return cosine_neighbours(vectors, n)
+    if isinstance(vectors, np.ndarray):
+        return clustered_neighbours(vectors, n)
+    return rare_word_neighbours(vectors, n)
+
+
 def cosine_neighbours(vectors: Vectors | sparse.csr_array, n: int) -> sparse.csr_array:
-    """The ``n`` nearest other rows of each unit row; zero rows have none. Compares every pair."""
-    if not isinstance(vectors, np.ndarray):
-        turned = vectors.T.tocsr()
-        return by_blocks(lambda rows: dense(vectors[rows] @ turned), n_rows(vectors), n)
-    return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
+    """Return the ``n`` nearest others of each unit row from a comparison of every pair."""
+    if isinstance(vectors, np.ndarray):
+        return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
+    return product(vectors, vectors.T.tocsr(), n)
 
 
 def clustered_neighbours(vectors: Vectors, n: int, *, seed: int = 0) -> sparse.csr_array:
-    """Nearly the ``n`` nearest other rows of each unit row; zero rows have none.
+    """Return nearly the ``n`` nearest others of each unit row; zero rows have none.
 
-    They are looked for in nearby clusters: rows fall into about ``sqrt(rows)`` of them (spherical
-    k-means, Dhillon and Modha 2001), and a row is compared with those of the clusters nearest to
-    its own. Time grows with ``rows ** 1.5``.
+    Neighbours are looked for in nearby clusters: rows fall into about ``sqrt(rows)`` of them
+    (spherical k-means, Dhillon and Modha 2001), and a row is compared with those of the clusters
+    nearest to its own. Time grows with ``rows ** 1.5``.
     """
     known = np.flatnonzero(np.any(vectors, axis=1))
     centres = _centres(vectors, known, max(1, int(np.sqrt(len(known)))), seed)
@@ -68,7 +85,7 @@ def clustered_neighbours(vectors: Vectors, n: int, *, seed: int = 0) -> sparse.c
 
 
 def rare_word_neighbours(words: sparse.csr_array, n: int) -> sparse.csr_array:
-    """The ``n`` nearest other rows by the words that at most a thousand rows have.
+    """Return the ``n`` nearest others of each row by the words that at most 1,000 rows have.
 
     Args:
         words: Unit rows ``float32 [rows, words]``; rare words weigh most in them.
@@ -76,11 +93,7 @@ def rare_word_neighbours(words: sparse.csr_array, n: int) -> sparse.csr_array:
     """
     rare = np.flatnonzero(np.bincount(words.indices, minlength=n_rows(words.T)) <= _RARE)
     kept = words[:, rare]
-    turned = kept.T.tocsr()
-    return stacked_rows(
-        keep_strongest(kept[start : start + _ROWS] @ turned, n, first=start)
-        for start in range(0, n_rows(words), _ROWS)
-    )
+    return sparse_product(kept, kept.T.tocsr(), n)
 
 
 def _centres(vectors: Vectors, known: NDArray[np.int64], n_clusters: int, seed: int) -> Vectors:
@@ -97,8 +110,7 @@ def _centres(vectors: Vectors, known: NDArray[np.int64], n_clusters: int, seed: 
             shape=(n_clusters, n_sampled),
         )
         sums = member @ sample
-        norms = np.linalg.norm(sums, axis=1, keepdims=True)
-        centres = np.where(norms > 0, sums / np.where(norms > 0, norms, 1), centres)
+        centres = np.where(np.any(sums, axis=1, keepdims=True), unit_rows(sums), centres)
     return centres.astype(np.float32)
 
 

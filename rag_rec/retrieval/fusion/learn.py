@@ -6,108 +6,102 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from rag_rec.retrieval.base import FitData
+from rag_rec.retrieval.base import Matrices, fit_all
 from rag_rec.retrieval.config import RetrievalConfig
-from rag_rec.retrieval.fusion.stacked import Evidence
+from rag_rec.retrieval.fit_data import FitData
+from rag_rec.retrieval.fusion.fitted import RANKER, RANKER_OF_GIVEN, save_stats
+from rag_rec.retrieval.fusion.stacked import StackedSources
 from rag_rec.retrieval.fusion.weights import Weighting, search_weights
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.item_item.content import Views
-from rag_rec.retrieval.ranker.candidate_sampling import Propose, propose_best, propose_random
-from rag_rec.retrieval.ranker.config import RankerConfig
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
-from rag_rec.retrieval.ranker.lambdamart import fit_ranker
-from rag_rec.retrieval.ranker.training_data import Lessons, joined, lessons
-
-Matrices = dict[str, sparse.csr_array]
-
-
-def fit_matrices(data: FitData, texts: Matrices, config: RetrievalConfig) -> Matrices:
-    """All matrices by source name; those of texts are given."""
-    sequence = config.sequential.fit(data)
-    return {
-        "sequence": sequence,
-        "symmetric": config.symmetric.fit(data),
-        **texts,
-        "smoothed": config.smoothed.fit(sequence, texts["content"], data.budget),
-    }
+from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData, fit_ranker
+from rag_rec.retrieval.ranker.training_data import (
+    Sampler,
+    sample_best,
+    sample_random,
+    training_data,
+)
 
 
 def fit_fusion(
-    data: FitData, texts: Matrices, views: Views, config: RetrievalConfig, folder: Path
+    data: FitData, given: Matrices, views: Matrices, config: RetrievalConfig, folder: Path
 ) -> tuple[dict[str, str], Weighting]:
-    """Chooses the weights and fits the ranker where there is enough to learn from.
+    """Choose the weights and fit the ranker where there is enough to learn from.
+
+    Args:
+        data: The log and the catalog.
+        given: The matrices that do not depend on the log, and the views.
+        views: The views of the sources.
+        config: How to learn.
+        folder: Receives the ranker.
 
     Returns:
-        What was done and why, and how the sources are to be summed.
+        The kind of fusion and its reason, and the weights of the sources.
     """
     wanted = config.ranker
+    start = Weighting({source.name: source.weight for source in config.sources})
     n_users = int((data.log.lengths >= wanted.min_events).sum())
     why = f"{n_users} users with {wanted.min_events} or more events, {wanted.min_users} needed"
     if not wanted.enabled:
-        return _unlearned("learning is switched off", config.weighting)
+        return _unlearned("learning is switched off"), start
     if n_users < wanted.min_users:
-        return _unlearned(why, config.weighting)
-    features, weighting = _features(data, texts, views, config)
-    learned = _learn(data, features, wanted, propose_best)
+        return _unlearned(why), start
+    features, weighting = _features(data, given, views, config, start)
+    learned = _examples(data, features, wanted, sample_best)
     if learned is None:
-        return _unlearned("no candidate ever came next", weighting)
-    (folder / "ranker.txt").write_text(fit_ranker(learned, wanted), encoding="utf-8")
+        return _unlearned("no candidate ever came next"), weighting
+    (folder / RANKER).write_text(fit_ranker(learned, wanted), encoding="utf-8")
     if config.given is not None:
-        learned = _learn(data, features, config.given, propose_random)
+        learned = _examples(data, features, config.given, sample_random)
         if learned is not None:
-            (folder / "given.txt").write_text(fit_ranker(learned, config.given), encoding="utf-8")
-    _save_stats(data, views, folder / "stats")
+            model = fit_ranker(learned, config.given)
+            (folder / RANKER_OF_GIVEN).write_text(model, encoding="utf-8")
+    save_stats(folder, ItemStats.fit(data), views)
     return {"fusion": "ranker", "fusion_why": why}, weighting
 
 
-def _unlearned(why: str, weighting: Weighting) -> tuple[dict[str, str], Weighting]:
-    return {"fusion": "fixed weights", "fusion_why": why}, weighting
+def _unlearned(why: str) -> dict[str, str]:
+    return {"fusion": "fixed weights", "fusion_why": why}
 
 
 def _features(
-    data: FitData, texts: Matrices, views: Views, config: RetrievalConfig
+    data: FitData, given: Matrices, views: Matrices, config: RetrievalConfig, start: Weighting
 ) -> tuple[Features, Weighting]:
-    """Features and weights by sources that have not seen the last two events of anybody."""
+    """Return features and weights by sources that have not seen anybody's last two events."""
     before = data.without_last(2)
-    if len(data.review_items):
-        texts = texts | {"reviews": config.reviews.fit(before)}
-    matrices = fit_matrices(before, texts, config)
-    weighting = _weighting(data, matrices, config)
-    evidence = Evidence(matrices, weighting.sources)
-    vectors = np.asarray(data.item_vectors)
-    return Features(evidence, ItemStats.fit(before), views, vectors, weighting.decay), weighting
-
-
-def _weighting(data: FitData, matrices: Matrices, config: RetrievalConfig) -> Weighting:
-    unweighted = Evidence(matrices, config.weighting.sources)
-    return search_weights(unweighted, *_next(data, 1), config.weighting, config.search)
-
-
-def _save_stats(data: FitData, views: Views, folder: Path) -> None:
-    folder.mkdir()
-    ItemStats.fit(data).save(folder)
-    for name, view in views.items():
-        sparse.save_npz(folder / f"view_{name}.npz", view, compressed=False)
+    matrices = fit_all(config.sources, before, given)
+    unweighted = StackedSources(matrices, start.sources)
+    weighting = search_weights(unweighted, *_next(data, 1), start, config.search)
+    # those of the log come first: columns keep their order, which LightGBM's sampling depends on
+    ordered = sorted(config.sources, key=lambda source: not source.uses_log)
+    features = Features(
+        StackedSources(matrices, weighting.sources),
+        {source.name: source.features for source in ordered},
+        stats=ItemStats.fit(before),
+        views=views,
+        vectors=np.asarray(data.item_vectors),
+        decay=weighting.decay,
+    )
+    return features, weighting
 
 
 def _next(data: FitData, n_hidden: int) -> tuple[Histories, NDArray[np.int32]]:
-    """Users' events before their ``n_hidden`` last ones, and the event that came next."""
+    """Return users' events before their ``n_hidden`` last ones, and the event that came next."""
     long = np.flatnonzero(data.log.lengths > n_hidden)
     past = data.log.without_last(n_hidden).take(long)
     return past, data.log.items[data.log.starts[1:][long] - n_hidden]
 
 
-def _learn(
-    data: FitData, features: Features, config: RankerConfig, propose: Propose
-) -> Lessons | None:
-    """The last two events of every user, predicted by sources that have seen neither."""
-    found: list[Lessons] = []
+def _examples(
+    data: FitData, features: Features, config: RankerConfig, sample: Sampler
+) -> TrainingData | None:
+    """Return the last two events of every user, predicted by sources that have seen neither."""
+    found: list[TrainingData] = []
     for n_hidden in (1, 2):
         past, came_next = _next(data, n_hidden)
-        part = lessons(features, past, came_next, config=config, propose=propose)
+        part = training_data(features, past, came_next, config=config, sample=sample)
         if part is not None:
             found.append(part)
-    return joined(found) if found else None
+    return TrainingData.joined(found)

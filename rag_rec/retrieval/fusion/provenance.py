@@ -1,4 +1,4 @@
-"""Which sources propose a candidate, and at what rank."""
+"""Provenance of candidates: the sources that propose them, and the links that explain them."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
-Scores = tuple[NDArray[np.int32], NDArray[np.float32]]
-"""Items with evidence, and the score of each."""
+from rag_rec.core import Evidence, plain_text
+from rag_rec.index import ItemIndex
+from rag_rec.retrieval.fusion.stacked import ItemScores, StackedSources
+from rag_rec.retrieval.matrices import summands
 
 
-class Origins:
+class Provenance:
     """Ranks within each source; holds scratch space, so each thread needs one of its own.
 
     Args:
@@ -27,12 +30,13 @@ class Origins:
 
     def of(
         self,
-        stacked: Scores,
-        extra: Mapping[str, Scores],
+        stacked: ItemScores,
+        extra: Mapping[str, ItemScores],
+        *,
         blocked: NDArray[np.bool_],
         chosen: NDArray[np.int32],
     ) -> list[dict[str, int]]:
-        """For each chosen item, the sources that propose it and the rank from 1 each gives it.
+        """Return, for each chosen item, the rank from 1 that each source gives it.
 
         Args:
             stacked: A user's row of ``weights @ stacked``.
@@ -40,38 +44,81 @@ class Origins:
             blocked: ``bool [n]``, items that do not count.
             chosen: The items.
         """
-        origins: list[dict[str, int]] = [{} for _ in range(len(chosen))]
+        found: list[dict[str, int]] = [{} for _ in range(len(chosen))]
+        self._place[chosen] = np.arange(len(chosen))
         columns, values = stacked
         which, items = np.divmod(columns, self._n_items)
-        free = ~blocked[items]
-        which, items, values = which[free].astype(np.int64), items[free], values[free]
-        self._place[chosen] = np.arange(len(chosen))
-        for at, source, rank in _ranks(which, items, values, self._place):
-            origins[at][self._names[source]] = rank
-        for name, (found, strength) in extra.items():
-            free = ~blocked[found]
-            zeros = np.zeros(int(free.sum()), np.int64)
-            for at, _, rank in _ranks(zeros, found[free], strength[free], self._place):
-                origins[at][name] = rank
+        self._rank(found, self._names, which.astype(np.int64), (items, values), blocked)
+        for name, (items, values) in extra.items():
+            self._rank(found, [name], np.zeros(len(items), np.int64), (items, values), blocked)
         self._place[chosen] = -1
-        return origins
+        return found
+
+    def _rank(
+        self,
+        found: list[dict[str, int]],
+        names: Sequence[str],
+        which: NDArray[np.int64],
+        scores: ItemScores,
+        blocked: NDArray[np.bool_],
+    ) -> None:
+        """Add the rank of each marked item within each source, ``which`` of the names it is.
+
+        Positive floats order like their bits, so one sort of source and value together ranks the
+        entries of all sources.
+        """
+        free = ~blocked[scores[0]]
+        which, items, values = which[free], scores[0][free], scores[1][free]
+        keys = (which << 32) | values.view(np.int32)
+        at = self._place[items]
+        hit = (at >= 0) & (values > 0)
+        ordered = np.sort(keys)
+        ends = np.searchsorted(ordered, (which[hit] + 1) << 32)
+        ranks = ends - np.searchsorted(ordered, keys[hit], side="right") + 1
+        for place, source, rank in zip(
+            at[hit].tolist(), which[hit].tolist(), ranks.tolist(), strict=True
+        ):
+            found[place][names[source]] = rank
 
 
-def _ranks(
-    which: NDArray[np.int64],
-    items: NDArray[np.int32],
-    values: NDArray[np.float32],
-    place: NDArray[np.int64],
-) -> list[tuple[int, int, int]]:
-    """Place, source and rank from 1 within the source, of the items that ``place`` marks.
+def strongest_links(
+    index: ItemIndex,
+    sources: StackedSources,
+    sentences: Mapping[str, str],
+    *,
+    weights: sparse.csr_array,
+    item_ids: Sequence[str],
+) -> dict[str, Evidence]:
+    """Return the strongest single link from a history to each item that has one.
 
-    Positive floats order like their bits, so one sort of source and value together ranks the
-    entries of all sources.
+    Args:
+        index: The index of the items.
+        sources: The fitted sources.
+        sentences: The sentence of each source, with ``{}`` for the title from the history.
+        weights: ``float32 [1, n]``, weights of the items in the history.
+        item_ids: The items to explain.
     """
-    keys = (which << 32) | values.view(np.int32)
-    at = place[items]
-    hit = (at >= 0) & (values > 0)
-    ordered = np.sort(keys)
-    ends = np.searchsorted(ordered, (which[hit] + 1) << 32)
-    ranks = ends - np.searchsorted(ordered, keys[hit], side="right") + 1
-    return list(zip(at[hit].tolist(), which[hit].tolist(), ranks.tolist(), strict=True))
+    known = [item_id for item_id in item_ids if item_id in index.row_of]
+    if not known:
+        return {}
+    targets = np.array([index.row_of[item_id] for item_id in known], np.int64)
+    past, columns, values = summands(weights, sources.stacked)
+    items = columns % index.n_items
+    order = np.argsort(targets)
+    place = np.searchsorted(targets, items, sorter=order)
+    place = order[np.minimum(place, len(order) - 1)]
+    near = np.flatnonzero((targets[place] == items) & (values > 0))
+    # the strongest of each target comes first, the earliest where several are as strong
+    near = near[np.lexsort((near, -values[near], place[near]))]
+    linked, first = np.unique(place[near], return_index=True)
+    found: dict[str, Evidence] = {}
+    for at, entry in zip(linked.tolist(), near[first].tolist(), strict=True):
+        name = sources.names[columns[entry] // index.n_items]
+        item = index.item(int(weights.indices[past[entry]]))
+        found[known[at]] = Evidence(
+            item_id=known[at],
+            kind="history",
+            text=sentences[name].replace("{}", plain_text(item.title) or item.item_id),
+            similarity=float(values[entry]),
+        )
+    return found

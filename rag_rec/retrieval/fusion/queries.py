@@ -1,4 +1,4 @@
-"""What a batch of users asks for: their histories, what is barred, evidence from elsewhere."""
+"""Queries: histories, eligible items and evidence from elsewhere, of a batch of users."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy import sparse
 from rag_rec.constraints import limits_items
 from rag_rec.core import UserHistory
 from rag_rec.index import ItemIndex
-from rag_rec.retrieval.fusion.provenance import Scores
+from rag_rec.retrieval.fusion.stacked import ItemScores
 from rag_rec.retrieval.fusion.weights import REPLAY, Weighting
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import row_of
@@ -21,23 +21,23 @@ _PROFILE_ITEMS = 200
 
 
 @dataclass(slots=True)
-class Asked:
-    """Some users on their way to lists.
+class QueryBatch:
+    """Users to retrieve for.
 
     Attributes:
         users: Their histories.
         weights: ``float32 [b, n]``, weights of the items in each history.
-        blocked: ``bool [b, n]``, items a user may not be shown.
+        blocked: ``bool [b, n]``, items that may not be listed for a user.
         extra: For each user, scores that come from elsewhere than the matrices, by source.
     """
 
     users: Histories
     weights: sparse.csr_array
     blocked: NDArray[np.bool_]
-    extra: list[dict[str, Scores]]
+    extra: list[dict[str, ItemScores]]
 
 
-class Reader:
+class QueryReader:
     """Turns histories and their constraints into row numbers, weights and masks.
 
     Args:
@@ -50,26 +50,26 @@ class Reader:
         self._weighting = weighting
 
     def rows(self, histories: Sequence[UserHistory]) -> Histories:
-        """Events as row numbers, -1 for items that are not in the catalog."""
+        """Return events as row numbers, -1 for items that are not in the catalog."""
         place = self._index.row_of
         rows = [[place.get(event.item_id, -1) for event in user.events] for user in histories]
         return Histories.of(rows, self._index.n_items)
 
-    def read(self, histories: Sequence[UserHistory]) -> Asked:
-        """Everything about some users."""
+    def read(self, histories: Sequence[UserHistory]) -> QueryBatch:
+        """Return the queries of some users, at least one."""
         users = self.rows(histories)
         weights = users.weights(self._weighting.decay)
         allowed = [self._index.eligibility.mask(history) for history in histories]
         blocked = ~np.stack(allowed)
-        extra: list[dict[str, Scores]] = [{} for _ in histories]
+        extra: list[dict[str, ItemScores]] = [{} for _ in histories]
         for row, history in enumerate(histories):
             if history.constraints.allow_seen:
                 extra[row][REPLAY] = self._replay(weights, row)
         self._add_profiles(histories, extra, blocked)
-        return Asked(users, weights, blocked, extra)
+        return QueryBatch(users, weights, blocked, extra)
 
-    def _replay(self, weights: sparse.csr_array, row: int) -> Scores:
-        """The history itself, where its items may be listed again.
+    def _replay(self, weights: sparse.csr_array, row: int) -> ItemScores:
+        """Return the history itself, for users whose items may be listed again.
 
         As strong as an identity matrix scaled to unit deviation like the other sources.
         """
@@ -79,10 +79,10 @@ class Reader:
     def _add_profiles(
         self,
         histories: Sequence[UserHistory],
-        extra: list[dict[str, Scores]],
+        extra: list[dict[str, ItemScores]],
         blocked: NDArray[np.bool_],
     ) -> None:
-        """Scores from the plain words about a user: through Chroma, or among what is allowed."""
+        """Add scores from the plain words about a user: by Chroma, or among the eligible items."""
         rows = [row for row, history in enumerate(histories) if history.profile]
         if not rows:
             return

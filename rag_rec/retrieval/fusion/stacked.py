@@ -1,4 +1,4 @@
-"""`Evidence`: the fitted sources side by side, weighted for their sum."""
+"""`StackedSources`: the fitted sources side by side, weighted for their sum."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from rag_rec.retrieval.matrices import deviation, n_rows
 
 _ITEM_BITS = 2**32 - 1
 
+ItemScores = tuple[NDArray[np.int32], NDArray[np.float32]]
+"""Distinct items, and the score of each."""
 
-class Evidence:
+
+class StackedSources:
     """All source matrices as one product: ``weights @ stacked`` holds every source's scores.
 
     Attributes:
         names: The sources, in the order they are stacked.
         weights: Weight of each source.
         n_items: Number of items ``n``.
-        factors: What each source was multiplied by: its weight over its standard deviation.
+        factors: Factor of each source: its weight over its standard deviation.
         stacked: ``float32 [n, sources * n]``; source s has the columns from ``s * n``.
     """
 
@@ -50,7 +53,7 @@ class Evidence:
         return sparse.csr_array(total, dtype=np.float32)
 
     def matrix(self, name: str) -> sparse.csr_array:
-        """One source's weighted matrix ``float32 [n, n]``."""
+        """Return one source's weighted matrix ``float32 [n, n]``."""
         start = self.names.index(name) * self.n_items
         return sparse.csr_array(self.stacked[:, start : start + self.n_items])
 
@@ -58,29 +61,31 @@ class Evidence:
 def factors_of(
     matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
 ) -> dict[str, float]:
-    """Weight over standard deviation of each source that says anything."""
+    """Return weight over standard deviation of each source that has entries."""
     return {name: weights[name] / deviation(m) for name, m in matrices.items() if m.nnz}
 
 
 def order_keys(items: NDArray[np.int32], values: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Keys that ascend with the value and, where values are equal, descend with the item.
+    """Return keys that ascend with the value and, where values are equal, descend with the item.
 
     Positive floats order like their bits; keys of values that are not positive are below 2**32.
     """
     return (values.view(np.int32).astype(np.int64) << 32) | (_ITEM_BITS - items.astype(np.int64))
 
 
-def best(
-    items: NDArray[np.int32], values: NDArray[np.float32], n: int
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """The ``n`` largest positive values, largest first, ties by item; items are distinct."""
+def best(items: NDArray[np.int32], values: NDArray[np.float32], n: int) -> ItemScores:
+    """Return the ``n`` largest positive values, largest first, ties by item.
+
+    Args:
+        items: Distinct items.
+        values: The score of each.
+        n: Largest number of items.
+    """
     return _decoded(_largest(order_keys(items, values), n))
 
 
-def best_of_rows(
-    keys: NDArray[np.int64], ends: Sequence[int], n: int
-) -> list[tuple[NDArray[np.int32], NDArray[np.float32]]]:
-    """`best` of each row of a sparse matrix, from the keys of its entries and its row pointer."""
+def best_of_rows(keys: NDArray[np.int64], ends: Sequence[int], n: int) -> list[ItemScores]:
+    """Return `best` of each row of a sparse matrix, from its entries' keys and row pointer."""
     chosen = [_largest(keys[start:end], n) for start, end in pairwise(ends)]
     items, values = _decoded(np.concatenate([np.empty(0, np.int64), *chosen]))
     cuts = [0, *accumulate(map(len, chosen))]
@@ -94,6 +99,6 @@ def _largest(keys: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return keys[np.searchsorted(keys, _ITEM_BITS, side="right") :][::-1]
 
 
-def _decoded(keys: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+def _decoded(keys: NDArray[np.int64]) -> ItemScores:
     items = _ITEM_BITS - (keys & _ITEM_BITS)
     return items.astype(np.int32), (keys >> 32).astype(np.int32).view(np.float32)

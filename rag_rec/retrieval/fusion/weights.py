@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.fusion.stacked import Evidence
+from rag_rec.retrieval.fusion.stacked import StackedSources
 from rag_rec.retrieval.histories import Histories
 
 REPLAY = "history"
-"""The history itself, a source for users who may be shown again what they had."""
+"""The history itself, a source for users whose items may be listed again."""
 
 _START_REPLAY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
 class Weighting:
-    """How the sources are summed.
+    """Weights of the sum of the sources.
 
     Attributes:
         sources: Weight of each source, each scaled to unit standard deviation.
@@ -37,13 +37,13 @@ class Weighting:
 
 @dataclass(frozen=True, slots=True)
 class SearchConfig:
-    """The search's budget.
+    """Limits of the search.
 
     Attributes:
-        seconds: No further trial is started after these; 0 keeps the weights that were given.
+        seconds: No further trial is started after these; 0 keeps the given weights.
         users: Users whose next event is predicted, drawn at random.
         decays: Decays of the history that are tried.
-        depth: A next event counts when it is found this far up, by ndcg.
+        depth: A next event counts, by ndcg, when it is among so many best items.
         gain: Relative improvement that a change must bring to be kept.
         seed: Of the draw.
     """
@@ -58,7 +58,7 @@ class SearchConfig:
 
 @dataclass(slots=True)
 class _Trials:
-    """Users, what they took next, and until when to try."""
+    """Users, their next events, and the time until which trials may start."""
 
     users: Histories
     came_next: NDArray[np.int32]
@@ -71,39 +71,41 @@ class _Trials:
 
 
 def search_weights(
-    evidence: Evidence,
+    sources: StackedSources,
     past: Histories,
     came_next: NDArray[np.int32],
     start: Weighting,
     config: SearchConfig,
 ) -> Weighting:
-    """The best weighting found: decay first, then one weight at a time, then the replay's.
+    """Search the best weighting: decay first, then one weight at a time, then the replay's.
 
     Args:
-        evidence: Fitted without the events that are to be predicted.
+        sources: Fitted without the events that are to be predicted.
         past: Events before them, one row a user.
         came_next: The event that followed, one a user.
         start: Where the search begins.
-        config: How long and on how many users.
+        config: Limits of time and users.
     """
     users = np.flatnonzero(past.lengths > 0)
     rng = np.random.default_rng(config.seed)
     users = np.sort(rng.permutation(users)[: config.users])
     trials = _Trials(past.take(users), came_next[users], config, time.monotonic() + config.seconds)
-    best, scores = _best_decay(evidence, trials, start)
+    best, scores = _best_decay(sources, trials, start)
     best = replace(best, sources=_climb(scores, trials, dict(best.sources)))
-    again = _Scores.of(evidence, trials, best, masked=False)
+    again = _Scores.of(sources, trials, best, masked=False)
     weights = _climb(again, trials, {**best.sources, REPLAY: best.replay}, only=(REPLAY,))
     return replace(best, replay=weights[REPLAY])
 
 
-def _best_decay(evidence: Evidence, trials: _Trials, start: Weighting) -> tuple[Weighting, _Scores]:
-    best, found, value = start, _Scores.of(evidence, trials, start), -1.0
+def _best_decay(
+    sources: StackedSources, trials: _Trials, start: Weighting
+) -> tuple[Weighting, _Scores]:
+    best, found, value = start, _Scores.of(sources, trials, start), -1.0
     for decay in trials.config.decays:
         if not trials.in_time:
             break
         trial = replace(start, decay=decay)
-        scores = _Scores.of(evidence, trials, trial)
+        scores = _Scores.of(sources, trials, trial)
         reached = scores.value(trial.sources)
         if reached > value:
             best, found, value = trial, scores, reached
@@ -116,7 +118,7 @@ def _climb(
     weights: dict[str, float],
     only: tuple[str, ...] | None = None,
 ) -> dict[str, float]:
-    """Multiplies and divides one weight after the other while that helps, by ever smaller steps."""
+    """Multiply and divide one weight after the other while that helps, by ever smaller steps."""
     value, step = scores.value(weights), 2.0
     while step > 1.2 and trials.in_time:
         moved = False
@@ -133,14 +135,14 @@ def _climb(
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """What each source, at weight 1, says of every item that any of them proposes to a user.
+    """Scores by each source, at weight 1, of every item that any of them proposes to a user.
 
     Attributes:
         names: The sources ``s``.
         values: ``float32 [e, s]``, one row for each user and item.
         owner: ``int64 [e]``, ascending, the user.
-        wanted: ``int64 [u]``, the row of what the user took next, -1 where no source proposes it.
-        depth: How far up it counts.
+        wanted: ``int64 [u]``, the row of the user's next item, -1 where no source proposes it.
+        depth: Best items among which it counts.
     """
 
     names: tuple[str, ...]
@@ -151,12 +153,12 @@ class _Scores:
 
     @classmethod
     def of(
-        cls, evidence: Evidence, trials: _Trials, weighting: Weighting, *, masked: bool = True
+        cls, sources: StackedSources, trials: _Trials, weighting: Weighting, *, masked: bool = True
     ) -> _Scores:
-        """Scores under one decay; the history's own items are left out where ``masked``."""
-        users, n = trials.users, evidence.n_items
+        """Return scores under one decay, without the history's own items where ``masked``."""
+        users, n = trials.users, sources.n_items
         weights = users.weights(weighting.decay)
-        said = sparse.coo_array(weights @ evidence.stacked)
+        said = sparse.coo_array(weights @ sources.stacked)
         source, item = np.divmod(said.col, n)
         keys = said.row.astype(np.int64) * n + item
         own = weights.tocoo()
@@ -167,20 +169,20 @@ class _Scores:
         else:
             replayed = own.data * np.float32(np.sqrt(n))
             keys = np.concatenate([keys, seen])
-            source = np.concatenate([source, np.full(len(seen), len(evidence.names))])
+            source = np.concatenate([source, np.full(len(seen), len(sources.names))])
             values = np.concatenate([said.data, replayed])
         pairs, place = np.unique(keys, return_inverse=True)
-        names = evidence.names if masked else (*evidence.names, REPLAY)
+        names = sources.names if masked else (*sources.names, REPLAY)
         table = np.zeros((len(pairs), len(names)), np.float32)
         table[place, source] = values
-        table[:, : len(evidence.names)] /= [evidence.weights[name] for name in evidence.names]
+        table[:, : len(sources.names)] /= [sources.weights[name] for name in sources.names]
         wanted = np.arange(len(users)) * n + trials.came_next
         at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
         found = np.where(pairs[at] == wanted, at, -1)
         return cls(names, table, pairs // n, found, trials.config.depth)
 
     def value(self, weights: Mapping[str, float]) -> float:
-        """Mean ndcg of what came next; a tie counts against it."""
+        """Return the mean ndcg of the next items; a tie counts against them."""
         total = self.values @ np.array([weights[name] for name in self.names], np.float32)
         n_users = len(self.wanted)
         own = np.where(self.wanted >= 0, total[self.wanted], np.float32(0))

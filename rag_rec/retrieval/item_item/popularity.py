@@ -1,28 +1,32 @@
-"""Popularity with time decay: for users of whom nothing is known, and to fill lists."""
+"""Popularity with time decay: for users without a history, and to fill lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.retrieval.base import FitData
+from rag_rec.retrieval.fit_data import FitData
 
 
 @dataclass(frozen=True, slots=True)
-class Popular:
+class Popularity:
     """Number of events of an item, each halved every `half_life_days` before the log's end.
+
+    It is no `Source`: it says the same of every history, and enters no sum.
 
     Attributes:
         half_life_days: Events without a time count fully.
     """
 
-    name: str = "popular"
     half_life_days: float = 180.0
 
+    name: ClassVar[str] = "popularity"
+
     def fit(self, data: FitData) -> NDArray[np.float32]:
-        """Scores ``float32 [n]``."""
+        """Return scores ``float32 [n]``."""
         known = np.isfinite(data.times)
         weights = np.ones(len(data.log.items))
         if known.any():

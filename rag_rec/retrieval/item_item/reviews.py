@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from rag_rec.retrieval.base import FitData
-from rag_rec.retrieval.neighbours import clustered_neighbours, cosine_neighbours
+from rag_rec.retrieval.base import Matrices, Source
+from rag_rec.retrieval.fit_data import FitData
+from rag_rec.retrieval.matrices import unit_rows
+from rag_rec.retrieval.neighbours import nearest_rows
 
 
-@dataclass(frozen=True, slots=True)
-class Reviews:
+@dataclass(frozen=True)
+class Reviews(Source):
     """Cosine neighbours of the mean review vector of each item.
 
     Attributes:
@@ -20,12 +22,15 @@ class Reviews:
         power: Cosines are raised to this; mean vectors are all rather close to each other.
     """
 
-    name: str = "reviews"
+    weight: float = 0.1
     n_neighbours: int = 50
     power: float = 8.0
 
-    def fit(self, data: FitData) -> sparse.csr_array:
-        """Sharpened cosines between mean review vectors; items without reviews have none."""
+    name = "reviews"
+    sentence = "Its reviews read like those of “{}”."
+
+    def fit(self, data: FitData, fitted: Matrices) -> sparse.csr_array:  # noqa: ARG002
+        """Return sharpened cosines between mean review vectors; unreviewed items have none."""
         kept = np.flatnonzero(data.review_items >= 0)
         if not len(kept):
             return sparse.csr_array((data.n_items, data.n_items), dtype=np.float32)
@@ -33,11 +38,9 @@ class Reviews:
             (np.ones(len(kept), np.float32), (data.review_items[kept], kept)),
             shape=(data.n_items, len(data.review_items)),
         )
-        means = member @ data.review_vectors
-        norms = np.linalg.norm(means, axis=1, keepdims=True)
-        unit = (means / np.where(norms > 0, norms, 1)).astype(np.float32)
+        means = unit_rows(member @ data.review_vectors)
         n_kept = data.budget.per_row(data.n_items, self.n_neighbours)
         exact = data.budget.compares_all(data.n_items)
-        matrix = (cosine_neighbours if exact else clustered_neighbours)(unit, n_kept)
+        matrix = nearest_rows(means, n_kept, every_pair=exact)
         matrix.data **= self.power
         return matrix

@@ -1,4 +1,4 @@
-"""Sequence: what users took next, as a closed-form regression of futures on pasts."""
+"""SLIT: items that users took next, by a closed-form regression of futures on pasts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,53 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.base import FitData
+from rag_rec.retrieval.base import Matrices, Source
+from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.item_item.cooccurrence import Cooccurrence
 from rag_rec.retrieval.item_item.solve import ridge_inverse, spread, with_tail
 from rag_rec.retrieval.matrices import by_blocks, keep_strongest
 
 
 @dataclass(frozen=True, slots=True)
-class Sequential:
+class Cooccurrence:
+    """Co-occurrence within a user, strongest for what came soon after.
+
+    An event ``gap`` places after another adds ``exp(-(gap - 1) / decay)`` to that pair, and a
+    fraction `backward` of it to the reversed pair. Counts are divided by the geometric mean of
+    both items' counts plus `shrink`, which tempers popular and rare items.
+
+    Attributes:
+        n_neighbours: Neighbours kept an item.
+        window: Largest gap, in events.
+        decay: Gaps count for 1/e less at this distance.
+        backward: Share of a pair's weight that counts in the other direction.
+        shrink: Added to the denominator, in events.
+    """
+
+    n_neighbours: int = 200
+    window: int = 10
+    decay: float = 3.0
+    backward: float = 0.3
+    shrink: float = 3.0
+
+    def fit(self, data: FitData) -> sparse.csr_array:
+        """Return normalised, decayed co-occurrence ``float32 [n, n]``."""
+        n, events = data.n_items, data.log.items
+        counts, owners = data.log.counts(), data.log.owners
+        pairs = sparse.csr_array((n, n), dtype=np.float32)
+        for gap in range(1, self.window + 1):
+            same = owners[gap:] == owners[:-gap]
+            before, after = events[:-gap][same], events[gap:][same]
+            weight = np.full(len(before), np.exp(-(gap - 1) / self.decay), np.float32)
+            pairs = pairs + sparse.csr_array((weight, (before, after)), shape=(n, n))
+        pairs = sparse.coo_array(pairs + self.backward * pairs.T)
+        scale = np.sqrt(counts[pairs.row] * counts[pairs.col]) + self.shrink
+        scaled = sparse.csr_array((pairs.data / scale, (pairs.row, pairs.col)), shape=(n, n))
+        return keep_strongest(scaled, self.n_neighbours)
+
+
+@dataclass(frozen=True)
+class Slit(Source):
     """Past to future ridge regression (SLIST's SLIT part, Choi et al. 2021, arXiv 2103.16104).
 
     Every event but a user's first splits the history. With ``X`` the weighted pasts of all splits
@@ -27,13 +65,13 @@ class Sequential:
         past_decay: A past event counts for 1/e less for every so many events after it.
         future_decay: A future event counts for 1/e less for every so many events before it.
         ridge: Regularisation.
-        max_past: Events of the past that are looked at.
-        max_future: Events of the future that are looked at.
+        max_past: Number of past events that count.
+        max_future: Number of future events that count.
         n_neighbours: Neighbours kept an item.
-        tail: What is used beyond it.
+        tail: Co-occurrence for the items beyond.
     """
 
-    name: str = "sequence"
+    weight: float = 1.0
     past_decay: float = 2.0
     future_decay: float = 1.0
     ridge: float = 100.0
@@ -42,8 +80,12 @@ class Sequential:
     n_neighbours: int = 300
     tail: Cooccurrence = field(default_factory=Cooccurrence)
 
-    def fit(self, data: FitData) -> sparse.csr_array:
-        """Matrix ``float32 [n, n]``."""
+    name = "slit"
+    sentence = "Often taken after “{}”."
+    features = ("decayed", "last", "all")
+
+    def fit(self, data: FitData, fitted: Matrices) -> sparse.csr_array:  # noqa: ARG002
+        """Return the regression's matrix, with co-occurrence for items beyond the budget."""
         head = data.budget.dense_head(data.log)
         n_kept = data.budget.per_row(data.n_items, self.n_neighbours)
         past, future = (part[:, head] for part in self.splits(data.log))
@@ -67,7 +109,7 @@ class Sequential:
         )
 
     def splits(self, log: Histories) -> tuple[sparse.csr_array, sparse.csr_array]:
-        """Weighted past and weighted future of every split, both ``float32 [splits, n]``."""
+        """Return the weighted past and future of every split, both ``float32 [splits, n]``."""
         owners = log.owners
         at = np.flatnonzero(owners[1:] == owners[:-1]) + 1
         past = _band(
@@ -80,7 +122,7 @@ class Sequential:
 def _band(
     log: Histories, at: NDArray[np.int64], steps: list[tuple[int, float]]
 ) -> sparse.csr_array:
-    """One row for each event ``at``: the weighted events so many steps from it."""
+    """Return one row for each event ``at``: the weighted events so many steps from it."""
     owners, total = log.owners, len(log.items)
     rows, columns, values = [], [], []
     for step, weight in steps:

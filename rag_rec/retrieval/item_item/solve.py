@@ -1,4 +1,4 @@
-"""The dense solve behind the closed forms, and what becomes of items outside of it."""
+"""The dense solve behind the closed forms, and the items that are left out of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rag_rec.retrieval.matrices import n_rows
 
 
 def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:
-    """``(gram + ridge I)^-1`` as float32, by Cholesky in place: one ``[n, n]`` array.
+    """Return ``(gram + ridge I)^-1`` as float32, by Cholesky in place: one ``[n, n]`` array.
 
     Raises:
         numpy.linalg.LinAlgError: If the matrix is not positive definite.
@@ -28,7 +28,7 @@ def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:
 
 
 def _mirror(lower: NDArray[np.float32], step: int = 2048) -> None:
-    """Copies the lower triangle to the upper one."""
+    """Copy the lower triangle to the upper one."""
     for start in range(0, len(lower), step):
         stop = min(len(lower), start + step)
         corner = np.tril(lower[start:stop, start:stop])
@@ -37,7 +37,7 @@ def _mirror(lower: NDArray[np.float32], step: int = 2048) -> None:
 
 
 def spread(matrix: sparse.csr_array, head: NDArray[np.int64], n: int) -> sparse.csr_array:
-    """A matrix over the head as one over all ``n`` items."""
+    """Return a matrix over the head as one over all ``n`` items."""
     if len(head) == n:
         return matrix
     entries = matrix.tocoo()
@@ -47,9 +47,9 @@ def spread(matrix: sparse.csr_array, head: NDArray[np.int64], n: int) -> sparse.
 def with_tail(
     closed: sparse.csr_array, counted: sparse.csr_array, head: NDArray[np.int64]
 ) -> sparse.csr_array:
-    """The closed form on the head, co-occurrence for every pair with an item outside of it.
+    """Return the closed form on the head, and co-occurrence for pairs with an item outside of it.
 
-    Co-occurrence is scaled so that on the head it sums to what the closed form does.
+    Co-occurrence is scaled so that its sum over the head equals that of the closed form.
     """
     inside = np.zeros(n_rows(closed), np.bool_)
     inside[head] = True

@@ -1,48 +1,52 @@
-"""What the ranker sees of a candidate: sources' scores and ranks, recency, popularity, text."""
+"""Features of candidates: sources' scores and ranks, recency, popularity, text."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.index import Vectors
-from rag_rec.retrieval.fusion.stacked import Evidence
+from rag_rec.retrieval.base import HistoryWeights, Matrices
+from rag_rec.retrieval.fusion.stacked import StackedSources
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.item_item.content import Views
 from rag_rec.retrieval.matrices import columns_of, dense, row_lengths, rows_times
 from rag_rec.retrieval.ranker.item_statistics import Floats, ItemStats
 
 _SIMILAR = 20
-_SOURCES = {
-    "sequence": ("decayed", "last", "all"),
-    "symmetric": ("decayed", "all"),
-    "smoothed": ("decayed", "last"),
-    "content": ("decayed", "last", "all"),
-}
+
+SourceFeatures: TypeAlias = Mapping[str, tuple[HistoryWeights, ...]]
+"""History weights under which each source's scores are features; see `Source.features`."""
 
 
 class Features:
     """Features of candidates; no item or user number is one.
 
     Args:
-        evidence: The sources.
+        sources: The fitted sources.
+        of_sources: Features to make of them, in order.
         stats: Numbers of single items.
-        views: The content source's views.
+        views: Further matrices, each a feature.
         vectors: The index's item vectors.
         decay: An event counts for 1/e less for every so many events after it.
     """
 
     def __init__(
         self,
-        evidence: Evidence,
+        sources: StackedSources,
+        of_sources: SourceFeatures,
+        *,
         stats: ItemStats,
-        views: Views,
+        views: Matrices,
         vectors: Vectors,
         decay: float = 2.0,
     ) -> None:
-        self.evidence = evidence
+        self.sources = sources
         self.decay = decay
+        self._of_sources = of_sources
         self._stats = stats
         self._views = views
         self._vectors = vectors
@@ -55,47 +59,51 @@ class Features:
     def __call__(
         self, users: Histories, candidates: NDArray[np.int32], scores: Floats
     ) -> dict[str, Floats]:
-        """Arrays ``float32 [b, c]`` by name.
+        """Return arrays ``float32 [b, c]`` by name.
 
         Args:
             users: ``b`` histories, each with a known item.
             candidates: ``[b, c]``, -1 at the end where there are fewer.
             scores: ``[b, c]``, the fused scores.
         """
-        weights = {
+        weights: dict[HistoryWeights, sparse.csr_array] = {
             "decayed": users.weights(self.decay),
             "last": users.last(),
             "all": users.weights(None),
         }
-        found = self._sources(weights, candidates)
+        found = self._by_source(weights, candidates)
         found |= self._log(weights, candidates)
         found |= self._items(weights["all"], candidates)
         found |= self._content(weights, candidates)
         found |= self._by_user(users, candidates)
         return found | _fused(scores)
 
-    def _sources(
-        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
+    def fused_at(self, users: Histories, candidates: NDArray[np.int32]) -> Floats:
+        """Return the fused scores of given candidates, ``[b, c]``."""
+        return columns_of(users.weights(self.decay) @ self.sources.fused, candidates)
+
+    def _by_source(
+        self, weights: dict[HistoryWeights, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
         found: dict[str, Floats] = {}
-        n, names = self.evidence.n_items, self.evidence.names
+        n, names = self.sources.n_items, self.sources.names
         for weighting, rows in weights.items():
-            wanted = [name for name, asked in _SOURCES.items() if weighting in asked]
+            wanted = [name for name, asked in self._of_sources.items() if weighting in asked]
             there = [name for name in wanted if name in names]
             columns = [np.maximum(candidates, 0) + names.index(name) * n for name in there]
-            product = rows_times(rows, self.evidence.stacked)
+            product = rows_times(rows, self.sources.stacked)
             said = columns_of(product, np.concatenate([candidates[:, :0], *columns], axis=1))
             parts = dict(zip(there, np.split(said, max(len(there), 1), axis=1), strict=False))
             for name in wanted:
                 part = parts.get(name, np.zeros(candidates.shape, np.float32))
-                part = part / np.float32(self.evidence.factors.get(name, 1))
+                part = part / np.float32(self.sources.factors.get(name, 1))
                 found[f"{name}_{weighting}"] = part
                 if weighting == "decayed":
                     found[f"{name}_rank"] = _ranks(np.where(candidates < 0, -1, part))
         return found
 
     def _log(
-        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
+        self, weights: dict[HistoryWeights, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
         stats, rarity = self._stats, self._rarity
         rare = weights["decayed"].copy()
@@ -123,7 +131,7 @@ class Features:
         }
 
     def _content(
-        self, weights: dict[str, sparse.csr_array], candidates: NDArray[np.int32]
+        self, weights: dict[HistoryWeights, sparse.csr_array], candidates: NDArray[np.int32]
     ) -> dict[str, Floats]:
         found = {
             name: columns_of(rows_times(weights["decayed"], view), candidates)
@@ -173,7 +181,7 @@ def _fused(scores: Floats) -> dict[str, Floats]:
 
 
 def _dot(left: Floats, right: sparse.csr_array, rows: NDArray[np.int32]) -> Floats:
-    """Each row of ``left [b, a]`` times its own ``rows [b, c]`` of ``right [n, a]``."""
+    """Multiply each row of ``left [b, a]`` by its own ``rows [b, c]`` of ``right [n, a]``."""
     chosen = right[rows.ravel()]
     place = np.repeat(np.arange(rows.size), row_lengths(chosen))
     products = chosen.data * left[place // rows.shape[1], chosen.indices]

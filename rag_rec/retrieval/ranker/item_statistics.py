@@ -1,9 +1,7 @@
-"""`ItemStats`: what the log and the catalog say of single items, for the ranker."""
+"""`ItemStats`: numbers and matrices of single items from log and catalog, for the ranker."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -12,9 +10,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import linalg
 
-from rag_rec.retrieval.base import FitData
+from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.matrices import keep_strongest, n_rows
+from rag_rec.retrieval.item_item.content import weighted_words
+from rag_rec.retrieval.matrices import keep_strongest, load_array, n_rows, save_arrays
 
 Floats = NDArray[np.float32]
 
@@ -46,7 +45,7 @@ class ItemStats:
 
     @classmethod
     def fit(cls, data: FitData) -> ItemStats:
-        """Statistics of a log and its catalog."""
+        """Return the statistics of a log and its catalog."""
         log, n = data.log, data.n_items
         users = log.weights(None)
         popularity = users.sum(axis=0).astype(np.float32)
@@ -60,32 +59,19 @@ class ItemStats:
             late=np.bincount(log.items, recent, n).astype(np.float32),
             place=((places + 0.5) / (popularity + 1)).astype(np.float32),
             time=_latent_time(following),
-            attributes=_attribute_rows(data.attributes),
+            attributes=weighted_words(data.attributes, least=1),
             next=following,
             together=keep_strongest(sparse.csr_array(users.T @ users), _TOGETHER),
         )
 
     def save(self, folder: Path) -> None:
-        """Writes one file an attribute."""
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if isinstance(value, np.ndarray):
-                np.save(folder / f"{field.name}.npy", value)
-            else:
-                sparse.save_npz(folder / f"{field.name}.npz", value, compressed=False)
+        """Write one file an attribute."""
+        save_arrays(folder, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, folder: Path) -> ItemStats:
-        """Reads what `save` wrote."""
-        values = {}
-        for field in fields(cls):
-            array, matrix = folder / f"{field.name}.npy", folder / f"{field.name}.npz"
-            values[field.name] = (
-                np.load(array, allow_pickle=False)
-                if array.exists()
-                else sparse.csr_array(sparse.load_npz(matrix))
-            )
-        return cls(**values)
+        """Read the files that `save` wrote."""
+        return cls(**{field.name: load_array(folder, field.name) for field in fields(cls)})
 
 
 def _next(log: Histories) -> sparse.csr_array:
@@ -96,23 +82,10 @@ def _next(log: Histories) -> sparse.csr_array:
 
 
 def _latent_time(following: sparse.csr_array) -> Floats:
-    """Solves ``(L + 0.3 I) t = in - out`` with ``L`` the Laplacian of all adjacent pairs."""
+    """Solve ``(L + 0.3 I) t = in - out`` with ``L`` the Laplacian of all adjacent pairs."""
     both = following + following.T
     into, out = following.sum(axis=0), following.sum(axis=1)
     n = n_rows(following)
     system = sparse.diags_array(both.sum(axis=1) + 0.3, shape=(n, n)) - both
     solution, _ = linalg.cg(sparse.csr_array(system), into - out, rtol=1e-4, maxiter=300)
     return solution.astype(np.float32)
-
-
-def _attribute_rows(attributes: Sequence[tuple[str, ...]]) -> sparse.csr_array:
-    counts = Counter(name for names in attributes for name in names)
-    place = {name: at for at, name in enumerate(counts)}
-    rows = np.repeat(np.arange(len(attributes)), [len(names) for names in attributes])
-    columns = [place[name] for names in attributes for name in names]
-    values = [np.log(len(attributes) / counts[n]) for names in attributes for n in names]
-    shape = (len(attributes), max(1, len(place)))
-    matrix = sparse.csr_array((np.array(values, np.float32), (rows, columns)), shape=shape)
-    norms = np.sqrt(matrix.multiply(matrix).sum(axis=1))
-    matrix.data /= np.repeat(np.where(norms > 0, norms, 1), np.diff(matrix.indptr))
-    return matrix

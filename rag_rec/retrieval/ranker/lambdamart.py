@@ -2,26 +2,109 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_rec.retrieval.fusion.queries import QueryBatch
+from rag_rec.retrieval.fusion.stacked import ItemScores
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.ranker.candidate_sampling import fused_at
-from rag_rec.retrieval.ranker.config import RankerConfig
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
-from rag_rec.retrieval.ranker.training_data import Lessons
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
+Ranked = tuple[NDArray[np.int32], NDArray[np.float64]]
+"""Items and their scores, best first."""
 
-def fit_ranker(learned: Lessons, config: RankerConfig) -> str:
-    """The fitted model as LightGBM's text."""
+
+@dataclass(frozen=True, slots=True)
+class RankerConfig:
+    """LambdaMART (Burges 2010, MSR-TR-2010-82) as LightGBM fits it.
+
+    Attributes:
+        enabled: False to sum with fixed weights.
+        min_users: Users with `min_events` events that a log must have for a ranker.
+        min_events: See `min_users`.
+        max_users: Users that are learned from at most, for each of the two held-out events.
+        depth: Best fused candidates that are ranked again.
+        rounds: Trees.
+        learning_rate: Shrinkage of a tree.
+        leaves: Leaves of a tree.
+        min_leaf: Candidates in a leaf.
+        feature_share: Features a tree sees.
+        user_share: Candidates a tree sees.
+        ridge: L2 regularisation of leaf values.
+        truncation: Top places whose order counts.
+        seed: Of the two shares.
+    """
+
+    enabled: bool = True
+    min_users: int = 2_000
+    min_events: int = 5
+    max_users: int = 25_000
+    depth: int = 100
+    rounds: int = 200
+    learning_rate: float = 0.05
+    leaves: int = 31
+    min_leaf: int = 100
+    feature_share: float = 0.5
+    user_share: float = 0.8
+    ridge: float = 5.0
+    truncation: int = 30
+    seed: int = 1
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the settings as LightGBM's parameters."""
+        return {
+            "objective": "lambdarank", "metric": "None", "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves, "min_data_in_leaf": self.min_leaf,
+            "feature_fraction": self.feature_share, "bagging_fraction": self.user_share,
+            "bagging_freq": 1, "lambda_l2": self.ridge,
+            "lambdarank_truncation_level": self.truncation, "seed": self.seed,
+            "deterministic": True, "force_row_wise": True, "verbose": -1,
+            "num_threads": os.cpu_count() or 1,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Candidates with their features, and the ones that came next.
+
+    Attributes:
+        rows: ``float32 [l, features]``.
+        labels: ``int8 [l]``, 1 for the item that came next.
+        groups: Candidates of each user, summing to ``l``.
+        names: Names of the features.
+    """
+
+    rows: Floats
+    labels: NDArray[np.int8]
+    groups: NDArray[np.int64]
+    names: tuple[str, ...]
+
+    @classmethod
+    def joined(cls, parts: Sequence[TrainingData]) -> TrainingData | None:
+        """Return several parts as one; None if there are none."""
+        if not parts:
+            return None
+        return cls(
+            np.concatenate([part.rows for part in parts]),
+            np.concatenate([part.labels for part in parts]),
+            np.concatenate([part.groups for part in parts]),
+            parts[0].names,
+        )
+
+
+def fit_ranker(learned: TrainingData, config: RankerConfig) -> str:
+    """Return the fitted model as LightGBM's text."""
     import lightgbm  # takes a second
 
     data = lightgbm.Dataset(
@@ -55,15 +138,50 @@ class Ranker:
 
         return lightgbm.Booster(model_str=self._path.read_text(encoding="utf-8"))
 
-    def given(self, users: Histories, candidates: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Score of each given candidate, ``[b, c]``."""
-        return self.scores(users, candidates, fused_at(self._features, users, candidates))
-
     def scores(
-        self, users: Histories, candidates: NDArray[np.int32], fused: Floats
+        self, users: Histories, candidates: NDArray[np.int32], fused: Floats | None = None
     ) -> NDArray[np.float64]:
-        """Score of each candidate, ``[b, c]``; for the arguments see `Features`."""
+        """Return a score of each candidate, ``[b, c]``; for the arguments see `Features`."""
+        if fused is None:
+            fused = self._features.fused_at(users, candidates)
         found = self._features(users, candidates, fused)
         rows = np.stack([found[name] for name in self._model.feature_name()], axis=2)
         scores = self._model.predict(rows.reshape(-1, rows.shape[2]))
         return np.asarray(scores, np.float64).reshape(candidates.shape)
+
+
+def rank_again(
+    ranker: Ranker | None, batch: QueryBatch, fused: Sequence[ItemScores]
+) -> list[Ranked]:
+    """Return the best candidates in the ranker's order, the others after them.
+
+    A ranked candidate's score is its odds against the best one, above all that are not ranked.
+    Users without a history, and those with evidence from elsewhere, keep the order of the sum.
+    """
+    results = [(items, scores.astype(np.float64)) for items, scores in fused]
+    rows = [
+        row
+        for row, (items, _) in enumerate(fused)
+        if len(items) and len(batch.users.row(row)) and not batch.extra[row]
+    ]
+    if ranker is None or not rows:
+        return results
+    candidates = np.full((len(rows), ranker.depth), -1, np.int32)
+    values = np.zeros((len(rows), ranker.depth), np.float32)
+    for at, row in enumerate(rows):
+        items, scores = fused[row]
+        n = min(ranker.depth, len(items))
+        candidates[at, :n], values[at, :n] = items[:n], scores[:n]
+    found = ranker.scores(batch.users.take(np.array(rows)), candidates, values)
+    for at, row in enumerate(rows):
+        results[row] = _merged(results[row], found[at, : len(fused[row][0])])
+    return results
+
+
+def _merged(fused: Ranked, found: NDArray[np.float64]) -> Ranked:
+    items, scores = fused
+    n = len(found)
+    order = np.argsort(-found, kind="stable")
+    below = scores[n] if len(scores) > n else 0.0
+    odds = below + np.exp(found[order] - found[order[0]])
+    return np.concatenate([items[order], items[n:]]), np.concatenate([odds, scores[n:]])

@@ -1,77 +1,65 @@
-"""What a ranker learns from: users' next events among the candidates proposed to them."""
+"""Training data of a ranker: users' next events among the candidates sampled for them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_rec.retrieval.fusion.stacked import best
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.ranker.candidate_sampling import Propose
-from rag_rec.retrieval.ranker.config import RankerConfig
+from rag_rec.retrieval.matrices import row_of
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
+from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData
 
 _BATCH = 256
 
-
-@dataclass(frozen=True, slots=True)
-class Lessons:
-    """Candidates with their features and which of them came next.
-
-    Attributes:
-        rows: ``float32 [l, features]``.
-        labels: ``int8 [l]``, 1 for the item that came next.
-        groups: Candidates of each user, summing to ``l``.
-        names: Names of the features.
-    """
-
-    rows: Floats
-    labels: NDArray[np.int8]
-    groups: NDArray[np.int64]
-    names: tuple[str, ...]
+Sampler = Callable[
+    [Features, Histories, NDArray[np.int32], RankerConfig], tuple[NDArray[np.int32], Floats]
+]
+"""Samples candidates ``[b, c]`` for users, whose next events are given, and their fused scores."""
 
 
-def lessons(
+def training_data(
     features: Features,
     past: Histories,
     came_next: NDArray[np.int32],
     *,
     config: RankerConfig,
-    propose: Propose,
-) -> Lessons | None:
-    """What there is to learn from users' next events; None if no candidate ever came next.
+    sample: Sampler,
+) -> TrainingData | None:
+    """Return the examples in users' next events; None if no candidate ever came next.
 
     Args:
         features: Fitted without the events that are to be predicted.
         past: Events before them, one row a user.
         came_next: The event that followed, one a user.
-        config: How many users and candidates.
-        propose: Where the candidates come from.
+        config: Numbers of users and candidates.
+        sample: Samples the candidates.
     """
     users = np.flatnonzero(past.lengths > 0)
     if len(users) > config.max_users:
         rng = np.random.default_rng(config.seed)
         users = np.sort(rng.choice(users, config.max_users, replace=False))
-    parts: list[Lessons] = []
+    parts: list[TrainingData] = []
     for start in range(0, len(users), _BATCH):
         some = users[start : start + _BATCH]
         batch, target = past.take(some), came_next[some]
-        candidates, scores = propose(features, batch, target, config)
-        taught = np.flatnonzero((candidates == target[:, None]).any(axis=1))
-        if len(taught):
-            part = features(batch.take(taught), candidates[taught], scores[taught])
-            parts.append(_lesson(part, candidates[taught], target[taught]))
-    return joined(parts) if parts else None
+        candidates, scores = sample(features, batch, target, config)
+        hit = np.flatnonzero((candidates == target[:, None]).any(axis=1))
+        if len(hit):
+            found = features(batch.take(hit), candidates[hit], scores[hit])
+            parts.append(_labelled(found, candidates[hit], target[hit]))
+    return TrainingData.joined(parts)
 
 
-def _lesson(
+def _labelled(
     found: dict[str, Floats], candidates: NDArray[np.int32], target: NDArray[np.int32]
-) -> Lessons:
+) -> TrainingData:
     real = candidates >= 0
-    return Lessons(
+    return TrainingData(
         rows=np.stack(list(found.values()), axis=2)[real],
         labels=(candidates == target[:, None])[real].astype(np.int8),
         groups=real.sum(axis=1),
@@ -79,11 +67,31 @@ def _lesson(
     )
 
 
-def joined(parts: Sequence[Lessons]) -> Lessons:
-    """Several lessons as one."""
-    return Lessons(
-        np.concatenate([part.rows for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-        np.concatenate([part.groups for part in parts]),
-        parts[0].names,
-    )
+def sample_best(
+    features: Features, users: Histories, _: NDArray[np.int32], config: RankerConfig
+) -> tuple[NDArray[np.int32], Floats]:
+    """Return the best unseen items of the fused sources, filled up with -1, and their scores."""
+    product = users.weights(features.decay) @ features.sources.fused
+    candidates = np.full((len(users), config.depth), -1, np.int32)
+    scores = np.zeros((len(users), config.depth), np.float32)
+    seen = np.zeros(features.sources.n_items, np.bool_)
+    for user in range(len(users)):
+        items, values = row_of(product, user)
+        seen[users.row(user)] = True
+        free = ~seen[items]
+        chosen, kept = best(items[free], values[free], config.depth)
+        candidates[user, : len(chosen)], scores[user, : len(chosen)] = chosen, kept
+        seen[users.row(user)] = False
+    return candidates, scores
+
+
+def sample_random(
+    features: Features, users: Histories, came_next: NDArray[np.int32], config: RankerConfig
+) -> tuple[NDArray[np.int32], Floats]:
+    """Return items at random, the one that came next in a random place among them."""
+    rng = np.random.default_rng([config.seed, *users.starts[-1:], *came_next[:8]])
+    candidates = rng.integers(0, features.sources.n_items, (len(users), config.depth))
+    place = rng.integers(0, config.depth, len(users))
+    candidates[np.arange(len(users)), place] = came_next
+    candidates = candidates.astype(np.int32)
+    return candidates, features.fused_at(users, candidates)
