@@ -1,4 +1,4 @@
-"""The command line of measuring: ``rag-rec evaluate retrieval``."""
+"""The command line of measuring retrieval: ``rag-rec evaluate retrieval``."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def retrieval(
     folder: Annotated[Path | None, typer.Option(help="For formats that are a folder.")] = None,
     reviews: Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")] = None,
     format: Annotated[EvaluateFormats, typer.Option()] = EvaluateFormats["auto"],  # noqa: A002
-    protocol: Annotated[Protocols, typer.Option(help="What the fit sees.")] = Protocols[
+    protocol: Annotated[Protocols, typer.Option(help="The events that the fit sees.")] = Protocols[
         "leave-last-out"
     ],
     target: Annotated[
         Targets, typer.Option(help="validation: the event before the test's, to choose settings.")
     ] = Targets.test,
     mask_history: Annotated[
-        bool, typer.Option(help="Whether items of the history may not be listed.")
+        bool, typer.Option(help="Keep items of the history out of the rankings.")
     ] = True,
     k: Annotated[str, typer.Option(metavar="K,K", help="List lengths.")] = "5,10,20,50",
     candidates: Annotated[
@@ -77,19 +77,19 @@ def retrieval(
             metavar="SHARE",
             min=0.0,
             max=0.9,
-            help="Hide this share of the items from the fit and ask for those who took one: "
-            "how well new items are found.",
+            help="Hide this share of the items from the fit and measure users who took one: "
+            "recall of new items.",
         ),
     ] = 0.0,
     memory_gib: Annotated[float, typer.Option(help="Memory that fitting may use.")] = 6.0,
-    ranker: Annotated[bool, typer.Option(help="Whether a ranker may be fitted.")] = True,
+    ranker: Annotated[bool, typer.Option(help="Fit a ranker where the log allows one.")] = True,
     keep: Annotated[
         Path | None,
         typer.Option("--index", metavar="DIR", help="Keep the index here, and use it again."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
-    """How often, and how high, retrieval ranks what each user took next."""
+    """Measure how often, and how high, retrieval ranks each user's next item."""
     data = Dataset.load(
         folder,
         items=items,
@@ -136,7 +136,7 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
 
 
 def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """The first report with the means of all in its rows and strata."""
+    """Return the first report with the means of all in its rows and strata."""
     merged = dict(reports[0])
     for part in ("rows", "strata"):
         by_name = [{row["name"]: row for row in report[part]} for report in reports]
