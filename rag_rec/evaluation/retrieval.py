@@ -30,7 +30,7 @@ _OF_MANIFEST = ("fusion", "fusion_why", "solve", "solve_why")
 
 @dataclass(frozen=True, slots=True)
 class RetrievalOptions:
-    """How retrieval is measured.
+    """Settings of a measurement of retrieval.
 
     Attributes:
         protocol: A name of `PROTOCOLS`.
