@@ -212,7 +212,7 @@ def test_more_errors_on_a_built_index(real_index_folder: Path) -> None:
     base = ("recommend", "--index", real_index_folder)
     for arguments, code, message in [
         (("--user", "nobody"), 1, "no user 'nobody'"),
-        ((), 2, "say for whom"),
+        ((), 2, "name the user"),
         (("--user", "user-042", "--llm", "gpt"), 1, "unknown model 'gpt'"),
         (
             ("--user", "user-042", "--llm", "local", "--prompt", "nope"),

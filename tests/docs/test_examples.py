@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 from typer.core import TyperGroup
 
 from rag_rec.cli import app
+from rag_rec.data import FORMATS
+from rag_rec.evaluation import METRICS
+from rag_rec.list_types import LIST_TYPES
+from rag_rec.llm import BACKENDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/**/*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture(autouse=True)
+def _registries_as_shipped() -> Iterator[None]:
+    """Take out again what an example registers, so that no later test meets it."""
+    registries: list[dict[str, Any]] = [BACKENDS, FORMATS, LIST_TYPES, METRICS]
+    before = [dict(registry) for registry in registries]
+    yield
+    for registry, shipped in zip(registries, before, strict=True):
+        registry.clear()
+        registry.update(shipped)
 
 
 def name_of(page: Path) -> str:
