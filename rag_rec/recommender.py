@@ -194,16 +194,15 @@ class Recommender:
         """
         kind = kind or self._plain(k)
         request = RecommendationRequest(user, kind, profile, constraints, text)
-        return _result(self.run([request])[0])
+        return self.run([request])[0].made()
 
     def recommend_many(
         self, users: Iterable[User], k: int | None = None, *, on_done: OnDone | None = None
     ) -> list[RecommendationList]:
         """Return plain lists for many users, in their order; see `run`."""
         kind = self._plain(k)
-        return list(
-            map(_result, self.run((RecommendationRequest(u, kind) for u in users), on_done))
-        )
+        requests = (RecommendationRequest(user, kind) for user in users)
+        return [state.made() for state in self.run(requests, on_done)]
 
     # --- single steps -------------------------------------------------------------------------
 
@@ -240,28 +239,13 @@ class Recommender:
         self.index.eligibility.check_names(constraints)
         return constraints
 
-    # until batch and evaluation read states
     def history_of(self, user: User) -> UserHistory:
-        """Return the history of a user."""
+        """Return the history that a user stands for.
+
+        Raises:
+            DataError: If the user or an item id is unknown.
+        """
         return self._pipeline.history_of(user)
-
-    def prepare(self, histories: Sequence[UserHistory], k: int) -> list[RecommendationState]:
-        """Begin plain lists."""
-        states = self.begin(RecommendationRequest(h, TopK(k=k)) for h in histories)
-        _raise_first(states)
-        return states
-
-    def finish(self, jobs: Sequence[RecommendationState], k: int) -> list[RecommendationList]:
-        """Complete plain lists."""
-        del k
-        return list(map(_result, self.complete(jobs)))
-
-    def finish_with(
-        self, job: RecommendationState, completion: Completion, k: int
-    ) -> RecommendationList:
-        """Ground a reply."""
-        del k
-        return _result(self.ground(job, completion))
 
     def close(self) -> None:
         """Close the model and the index."""
@@ -315,9 +299,3 @@ def _raise_first(states: Iterable[RecommendationState]) -> None:
     failure: RagRecError | None = next((s.failure for s in states if s.failure), None)
     if failure is not None:
         raise failure
-
-
-def _result(state: RecommendationState) -> RecommendationList:
-    if state.result is None:
-        raise state.failure or AssertionError("a state without a failure has a result")
-    return state.result

@@ -49,15 +49,15 @@ from rag_rec.cli.options import (
 )
 from rag_rec.core import Settings
 
-batch_app = typer.Typer(
+app = typer.Typer(
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     help="Recommend for a whole file of users, and go on where it stopped.",
 )
-batch_app.command("export")(export_command)
-batch_app.command("submit")(submit_command)
-batch_app.command("poll")(poll_command)
-batch_app.command("import")(import_command)
+app.command("export")(export_command)
+app.command("submit")(submit_command)
+app.command("poll")(poll_command)
+app.command("import")(import_command)
 
 Engines = StrEnum("Engines", ["threads", "vllm", "ray"])
 
@@ -105,12 +105,12 @@ Cache = Annotated[
 ]
 
 
-@batch_app.callback()
+@app.callback()
 def _group() -> None:
     """Recommend for a whole file of users, and go on where it stopped."""
 
 
-@batch_app.command("run")
+@app.command("run")
 def run_command(
     index: IndexDir,
     users: Users,
@@ -184,7 +184,7 @@ def run_command(
     raise typer.Exit(_run(index, users, out, settings, options, as_json=as_json))
 
 
-@batch_app.command("convert")
+@app.command("convert")
 def convert_command(
     records: Annotated[Path, typer.Argument(metavar="RECORDS.jsonl", help="Output of batch run.")],
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Ends in .csv or .parquet.")],

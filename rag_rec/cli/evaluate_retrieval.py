@@ -26,19 +26,22 @@ from rag_rec.evaluation import (
 )
 from rag_rec.retrieval import RetrievalConfig
 
-evaluate_app = typer.Typer(no_args_is_help=True, help="Measure, on data of your own.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Measure retrieval, or compare prompts and models, on data of your own.",
+)
 
 Protocols = StrEnum("Protocols", list(PROTOCOLS))
 EvaluateFormats = StrEnum("EvaluateFormats", list(FORMATS))
 Targets = StrEnum("Targets", ["test", "validation"])
 
 
-@evaluate_app.callback()
+@app.callback()
 def _group() -> None:
     """Measure, on data of your own."""
 
 
-@evaluate_app.command()
+@app.command()
 def retrieval(
     items: Annotated[Path | None, typer.Option(metavar="FILE", help="Catalog.")] = None,
     interactions: Annotated[Path | None, typer.Option(metavar="FILE", help="Log.")] = None,

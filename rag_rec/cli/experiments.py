@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_rec.cli.console import note, steps_shown
-from rag_rec.cli.evaluate_retrieval import evaluate_app
+from rag_rec.cli.evaluate_retrieval import app
 from rag_rec.evaluation import (
     EXIT,
     METRICS,
@@ -64,7 +64,7 @@ ReportA = Annotated[Path, typer.Argument(metavar="A.json", help="A report, or a 
 ReportB = Annotated[Path, typer.Argument(metavar="B.json", help="The report to compare with it.")]
 
 
-@evaluate_app.command("run")
+@app.command("run")
 def run_experiment(
     experiment: ExperimentFile,
     out: OutDir,
@@ -84,7 +84,7 @@ def run_experiment(
     _judge(report, gates, before)
 
 
-@evaluate_app.command("report")
+@app.command("report")
 def report_again(
     experiment: ExperimentFile,
     out: OutDir,
@@ -96,7 +96,7 @@ def report_again(
     _finish(report, out, as_json=as_json)
 
 
-@evaluate_app.command("compare")
+@app.command("compare")
 def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> None:
     """Compare two reports of the same users, row by row."""
     found = compare_reports(read_report(first), read_report(second))

@@ -23,6 +23,10 @@ Llm = Annotated[
         "--llm", metavar="SPEC", help="Which model:\n\n" + spec_help().replace("\n", "\n\n")
     ),
 ]
+K = Annotated[
+    int | None,
+    typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise)."),
+]
 Prompt = Annotated[
     str | None,
     typer.Option(
@@ -36,7 +40,7 @@ Config = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="Settings as TOML ([prices], [batch], [request] too); options win over it.",
+        help="Settings as TOML, with the tables prices, batch and request; options win over it.",
     ),
 ]
 

@@ -10,20 +10,18 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from rag_rec.cli.console import note, table_of
-from rag_rec.cli.options import AsJson, Config, IndexDir, ListType, ListTypes, Llm, Prompt
+from rag_rec.cli.console import note
+from rag_rec.cli.options import AsJson, Config, IndexDir, K, ListType, ListTypes, Llm, Prompt
+from rag_rec.cli.tables import table_of
 from rag_rec.constraints import RELAXABLE, describe
 from rag_rec.core import Constraints, Settings, UserHistory
 from rag_rec.list_types import Bundle, Kind, PlaySequence, Slate, TopK
 from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
+app = typer.Typer(add_completion=False)
 _out = Console()
 
-K = Annotated[
-    int | None,
-    typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise)."),
-]
 Exclude = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
 ]
@@ -83,6 +81,7 @@ History = Annotated[
 ]
 
 
+@app.command("recommend")
 def recommend_command(
     index: IndexDir,
     user: User = None,
@@ -125,9 +124,7 @@ def recommend_command(
             text=request,
         )
         (state,) = recommender.run([asked])
-        result = state.result
-        if result is None:
-            raise state.failure or AssertionError("a state without a failure has a result")
+        result = state.made()
         if (understood := result.understood) is not None:
             rules = describe(understood.constraints) or "no constraint"
             note(f"understood ({understood.how}): {rules}")
@@ -142,7 +139,7 @@ def recommend_command(
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is asked of a bundle."""
+    """The parts of a bundle that options name."""
 
     budget: float | None
     slots: list[str]

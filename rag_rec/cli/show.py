@@ -1,27 +1,75 @@
-"""What ``rag-rec show`` shows: the inside of an index, and what a model is sent."""
+"""``rag-rec show``: the inside of an index, and what a model is sent."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from rag_rec.cli.console import note
-from rag_rec.core import ConfigError
+from rag_rec.cli.options import AsJson, Config, IndexDir, K, Llm, Prompt
+from rag_rec.core import ConfigError, Settings
 from rag_rec.index import ItemIndex
 from rag_rec.list_types import TopK
 from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
+app = typer.Typer(add_completion=False)
 _out = Console()
 
+ShownItem = Annotated[
+    str | None, typer.Option("--item", metavar="ID", help="An item, its reviews and neighbours.")
+]
+ShownUser = Annotated[str | None, typer.Option("--user", metavar="ID", help="A user's history.")]
+ListUsers = Annotated[
+    bool, typer.Option("--users", help="Every user with the number of events, one a line.")
+]
+PromptFor = Annotated[
+    str | None,
+    typer.Option("--prompt-for", metavar="USER", help="Exactly what the model is sent."),
+]
 
-def show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -> None:
-    """Prints a user's prompt: as the model is sent it, or as JSON."""
+
+@app.command()
+def show(
+    index: IndexDir,
+    item: ShownItem = None,
+    user: ShownUser = None,
+    users: ListUsers = False,
+    prompt_for: PromptFor = None,
+    k: K = None,
+    llm: Llm = None,
+    prompt: Prompt = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look inside an index: its manifest, users, an item, a user's history or prompt."""
+    if sum((item is not None, user is not None, users, prompt_for is not None)) > 1:
+        raise typer.BadParameter("give one of --item, --user, --users, --prompt-for")
+    if prompt_for is not None:
+        settings = Settings.load(config, llm=llm or "local", prompt=prompt, k=k)
+        with Recommender.open(index, settings=settings) as recommender:
+            _show_prompt(recommender, prompt_for, settings.k, as_json=as_json)
+        return
+    opened = ItemIndex.open(index)
+    if users:
+        _show_users(opened, as_json=as_json)
+        return
+    if item is not None:
+        document = _item_document(opened, item)
+    elif user is not None:
+        document = _user_document(opened, user)
+    else:
+        document = opened.manifest.model_dump(mode="json")
+    _show_document(document, as_json=as_json)
+
+
+def _show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -> None:
     (state,) = recommender.preview([RecommendationRequest(user, TopK(k=k))])
     prompt = state.prompt
     if prompt is None:
@@ -32,13 +80,12 @@ def show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -
         note(f"left out: {line}")
     if as_json:
         messages = [{"role": role, "content": text} for role, text in prompt.messages]
-        document = {
+        _write_json({
             "messages": messages,
             "labels": prompt.labels,
             "tokens": prompt.tokens,
             "exact": prompt.exact,
-        }
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        })  # fmt: skip
         return
     for role, text in prompt.messages:
         _out.rule(role, align="left")
@@ -51,8 +98,14 @@ def show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -
     )
 
 
-def item_document(opened: ItemIndex, item_id: str) -> dict[str, Any]:
-    """An item with its reviews and its nearest neighbours."""
+def _show_users(opened: ItemIndex, *, as_json: bool) -> None:
+    counts = opened.interactions.group_by("user_id").len("events").sort("user_id")
+    for user_id, events in counts.iter_rows():
+        line = json.dumps({"user_id": user_id, "events": events}, ensure_ascii=False)
+        sys.stdout.write((line if as_json else f"{user_id}\t{events}") + "\n")
+
+
+def _item_document(opened: ItemIndex, item_id: str) -> dict[str, Any]:
     item = opened.item_by_id(item_id)
     row = opened.find(item_id) or 0
     nearest = opened.store.query("items", opened.item_vectors[row : row + 1], 6)[0]
@@ -66,8 +119,7 @@ def item_document(opened: ItemIndex, item_id: str) -> dict[str, Any]:
     }
 
 
-def user_document(opened: ItemIndex, user_id: str) -> dict[str, Any]:
-    """A user's history, with titles."""
+def _user_document(opened: ItemIndex, user_id: str) -> dict[str, Any]:
     history = opened.history(user_id)
     document = history.model_dump(mode="json", include={"user_id", "events"})
     for event in document["events"]:
@@ -75,26 +127,29 @@ def user_document(opened: ItemIndex, user_id: str) -> dict[str, Any]:
     return document
 
 
-def show_document(document: dict[str, Any], *, as_json: bool) -> None:
-    """Prints a document: as a table of its fields, or as JSON."""
+def _show_document(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
+        _write_json(document)
         return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in document.items():
-        if isinstance(value, list):
-            lines = [
-                v
-                if isinstance(v, str)
-                else "  ".join(f"{v[key]}" for key in v if v[key] is not None)
-                for v in value
-            ]
-            shown = "\n".join(f"- {line}" for line in lines)
-        else:
-            shown = (
-                json.dumps(value, ensure_ascii=False, indent=2)
-                if isinstance(value, dict)
-                else str(value)
-            )
-        table.add_row(name, escape(shown))
+        table.add_row(name, escape(_shown(value)))
     _out.print(table)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, indent=2)
+    if not isinstance(value, list):
+        return str(value)
+    lines = (
+        entry
+        if isinstance(entry, str)
+        else "  ".join(f"{v}" for v in entry.values() if v is not None)
+        for entry in value
+    )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _write_json(document: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")

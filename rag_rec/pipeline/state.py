@@ -119,8 +119,18 @@ class RecommendationState:
 
     @property
     def is_unread(self) -> bool:
-        """Whether the request in plain words has not been read yet."""
+        """True while a request in plain words has not been read."""
         return self.request.text is not None and self.understood is None
+
+    def made(self) -> RecommendationList:
+        """Return the list.
+
+        Raises:
+            RagRecError: The failure that left this user without one.
+        """
+        if self.result is None:
+            raise self.failure or AssertionError("a state without a failure has a result")
+        return self.result
 
     def lacks_items(self) -> bool:
         """Return whether a reply came but names fewer items than it could."""

@@ -87,8 +87,9 @@ def check_command(words: list[str]) -> None:
     """The words name a command of the app and only options that it has."""
     command = typer.main.get_command(app)
     while isinstance(command, TyperGroup):
-        assert words[0] in command.commands, words
-        command, words = command.commands[words[0]], words[1:]
+        found = command.get_command(typer.Context(command), words[0])
+        assert found is not None, words
+        command, words = found, words[1:]
     known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
     used = {word.split("=")[0] for word in words if word.startswith("--")}
     assert used <= known, f"{command.name}: {used - known}"

@@ -1,0 +1,141 @@
+"""``rag-rec index``: files in, an index out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.options import AsJson
+from rag_rec.core import ConfigError
+from rag_rec.data import FORMATS, Dataset, load_sample
+from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder
+from rag_rec.retrieval import RetrievalConfig, build_index
+
+app = typer.Typer(add_completion=False)
+
+Formats = StrEnum("Formats", list(FORMATS))
+OnErrors = StrEnum("OnErrors", ["stop", "skip"])
+
+Folder = Annotated[
+    Path | None, typer.Argument(metavar="FOLDER", help="For formats that are a folder.")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")]
+Items = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Catalog: CSV, JSON lines or Parquet.")
+]
+Reviews = Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")]
+Interactions = Annotated[Path | None, typer.Option(metavar="FILE", help="Interaction log.")]
+Format = Annotated[Formats, typer.Option(help="auto knows usual column names.")]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="TABLE.OURS=THEIRS",
+        help="Name a column, such as items.title=product_name; repeatable.",
+    ),
+]
+Sample = Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")]
+EmbedderName = Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")]
+OnError = Annotated[OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")]
+Rejects = Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")]
+MemoryGib = Annotated[
+    float,
+    typer.Option(
+        "--memory-gib",
+        metavar="GIB",
+        min=0.01,
+        help="Memory that fitting may use; items beyond it are fitted by co-occurrence.",
+    ),
+]
+Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
+
+
+@app.command()
+def index(
+    folder: Folder = None,
+    out: Out = Path("indexes/shop"),
+    items: Items = None,
+    reviews: Reviews = None,
+    interactions: Interactions = None,
+    format: Format = Formats["auto"],  # noqa: A002
+    columns: Columns = None,
+    sample: Sample = False,
+    embedder: EmbedderName = DEFAULT_EMBEDDER,
+    on_error: OnError = OnErrors.stop,
+    rejects: Rejects = Path("rejected.csv"),
+    rebuild: Rebuild = False,
+    memory_gib: MemoryGib = 6.0,
+    as_json: AsJson = False,
+) -> None:
+    """Build an index, or update it: only texts that changed are embedded again."""
+    if sample:
+        if folder or items or reviews or interactions or columns:
+            raise typer.BadParameter("--sample stands alone: give either it or files of your own")
+        data = load_sample()
+    else:
+        data = Dataset.load(
+            folder,
+            items=items,
+            reviews=reviews,
+            interactions=interactions,
+            format=format.value,
+            columns=_columns(columns or []),
+            on_error=on_error.value,  # pyright: ignore[reportArgumentType]
+            rejects_file=rejects,
+        )
+    for line in data.notices:
+        note(line)
+    if data.rejected:
+        note(f"{data.rejected} rows set aside in {rejects}")
+    retrieval = RetrievalConfig.within(memory_gib)
+    manifest = build(data, out, embedder, rebuild=rebuild, retrieval=retrieval)
+    if as_json:
+        sys.stdout.write(manifest.model_dump_json() + "\n")
+
+
+def build(
+    data: Dataset,
+    out: Path,
+    embedder: str,
+    *,
+    rebuild: bool = False,
+    retrieval: RetrievalConfig | None = None,
+) -> Manifest:
+    """Build or update an index, show its progress, and say what came of it."""
+    with steps_shown() as step:
+        manifest, embedded = build_index(
+            data,
+            out,
+            embedder=SentenceTransformerEmbedder(embedder),
+            rebuild=rebuild,
+            retrieval=retrieval,
+            on_step=step,
+        )
+    retrieved = manifest.retrieval
+    note(
+        f"retrieval: {retrieved['fusion']} ({retrieved['fusion_why']}); {retrieved['solve']} solve"
+    )
+    note(
+        f"index at {out}: {manifest.n_items} items, {manifest.n_reviews} reviews, "
+        f"{manifest.n_users} users, {manifest.n_interactions} interactions; "
+        f"{embedded} texts embedded"
+    )
+    return manifest
+
+
+def _columns(pairs: Iterable[str]) -> dict[str, dict[str, str]]:
+    mapping: dict[str, dict[str, str]] = {}
+    for pair in pairs:
+        ours, _, theirs = pair.partition("=")
+        table, _, name = ours.partition(".")
+        if table not in {"items", "reviews", "interactions"} or not name or not theirs:
+            raise ConfigError(
+                f"--columns {pair}: write it as TABLE.OURS=THEIRS, such as items.title=product_name"
+            )
+        mapping.setdefault(table, {})[name] = theirs
+    return mapping
