@@ -14,9 +14,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from rag_rec.core.errors import ConfigError
+from rag_rec.core.inputs import Model
 from rag_rec.core.toml import first_problem, read_toml
 
 NOT_IDENTITY = {"request", "k", "prices", "batch"}
@@ -26,11 +27,7 @@ FILES = {"prompt", "blend"}
 """Settings that name a file, whose content counts and not where it lies."""
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RequestSettings(_Table):
+class RequestSettings(Model):
     """How a model behind a network is talked to; none of it can change a list's content.
 
     Attributes:
@@ -49,7 +46,7 @@ class RequestSettings(_Table):
     max_wait_s: float = Field(default=30.0, ge=0)
 
 
-class Prices(_Table):
+class Prices(Model):
     """What the model costs; there are none in the code, for they change.
 
     Attributes:
@@ -67,7 +64,7 @@ class Prices(_Table):
         return (self.input * prompt_tokens + self.output * completion_tokens) / 1e6
 
 
-class BatchSettings(_Table):
+class BatchSettings(Model):
     """Limits of ``rag-rec batch``; none of them can change a list's content.
 
     Attributes:
@@ -89,7 +86,7 @@ class BatchSettings(_Table):
     cache: str = ""
 
 
-class Settings(_Table):
+class Settings(Model):
     """Everything about a run that is not data.
 
     Attributes:
@@ -120,7 +117,7 @@ class Settings(_Table):
     history_decay: float | None = Field(default=None, gt=0)
     context_tokens: int = Field(default=0, ge=0)
     tokenizer: str = ""
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
     request: RequestSettings = RequestSettings()
     prices: Prices | None = None
     batch: BatchSettings = BatchSettings()

@@ -7,9 +7,9 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from rag_rec.core import PromptError, first_problem
+from rag_rec.core import Model, PromptError, first_problem
 from rag_rec.prompting.template import Template
 
 ITEM_FIELDS = ("title", "description", "brand", "price", "categories", "released")
@@ -17,11 +17,7 @@ _HISTORY = (*ITEM_FIELDS, "n", "rating", "date", "ref")
 _CANDIDATE = (*ITEM_FIELDS, "label", "hint", "ref")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PromptSettings(_Table):
+class PromptSettings(Model):
     """What a variant shows and asks for.
 
     Attributes:
@@ -63,14 +59,14 @@ class PromptSettings(_Table):
         return self.max_history + (label - 1) * self.per_candidate + 1 + piece
 
 
-class Example(_Table):
+class Example(Model):
     """A worked example, shown as a turn of the chat before the user's own."""
 
     user: str
     assistant: str
 
 
-class _VariantFile(_Table):
+class _VariantFile(Model):
     description: str
     settings: PromptSettings = PromptSettings()  # pyright: ignore[reportCallIssue]
     system: str
