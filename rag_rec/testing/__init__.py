@@ -6,19 +6,20 @@ from rag_rec.testing.contracts import (
     check_embedder,
     check_list,
     check_retriever,
+    check_source,
     eligible_items,
 )
 from rag_rec.testing.fakes import HashEmbedder, ScriptedModel
 from rag_rec.testing.faulty import FAULTS, FaultyServer, at_random, by_content, by_number
-from rag_rec.testing.server import Answer, ChatServer, completion, first_labels
+from rag_rec.testing.server import ChatServer, Response, completion, first_labels
 
 __all__ = [
     "FAULTS",
-    "Answer",
     "BatchApiServer",
     "ChatServer",
     "FaultyServer",
     "HashEmbedder",
+    "Response",
     "ScriptedModel",
     "at_random",
     "by_content",
@@ -27,6 +28,7 @@ __all__ = [
     "check_embedder",
     "check_list",
     "check_retriever",
+    "check_source",
     "completion",
     "eligible_items",
     "first_labels",

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
-from rag_rec.testing.server import Answer, ChatServer, Json, answer_first_labels
+from rag_rec.testing.server import ChatServer, Json, Response, answer_first_labels
 
 
 class BatchApiServer(ChatServer):
@@ -20,7 +20,7 @@ class BatchApiServer(ChatServer):
         batches: Batches by id, as the API shows them.
     """
 
-    def __init__(self, answer: Callable[[Json], Answer] = answer_first_labels) -> None:
+    def __init__(self, answer: Callable[[Json], Response] = answer_first_labels) -> None:
         super().__init__(answer)
         self.files: dict[str, bytes] = {}
         self.batches: dict[str, Json] = {}
@@ -64,11 +64,11 @@ class BatchApiServer(ChatServer):
         self.batches[batch["id"]] = batch
         return batch
 
-    def _respond(self, line: str, body: bytes) -> Answer:
+    def _respond(self, line: str, body: bytes) -> Response:
         method, path, _ = line.split(" ", 2)
         path = path.split("?")[0].removeprefix("/v1")
         if found := re.fullmatch(r"/files/([^/]+)/content", path):
-            return Answer(self.files[found[1]])
+            return Response(self.files[found[1]])
         if found := re.fullmatch(r"/batches/([^/]+)", path):
             return _json(self.batches[found[1]])
         match method, path:
@@ -83,8 +83,8 @@ class BatchApiServer(ChatServer):
                 return super()._respond(line, body)
 
 
-def _json(value: Json) -> Answer:
-    return Answer(json.dumps(value).encode())
+def _json(value: Json) -> Response:
+    return Response(json.dumps(value).encode())
 
 
 def _file_part(body: bytes) -> bytes:

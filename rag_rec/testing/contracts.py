@@ -1,7 +1,6 @@
-"""Contract suites: what every implementation of a protocol must do, whoever wrote it.
+"""Contract suites: the duties of every implementation of a protocol, the library's and yours.
 
-Each raises AssertionError with a plain reason. They are for the library's own implementations
-and for yours.
+Each raises AssertionError with a plain reason.
 """
 
 from __future__ import annotations
@@ -24,23 +23,23 @@ from rag_rec.core import (
 from rag_rec.grounding import answer_schema
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.llm import ChatModel, Message, Request
-from rag_rec.retrieval import Retriever
+from rag_rec.retrieval import FitData, Matrices, Retriever, Source
 
 
 def check_chat_model(model: ChatModel) -> None:
-    """Order and length, the schema, the token bound, usage, the token counter."""
+    """Check order and length, the schema, the token bound, usage and the token counter."""
     given = cast("object", model)  # whatever the caller's type checker believed
     _require(isinstance(given, ChatModel), "it lacks a member of the ChatModel protocol")
     _require(model.generate([]) == [], "an empty batch must give an empty list")
-    schemas = [answer_schema(n_labels=n, k=2, reason_chars=0) for n in (2, 3, 4)]
-    requests = [_request(f"Choose 2 of {n}.", schema) for n, schema in enumerate(schemas, 2)]
+    schemas = [answer_schema(n_labels=4, k=k, reason_chars=0) for k in (1, 2, 3)]
+    requests = [_request(f"Choose {k} of 4.", schema) for k, schema in enumerate(schemas, 1)]
     done: list[int] = []
     completions = model.generate(requests, done.append)
     _require(len(completions) == len(requests), "one completion a request")
     _require(sum(done) == len(requests), "on_done must be told of every request")
-    for n_labels, completion in enumerate(completions, 2):
+    for k, completion in enumerate(completions, 1):
         _require(completion.error is None, f"the request failed: {completion.error}")
-        _check_reply(completion.text, n_labels)
+        _check_reply(completion.text, k)
         _require(completion.usage.calls == 1, "one call, no hidden retries")
         _require(completion.usage.wall_s > 0, "the wall time must be filled")
         _require(completion.usage.prompt_tokens > 0, "prompt tokens must be filled")
@@ -56,11 +55,10 @@ def check_chat_model(model: ChatModel) -> None:
     model.close()
 
 
-def _check_reply(text: str, n_labels: int) -> None:
-    entries = parse_json(text)["items"]
-    labels = [entry["label"] for entry in entries]
-    _require(len(labels) == 2, f"the schema asks for 2 entries: {text[:80]}")
-    _require(all(1 <= label <= n_labels for label in labels), f"labels out of range: {labels}")
+def _check_reply(text: str, k: int) -> None:
+    labels = [entry["label"] for entry in parse_json(text)["items"]]
+    _require(len(labels) == k, f"the schema of this request asks for {k} entries: {text[:80]}")
+    _require(all(1 <= label <= 4 for label in labels), f"labels out of range: {labels}")
 
 
 def _check_counter(model: ChatModel, request: Request) -> None:
@@ -81,7 +79,7 @@ def _request(text: str, schema: dict[str, object] | None, max_tokens: int = 64) 
 
 
 def check_embedder(embedder: Embedder) -> None:
-    """Unit float32 rows in order, independent of the batch, equal for equal texts."""
+    """Check vectors: unit float32 rows in order, the same for a text whatever the batch."""
     texts = ["a kettle", "", "zwölf Tassen Tee", "a kettle", "x" * 5_000, "naïve \U0001f375"]
     vectors = embedder.embed(texts)
     _require(vectors.dtype == np.float32, "vectors are float32")
@@ -94,13 +92,30 @@ def check_embedder(embedder: Embedder) -> None:
     _require(bool(embedder.digest and embedder.name), "it needs a name and a digest")
 
 
-def check_retriever(retriever: Retriever, index: ItemIndex, users: Sequence[UserHistory]) -> None:
-    """Nothing seen, excluded or unavailable; unique; best first; full while items last."""
+def check_retriever(
+    retriever: Retriever,
+    index: ItemIndex,
+    users: Sequence[UserHistory],
+    *,
+    may_fall_short: bool = False,
+) -> None:
+    """Check candidates: none seen, excluded or unavailable; unique; best first; full; explained.
+
+    Args:
+        retriever: The retriever.
+        index: The index it proposes items of.
+        users: Histories to try it with.
+        may_fall_short: It may return fewer candidates than there are; `pools` fills them up.
+    """
     for k in (1, 7, index.n_items + 5):
         lists = retriever.retrieve(users, k)
         _require(len(lists) == len(users), "one list a history")
         for history, candidates in zip(users, lists, strict=True):
-            _check_candidates(candidates, index, history, k)
+            n_eligible = _check_candidates(candidates, index, history)
+            wanted = min(k, n_eligible)
+            enough = len(candidates) <= wanted if may_fall_short else len(candidates) == wanted
+            _require(enough, f"{len(candidates)} of {wanted} candidates")
+            _check_links(retriever, history, [candidate.item_id for candidate in candidates[:20]])
     _require(retriever.retrieve([], 5) == [], "no histories, no lists")
     first = retriever.retrieve(users[:1], 10)
     together = retriever.retrieve(users, 10)
@@ -108,20 +123,50 @@ def check_retriever(retriever: Retriever, index: ItemIndex, users: Sequence[User
 
 
 def _check_candidates(
-    candidates: Sequence[Candidate], index: ItemIndex, history: UserHistory, k: int
-) -> None:
+    candidates: Sequence[Candidate], index: ItemIndex, history: UserHistory
+) -> int:
+    """Check one user's candidates; return the number of items that are eligible."""
     allowed = eligible_items(index, history)
     ids = [candidate.item_id for candidate in candidates]
     _require(len(ids) == len(set(ids)), "an item is proposed twice")
     _require(set(ids) <= allowed, f"not eligible: {sorted(set(ids) - allowed)[:3]}")
-    _require(len(ids) == min(k, len(allowed)), f"{len(ids)} of {min(k, len(allowed))} candidates")
     scores = [candidate.score for candidate in candidates]
     _require(scores == sorted(scores, reverse=True), "best first")
     _require(all(candidate.sources for candidate in candidates), "a candidate without a source")
+    return len(allowed)
+
+
+def _check_links(retriever: Retriever, history: UserHistory, item_ids: Sequence[str]) -> None:
+    links = retriever.explain(history, item_ids)
+    _require(set(links) <= set(item_ids), "an item is explained that was not asked for")
+    _require(all(link.text for link in links.values()), "a link without a sentence")
+
+
+def check_source(source: Source, data: FitData, fitted: Matrices) -> None:
+    """Check a source's name and sentence, and its matrix: shape, type, values, repeatable.
+
+    Args:
+        source: The source.
+        data: What it is fitted with.
+        fitted: The matrices of the sources it needs, and the views of all sources.
+    """
+    _require(source.name.isidentifier(), f"the name {source.name!r} is not an identifier")
+    _require(source.sentence.count("{}") == 1, "the sentence needs one {} for the title")
+    _require(source.weight >= 0, "the weight is negative")
+    views = source.views(data)
+    for name, matrix in views.items():
+        _require(matrix.shape[0] == data.n_items, f"view {name} has {matrix.shape[0]} rows")
+    fit = source.fit(data, fitted | views)
+    _require(fit.shape == (data.n_items, data.n_items), f"shape {fit.shape}")
+    _require(fit.dtype == np.float32, f"type {fit.dtype} in place of float32")
+    _require(bool(np.isfinite(fit.data).all() and (fit.data >= 0).all()), "values are 0 or more")
+    _require(not fit.diagonal().any(), "an item does not speak for itself")
+    again = source.fit(data, fitted | views)
+    _require((fit != again).nnz == 0, "two fits of the same data differ")
 
 
 def eligible_items(index: ItemIndex, history: UserHistory) -> set[str]:
-    """Item ids that may be listed for a user."""
+    """Return the item ids that may be listed for a user."""
     constraints: Constraints = history.constraints
     blocked = set(constraints.exclude)
     if not constraints.allow_seen:
@@ -136,10 +181,10 @@ def eligible_items(index: ItemIndex, history: UserHistory) -> set[str]:
 
 
 def check_list(result: RecommendationList, index: ItemIndex, history: UserHistory, k: int) -> None:
-    """The invariants of a list: full, unique, eligible, ranked, explained, serialisable.
+    """Check the invariants of a list: full, unique, eligible, ranked, explained, serialisable.
 
-    Where constraints may be relaxed or count brands and categories, that what an item breaks is
-    what it says it breaks, and that the list is no shorter than it must be.
+    Where constraints may be relaxed or count brands and categories, an item must break exactly
+    the rules that it names, and the list must be no shorter than necessary.
     """
     allowed = eligible_items(index, history)
     ids = [slot.item_id for slot in result.items]

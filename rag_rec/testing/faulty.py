@@ -14,38 +14,38 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from rag_rec.testing.server import Answer, ChatServer, Json, answer_first_labels, completion
+from rag_rec.testing.server import ChatServer, Json, Response, answer_first_labels, completion
 
 Schedule = Callable[[int, Json], str | None]
 """From a request's number (from 0) and body to the fault it meets, or None."""
 
 
-def _error(code: str, status: int, **headers: str) -> Answer:
+def _error(code: str, status: int, **headers: str) -> Response:
     body = json.dumps({"error": {"message": f"scripted: {code}", "type": code, "code": code}})
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Answer(body.encode(), status, names)
+    return Response(body.encode(), status, names)
 
 
-FAULTS: Mapping[str, Answer] = {
+FAULTS: Mapping[str, Response] = {
     "rate_limit": _error("rate_limit_exceeded", 429, retry_after="1"),
     "rate_limit_short": _error("rate_limit_exceeded", 429, retry_after="0.05"),
     "rate_limit_long": _error("rate_limit_exceeded", 429, retry_after="300"),
     "quota": _error("insufficient_quota", 429),
     "server_error": _error("internal", 500),
     "unavailable": _error("overloaded", 503),
-    "hang": Answer(hang=True),
-    "reset": Answer(reset=True),
-    "html": Answer(b"<html><body>Bad gateway</body></html>"),
-    "malformed": Answer(b'{"choices": [{"message": '),
-    "truncated": Answer(completion("x" * 900), cut=300),
-    "no_choices": Answer(b'{"id": "x", "object": "chat.completion", "choices": []}'),
-    "error_body": Answer(b'{"error": {"message": "scripted", "code": 500}}'),
-    "endless": Answer(b'f\r\n{"id": "chatcmp\r\n', endless=True),
-    "length": Answer(completion('{"items": [{"la', finish="length")),
-    "content_filter": Answer(completion("", finish="content_filter")),
-    "refusal": Answer(completion(None, refusal="I would rather not")),
-    "wrong_schema": Answer(completion('{"recommendations": ["a kettle"]}')),
-    "white_space": Answer(completion(" \n" * 400, finish="length", tokens=400)),
+    "hang": Response(hang=True),
+    "reset": Response(reset=True),
+    "html": Response(b"<html><body>Bad gateway</body></html>"),
+    "malformed": Response(b'{"choices": [{"message": '),
+    "truncated": Response(completion("x" * 900), cut=300),
+    "no_choices": Response(b'{"id": "x", "object": "chat.completion", "choices": []}'),
+    "error_body": Response(b'{"error": {"message": "scripted", "code": 500}}'),
+    "endless": Response(b'f\r\n{"id": "chatcmp\r\n', endless=True),
+    "length": Response(completion('{"items": [{"la', finish="length")),
+    "content_filter": Response(completion("", finish="content_filter")),
+    "refusal": Response(completion(None, refusal="I would rather not")),
+    "wrong_schema": Response(completion('{"recommendations": ["a kettle"]}')),
+    "white_space": Response(completion(" \n" * 400, finish="length", tokens=400)),
 }
 """Every fault by name."""
 
@@ -65,7 +65,7 @@ class FaultyServer(ChatServer):
     def __init__(
         self,
         schedule: Schedule,
-        answer: Callable[[Json], Answer] = answer_first_labels,
+        answer: Callable[[Json], Response] = answer_first_labels,
         *,
         delay_s: float = 0.0,
     ) -> None:
@@ -74,7 +74,7 @@ class FaultyServer(ChatServer):
         self._well = answer
         self.met: dict[str, int] = {}
 
-    def _scheduled(self, request: Json) -> Answer:
+    def _scheduled(self, request: Json) -> Response:
         fault = self._schedule(self.n_requests - 1, request)
         if fault is None:
             return self._well(request)

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """One HTTP response.
 
     Attributes:
@@ -72,12 +72,12 @@ def first_labels(request: Json) -> str:
     return json.dumps({"items": [{"label": n, "reason": reason.format(n)} for n in labels]})
 
 
-def answer_first_labels(request: Json) -> Answer:
+def answer_first_labels(request: Json) -> Response:
     """`first_labels` as a response; prose up to the token limit where there is no schema."""
     if "response_format" in request:
-        return Answer(completion(first_labels(request)))
+        return Response(completion(first_labels(request)))
     n = request.get("max_tokens") or request.get("max_completion_tokens", 16)
-    return Answer(completion("word " * n, finish="length", tokens=n))
+    return Response(completion("word " * n, finish="length", tokens=n))
 
 
 class ChatServer:
@@ -97,7 +97,7 @@ class ChatServer:
 
     def __init__(
         self,
-        answer: Callable[[Json], Answer] = answer_first_labels,
+        answer: Callable[[Json], Response] = answer_first_labels,
         *,
         delay_s: float = 0.0,
         keep: bool = True,
@@ -174,10 +174,10 @@ class ChatServer:
             await asyncio.sleep(0.02)
         return answer.cut is None
 
-    def _respond(self, line: str, body: bytes) -> Answer:
+    def _respond(self, line: str, body: bytes) -> Response:
         if "/chat/completions" not in line:
             models = {"data": [{"id": "scripted", "max_model_len": 16_384}], "object": "list"}
-            return Answer(json.dumps(models).encode())
+            return Response(json.dumps(models).encode())
         request = json.loads(body)
         self.n_requests += 1
         if self._keep:
@@ -186,7 +186,7 @@ class ChatServer:
         return self._answer(request)
 
 
-def _head(answer: Answer) -> bytes:
+def _head(answer: Response) -> bytes:
     lines = [
         f"HTTP/1.1 {answer.status} X",
         "content-type: application/json",

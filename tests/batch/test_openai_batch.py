@@ -23,10 +23,10 @@ from rag_rec.batch.store.convert import convert, safe_cell
 from rag_rec.llm.adapters.openai_batch import BatchApi
 from rag_rec.testing import (
     FAULTS,
-    Answer,
     BatchApiServer,
     ChatServer,
     HashEmbedder,
+    Response,
     completion,
     first_labels,
 )
@@ -211,12 +211,12 @@ def test_submit_poll_import(hash_index_folder: Path, tmp_path: Path) -> None:
     exported(hash_index_folder, users, folder, settings, max_requests=15)
     refuse = {"3": 0}
 
-    def answer(request: dict[str, Any]) -> Answer:
+    def answer(request: dict[str, Any]) -> Response:
         refuse["3"] += 1
         return (
             FAULTS["server_error"]
             if refuse["3"] == 7
-            else Answer(completion(first_labels(request)))
+            else Response(completion(first_labels(request)))
         )
 
     with BatchApiServer(answer) as server:

@@ -25,7 +25,7 @@ from rag_rec import (
     build_index,
 )
 from rag_rec.index import item_texts
-from rag_rec.testing import HashEmbedder, check_embedder
+from rag_rec.testing import HashEmbedder
 
 
 def small(tmp_path: Path, titles: dict[str, str], reviews: int = 3) -> Dataset:
@@ -38,11 +38,6 @@ def small(tmp_path: Path, titles: dict[str, str], reviews: int = 3) -> Dataset:
     log = tmp_path / "log.csv"
     log.write_text("user_id,item_id\n" + "".join(f"u,{i}\n" for i in titles))
     return Dataset.load(items=items, reviews=words if reviews else None, interactions=log)
-
-
-def test_embedders_keep_the_contract() -> None:
-    check_embedder(HashEmbedder())
-    check_embedder(SentenceTransformerEmbedder())
 
 
 def test_half_precision_changes_next_to_nothing() -> None:

@@ -36,7 +36,7 @@ from rag_rec.llm.adapters.gbnf import grammar
 from rag_rec.llm.adapters.http import Connections
 from rag_rec.llm.adapters.local import LocalChatModel, packaged_model
 from rag_rec.llm.base import portable_schema
-from rag_rec.testing import Answer, ChatServer, check_chat_model, completion, first_labels
+from rag_rec.testing import ChatServer, Response, check_chat_model, completion, first_labels
 
 SCHEMA = answer_schema(n_labels=4, k=2, reason_chars=40)
 FAST = ModelOptions(retry=RetryPolicy(base_s=0.01, max_wait_s=1.5), timeout_s=5)
@@ -111,28 +111,28 @@ def error_body(code: str) -> bytes:
 @pytest.mark.parametrize(
     ("answer", "kind", "n_requests"),
     [
-        (Answer(error_body("rate"), 429), RateLimited, 3),
-        (Answer(error_body("rate"), 429, {"retry-after": "0.05"}), RateLimited, 3),
-        (Answer(error_body("rate"), 429, {"retry-after": "300"}), RateLimited, 1),
-        (Answer(error_body("insufficient_quota"), 429), QuotaExhausted, 1),
-        (Answer(error_body("boom"), 500), TransportError, 3),
-        (Answer(error_body("busy"), 503), TransportError, 3),
-        (Answer(error_body("bad"), 400), TransportError, 1),
-        (Answer(error_body("key"), 401), TransportError, 1),
-        (Answer(b"<html>hello</html>"), TransportError, 3),
-        (Answer(b'{"choices": [{'), TransportError, 3),
-        (Answer(b'{"choices": []}'), TransportError, 3),
-        (Answer(b'{"error": {"message": "x"}}'), TransportError, 3),
-        (Answer(b"[1]"), TransportError, 3),
-        (Answer(completion("x" * 900), cut=300), TransportError, 3),
-        (Answer(completion(None)), TransportError, 3),
-        (Answer(completion(None, refusal="no")), Refused, 1),
-        (Answer(completion("", finish="content_filter")), Refused, 1),
-        (Answer(completion('{"items": [{"la', finish="length")), Truncated, 1),
+        (Response(error_body("rate"), 429), RateLimited, 3),
+        (Response(error_body("rate"), 429, {"retry-after": "0.05"}), RateLimited, 3),
+        (Response(error_body("rate"), 429, {"retry-after": "300"}), RateLimited, 1),
+        (Response(error_body("insufficient_quota"), 429), QuotaExhausted, 1),
+        (Response(error_body("boom"), 500), TransportError, 3),
+        (Response(error_body("busy"), 503), TransportError, 3),
+        (Response(error_body("bad"), 400), TransportError, 1),
+        (Response(error_body("key"), 401), TransportError, 1),
+        (Response(b"<html>hello</html>"), TransportError, 3),
+        (Response(b'{"choices": [{'), TransportError, 3),
+        (Response(b'{"choices": []}'), TransportError, 3),
+        (Response(b'{"error": {"message": "x"}}'), TransportError, 3),
+        (Response(b"[1]"), TransportError, 3),
+        (Response(completion("x" * 900), cut=300), TransportError, 3),
+        (Response(completion(None)), TransportError, 3),
+        (Response(completion(None, refusal="no")), Refused, 1),
+        (Response(completion("", finish="content_filter")), Refused, 1),
+        (Response(completion('{"items": [{"la', finish="length")), Truncated, 1),
     ],
 )
 def test_every_failure_is_a_completion(
-    answer: Answer, kind: type[ModelError], n_requests: int
+    answer: Response, kind: type[ModelError], n_requests: int
 ) -> None:
     reply, sent = ask(answer)
     assert type(reply.error) is kind
@@ -143,7 +143,7 @@ def test_every_failure_is_a_completion(
 def test_a_hanging_server_is_given_up_in_time() -> None:
     started = time.monotonic()
     options = ModelOptions(timeout_s=0.3, retry=RetryPolicy(attempts=2, base_s=0.01))
-    reply, sent = ask(Answer(hang=True), options)
+    reply, sent = ask(Response(hang=True), options)
     assert isinstance(reply.error, ModelTimeout)
     assert sent == 2
     assert time.monotonic() - started < 5
@@ -158,8 +158,8 @@ def test_no_server_is_a_completion_too() -> None:
 
 
 def test_a_passing_fault_is_retried_and_its_cost_is_kept() -> None:
-    answers = iter([Answer(error_body("x"), 500), Answer(b"<html>")])
-    reply, sent = ask(lambda body: next(answers, None) or Answer(completion(first_labels(body))))
+    answers = iter([Response(error_body("x"), 500), Response(b"<html>")])
+    reply, sent = ask(lambda body: next(answers, None) or Response(completion(first_labels(body))))
     assert reply.error is None
     assert sent == reply.usage.calls == 3
 
@@ -167,11 +167,11 @@ def test_a_passing_fault_is_retried_and_its_cost_is_kept() -> None:
 def test_order_is_kept_and_failures_do_not_spread() -> None:
     rng = random.Random(4)
 
-    def answer(body: dict) -> Answer:
+    def answer(body: dict) -> Response:
         text = body["messages"][-1]["content"]
         if int(text) % 7 == 0:
-            return Answer(error_body("no"), 400)
-        return Answer(completion(text), delay_s=rng.random() / 50)
+            return Response(error_body("no"), 400)
+        return Response(completion(text), delay_s=rng.random() / 50)
 
     with ChatServer(answer) as running:
         options = ModelOptions(concurrency=32, retry=RetryPolicy(base_s=0.01))
@@ -226,7 +226,7 @@ def test_a_context_length_that_is_a_guess_says_so(
 
 def test_the_key_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    reply, _ = ask(Answer(error_body("sk-very"), 401))
+    reply, _ = ask(Response(error_body("sk-very"), 401))
     assert "secret" not in str(reply.error)
     assert "secret" not in repr(vars(reply.error))
 

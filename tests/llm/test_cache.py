@@ -27,7 +27,7 @@ from rag_rec.llm import (
     Request,
     RetryPolicy,
 )
-from rag_rec.testing import Answer, ChatServer, ScriptedModel, check_chat_model, completion
+from rag_rec.testing import ChatServer, Response, ScriptedModel, check_chat_model, completion
 
 SCHEMA = answer_schema(n_labels=4, k=2, reason_chars=40)
 GOOD = '{"items":[{"label":1,"reason":"a"},{"label":3,"reason":"b"}]}'
@@ -124,19 +124,19 @@ def test_every_text_comes_back_as_it_was(
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(b"{}", 500),
-        Answer(b"<html>"),
-        Answer(completion(GOOD, finish="length")),
-        Answer(completion(None, refusal="no")),
-        Answer(completion("no JSON at all")),
-        Answer(completion('{"items":[]}')),
-        Answer(completion(GOOD.replace('"label":3', '"label":9'))),
-        Answer(completion(GOOD.replace('"label":3', '"label":3.5'))),
-        Answer(completion(GOOD.replace('"label":3', '"label":true'))),
-        Answer(completion(GOOD.replace("reason", "because"))),
+        Response(b"{}", 500),
+        Response(b"<html>"),
+        Response(completion(GOOD, finish="length")),
+        Response(completion(None, refusal="no")),
+        Response(completion("no JSON at all")),
+        Response(completion('{"items":[]}')),
+        Response(completion(GOOD.replace('"label":3', '"label":9'))),
+        Response(completion(GOOD.replace('"label":3', '"label":3.5'))),
+        Response(completion(GOOD.replace('"label":3', '"label":true'))),
+        Response(completion(GOOD.replace("reason", "because"))),
     ],
 )
-def test_what_is_no_good_is_asked_again(answer: Answer, tmp_path: Path) -> None:
+def test_what_is_no_good_is_asked_again(answer: Response, tmp_path: Path) -> None:
     with ChatServer(lambda _: answer) as server:
         model = CachedModel(OpenAIChatModel("m", server.url, options=ONCE), tmp_path / "c.sqlite")
         model.generate([request()])

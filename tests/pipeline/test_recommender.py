@@ -21,7 +21,14 @@ from rag_rec import (
 )
 from rag_rec.llm import Request
 from rag_rec.prompting.variant import prompt_folder
-from rag_rec.testing import Answer, ChatServer, HashEmbedder, ScriptedModel, check_list, completion
+from rag_rec.testing import (
+    ChatServer,
+    HashEmbedder,
+    Response,
+    ScriptedModel,
+    check_list,
+    completion,
+)
 
 
 def answer(*labels: int) -> str:
@@ -81,9 +88,9 @@ def test_both_turns_fit_the_context(hash_index: ItemIndex, user: UserHistory) ->
 
 
 def test_one_users_failure_costs_only_its_own_list(hash_index_folder: Path) -> None:
-    def respond(body: dict) -> Answer:
+    def respond(body: dict) -> Response:
         n = len(server.requests)
-        return Answer(b"{}", 400) if n % 3 == 0 else Answer(completion(answer(1, 2)))
+        return Response(b"{}", 400) if n % 3 == 0 else Response(completion(answer(1, 2)))
 
     with ChatServer(respond) as server:
         opened = Recommender.open(
