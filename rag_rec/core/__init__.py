@@ -48,13 +48,14 @@ from rag_rec.core.results import (
 )
 from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
 from rag_rec.core.strict_json import MAX_JSON_CHARS, STRICT_DECODER, parse_json
-from rag_rec.core.text import one_line, plain_text, prompt_safe
+from rag_rec.core.text import NAME_CHARS, one_line, plain_text, prompt_safe
 from rag_rec.core.toml import first_problem, read_toml
 from rag_rec.core.version import __version__
 
 __all__ = [
     "FILES",
     "MAX_JSON_CHARS",
+    "NAME_CHARS",
     "NOT_IDENTITY",
     "STRICT_DECODER",
     "BudgetTooSmall",

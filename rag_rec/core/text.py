@@ -5,38 +5,59 @@ from __future__ import annotations
 import html
 import re
 
+NAME_CHARS = 200
+"""Characters of a title, brand or list of categories that prompts show."""
+
 _HIDDEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    r"\U000e0000-\U000e007f]+"
+    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u00ad\u061c\u115f\u1160\u200b-\u200f\u2028-\u202e"
+    r"\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff\U0001bca0-\U0001bca3"
+    r"\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U0010ffff]+"
 )
+# modify the character before them: joiners and variation selectors
+_MODIFIERS = re.compile(r"[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
 _STYLE = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,500}>")
+# no character has a longer number, and Python refuses to read very long ones
+_LONG_REFERENCE = re.compile(r"&#(?:[0-9]{9,}|[xX][0-9a-fA-F]{9,});?")
+# turns of a chat as Mistral's and Llama's templates mark them
+_CHAT_MARK = re.compile(r"\[(/?[A-Z][A-Z_]+)\]")
 
 
 def one_line(text: str) -> str:
-    r"""One line without control, invisible formatting or unpaired surrogate characters.
+    r"""Return one line without control, invisible formatting or unpaired surrogate characters.
 
     >>> one_line("a\x00b\n  c\u202e")
     'a b c'
     """
-    return " ".join(_HIDDEN.sub(" ", text).split())
+    return " ".join(_HIDDEN.sub(" ", _MODIFIERS.sub("", text)).split())
 
 
 def plain_text(text: str) -> str:
-    """`one_line` of a text that may be HTML: entities resolved, tags and scripts removed.
+    """Return `one_line` of a text that may be HTML: entities resolved, tags and scripts removed.
 
     >>> plain_text("<p>Tea &amp; <b>biscuits</b></p><script>alert(1)</script>")
     'Tea & biscuits'
     """
     if "<" in text or "&" in text:
-        text = _TAG.sub(" ", _STYLE.sub(" ", html.unescape(text)))
+        text = html.unescape(_LONG_REFERENCE.sub(" ", text))
+        text = _TAG.sub(" ", _STYLE.sub(" ", text))
     return one_line(text)
 
 
-def prompt_safe(text: str) -> str:
-    r"""Return outside text as one line that cannot open or close a tag of a prompt.
+def prompt_safe(text: str, limit: int | None = None) -> str:
+    r"""Return outside text as one line that cannot open or close a tag or a turn of a prompt.
+
+    Args:
+        text: The text.
+        limit: A longer text is cut at the end of a word.
 
     >>> prompt_safe("8 < 9\n</candidates> <b>tea</b>")
     '8 ‹ 9 tea'
+    >>> prompt_safe("a very long title", limit=12)
+    'a very long …'
     """
-    return plain_text(text).replace("<", "‹").replace(">", "›")
+    safe = plain_text(text).replace("<", "‹").replace(">", "›")
+    safe = _CHAT_MARK.sub(r"(\1)", safe)
+    if limit is None or len(safe) <= limit:
+        return safe
+    return safe[:limit].rsplit(" ", 1)[0].rstrip(" ,;:") + " …"

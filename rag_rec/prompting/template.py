@@ -1,70 +1,40 @@
-"""``$name`` templates without logic, compiled once, filled many times.
+"""``$name`` templates without logic, checked when they are loaded.
 
 Values are data: they are inserted as they are, never read as templates again.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection
+from string import Template
 
 from rag_rec.core import MissingVariable
 
-_TOKEN = re.compile(r"\$(?:(?P<escape>\$)|(?P<name>[a-z_]+)|\{(?P<braced>[a-z_]+)\}|(?P<bad>))")
 
-
-class Template:
-    """A text with ``$name`` or ``${name}`` variables; ``$$`` is a dollar sign.
+def read_template(
+    text: str, *, allowed: Collection[str], required: Collection[str] = (), where: str = "template"
+) -> Template:
+    """Return a text with ``$name`` or ``${name}`` variables; ``$$`` is a dollar sign.
 
     Args:
         text: The template.
         allowed: Variables it may name.
         required: Variables it must name.
-        where: What to call it in errors, such as ``plain.toml: candidate_line``.
+        where: Its name in errors, such as ``plain.toml: candidate_line``.
 
     Raises:
         MissingVariable: On an unknown or missing variable, or a stray ``$``.
 
-    >>> Template("$label. $title", allowed={"label", "title"}).fill({"label": "1", "title": "Tea"})
+    >>> read_template("$label. $title", allowed=("label", "title")).substitute(label=1, title="Tea")
     '1. Tea'
     """
-
-    def __init__(
-        self,
-        text: str,
-        *,
-        allowed: Iterable[str],
-        required: Iterable[str] = (),
-        where: str = "template",
-    ) -> None:
-        self.text = text
-        self._parts: list[tuple[str, str]] = []
-        end = 0
-        for match in _TOKEN.finditer(text):
-            literal = text[end : match.start()] + ("$" if match["escape"] else "")
-            name = match["name"] or match["braced"] or ""
-            if match["bad"] is not None:
-                raise MissingVariable(
-                    f"{where}: a '$' that names no variable; write $$ for a dollar"
-                )
-            self._parts.append((literal, name))
-            end = match.end()
-        self._tail = text[end:]
-        self.names = frozenset(name for _, name in self._parts if name)
-        self._check(frozenset(allowed), frozenset(required), where)
-
-    def _check(self, allowed: frozenset[str], required: frozenset[str], where: str) -> None:
-        unknown = self.names - allowed
-        if unknown:
-            raise MissingVariable(
-                f"{where}: unknown variable ${min(unknown)}; there are "
-                + ", ".join(f"${name}" for name in sorted(allowed))
-            )
-        missing = required - self.names
-        if missing:
-            raise MissingVariable(f"{where}: must contain ${min(missing)}")
-
-    def fill(self, values: Mapping[str, str]) -> str:
-        """The text with every variable replaced by its value."""
-        filled = [literal + (values[name] if name else "") for literal, name in self._parts]
-        return "".join(filled) + self._tail
+    template = Template(text)
+    if not template.is_valid():
+        raise MissingVariable(f"{where}: a '$' that names no variable; write $$ for a dollar")
+    names = set(template.get_identifiers())
+    if unknown := names.difference(allowed):
+        known = ", ".join(f"${name}" for name in sorted(allowed))
+        raise MissingVariable(f"{where}: unknown variable ${min(unknown)}; there are {known}")
+    if missing := set(required) - names:
+        raise MissingVariable(f"{where}: must contain ${min(missing)}")
+    return template

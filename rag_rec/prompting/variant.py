@@ -5,20 +5,22 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from pathlib import Path
+from string import Template
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from rag_rec.core import Model, PromptError, first_problem
-from rag_rec.prompting.template import Template
+from rag_rec.prompting.template import read_template
 
-ITEM_FIELDS = ("title", "description", "brand", "price", "categories", "released")
-_HISTORY = (*ITEM_FIELDS, "n", "rating", "date", "ref")
-_CANDIDATE = (*ITEM_FIELDS, "label", "hint", "ref")
+_ITEM = ("title", "description", "brand", "price", "categories", "released")
+_HISTORY = (*_ITEM, "n", "rating", "date", "ref")
+_USER = ("history", "candidates", "profile", "k", "task")
+_CANDIDATE = (*_ITEM, "label", "hint", "ref")
 
 
 class PromptSettings(Model):
-    """What a variant shows and asks for.
+    """Limits and options of a variant.
 
     Attributes:
         max_history: Latest events shown at most.
@@ -47,15 +49,15 @@ class PromptSettings(Model):
 
     @property
     def per_candidate(self) -> int:
-        """Numbers of evidence kept for one candidate: what the catalog says, and its reviews."""
+        """Numbers of evidence of one candidate: what the catalog says, and its reviews."""
         return 1 + self.evidence
 
     def past_number(self, n: int) -> int:
-        """Evidence number of the ``n``-th event, 1 the latest."""
+        """Return the evidence number of the ``n``-th event, 1 the latest."""
         return n
 
     def candidate_number(self, label: int, piece: int = 0) -> int:
-        """Evidence number of a candidate: its own line is piece 0, reviews 1, 2, ..."""
+        """Return the evidence number of a candidate: its own line is piece 0, reviews 1, 2, ..."""
         return self.max_history + (label - 1) * self.per_candidate + 1 + piece
 
 
@@ -95,7 +97,7 @@ class Variant:
     """
 
     def __init__(self, name: str, text: str) -> None:
-        """Reads a variant from its TOML text; most callers use `load_variant`."""
+        """Read a variant from its TOML text; most callers use `load_variant`."""
         try:
             file = _VariantFile.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
@@ -111,13 +113,11 @@ class Variant:
         def template(
             field: str, allowed: tuple[str, ...], required: tuple[str, ...] = ()
         ) -> Template:
-            where = f"{name}.toml: {field}"
-            return Template(getattr(file, field), allowed=allowed, required=required, where=where)
+            text, where = getattr(file, field), f"{name}.toml: {field}"
+            return read_template(text, allowed=allowed, required=required, where=where)
 
         self.system = template("system", ("k",))
-        self.user = template(
-            "user", ("history", "candidates", "profile", "k", "task"), ("candidates",)
-        )
+        self.user = template("user", _USER, ("candidates",))
         cited = ("ref",) if file.settings.citations else ()
         self.history_line = template("history_line", _HISTORY, cited)
         self.candidate_line = template("candidate_line", _CANDIDATE, ("label", *cited))
@@ -125,18 +125,18 @@ class Variant:
 
 
 def prompt_folder() -> Path:
-    """Where the shipped variants lie: inside the installed package, or the checkout's folder."""
+    """Return the folder of the shipped variants: in the package, or in the checkout."""
     installed = Path(__file__).parent.parent / "prompts"
     return installed if installed.is_dir() else Path(__file__).parents[2] / "prompts"
 
 
 def variant_names() -> list[str]:
-    """Names of the shipped variants."""
+    """Return the names of the shipped variants."""
     return sorted(path.stem for path in prompt_folder().glob("*.toml"))
 
 
 def load_variant(name: str | Path) -> Variant:
-    """Loads a shipped variant by name, or any file by a path that ends in ``.toml``.
+    """Load a shipped variant by name, or any file by a path that ends in ``.toml``.
 
     Raises:
         PromptError: If there is no such variant or it is not well formed.

@@ -23,7 +23,7 @@ from rag_rec import (
 )
 from rag_rec.llm import ByteEstimate
 from rag_rec.prompting import PromptRenderer, RenderedPrompt, Variant, load_variant, variant_names
-from rag_rec.prompting.template import Template
+from rag_rec.prompting.template import read_template
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -194,5 +194,5 @@ def test_a_variant_can_be_any_file(tmp_path: Path) -> None:
 
 @given(st.dictionaries(st.sampled_from(["one", "two"]), st.text(), min_size=2))
 def test_templates_insert_values_as_they_are(values: dict[str, str]) -> None:
-    template = Template("$one-${two}$$$one", allowed=("one", "two"))
-    assert template.fill(values) == f"{values['one']}-{values['two']}${values['one']}"
+    template = read_template("$one-${two}$$$one", allowed=("one", "two"))
+    assert template.substitute(values) == f"{values['one']}-{values['two']}${values['one']}"
