@@ -1,4 +1,4 @@
-"""Everything rag_rec raises on purpose.
+"""Errors that this library raises on purpose.
 
 ::
 
@@ -110,8 +110,8 @@ class ModelError(RagRecError):
 
     Attributes:
         provider: The model spec, such as ``openai:gpt-5-mini``.
-        retryable: Whether the same request may succeed later.
-        hint: What a person can do about it.
+        retryable: True if the same request may succeed later.
+        hint: A way out, for a person.
         retry_after_s: Seconds the provider asked to wait, when it did.
     """
 
@@ -164,7 +164,7 @@ class OutputError(RagRecError):
 
     Attributes:
         raw: The reply as received.
-        problems: What is wrong with it, one line each.
+        problems: Its faults, one line each.
     """
 
     def __init__(self, problems: list[str], *, raw: str) -> None:

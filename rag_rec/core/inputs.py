@@ -1,4 +1,4 @@
-"""What goes into a list: the catalog's rows, users and what their lists must obey."""
+"""Input of a list: the catalog's rows, users, and the constraints of their lists."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ Relaxable = Literal[
 
 
 class Constraints(Model):
-    """What a list must obey whatever the model says.
+    """Rules of a list, which hold whatever the model says.
 
     An item must state what a constraint asks about: one without a price satisfies no price range,
     one without a category no wanted category, one without a date no release bound. Names of
@@ -73,8 +73,8 @@ class Constraints(Model):
 
     Attributes:
         exclude: Item ids never to be listed.
-        allow_seen: Whether items of the history may be listed again.
-        allow_out_of_stock: Whether items with ``in_stock=False`` may be listed.
+        allow_seen: True if items of the history may be listed again.
+        allow_out_of_stock: True if items with ``in_stock=False`` may be listed.
         min_price: Lowest price, inclusive.
         max_price: Highest price, inclusive.
         categories: At least one of these.
@@ -125,13 +125,13 @@ class Constraints(Model):
 
 
 class UserHistory(Model):
-    """What is known of one user when a list is asked for.
+    """One user as known when a list is asked for.
 
     Attributes:
         user_id: The user, or None for an anonymous session.
         events: Past interactions, oldest first.
         profile: Plain words about the user ("likes slow science fiction"); may stand in for events.
-        constraints: What this user's list must obey.
+        constraints: Rules of this user's list.
     """
 
     user_id: UserId | None = None
@@ -141,7 +141,7 @@ class UserHistory(Model):
 
     @classmethod
     def of(cls, *item_ids: str, user_id: str | None = None) -> UserHistory:
-        """A history of these item ids, oldest first.
+        """Return a history of these item ids, oldest first.
 
         >>> UserHistory.of("kit-001", "tea-004").item_ids
         ('kit-001', 'tea-004')
@@ -157,7 +157,7 @@ class UserHistory(Model):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An item that retrieval proposes for one user; a plain class, for many are made a second.
+    """An item that retrieval proposes for one user; not a `Model`, since many are made a second.
 
     Attributes:
         item_id: The item.

@@ -1,4 +1,4 @@
-"""What comes out: lists of every kind, their evidence, and what they cost."""
+"""Output: lists, their evidence, and the cost of the model calls behind them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Evidence(Model):
 
 
 class Usage(Model):
-    """What one or several model calls cost.
+    """Cost of one or several model calls.
 
     Attributes:
         calls: Requests sent, retries included.
@@ -72,7 +72,7 @@ class Usage(Model):
     cached: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        """Sum of two usages, field by field."""
+        """Return the sum, field by field."""
         return Usage(
             calls=self.calls + other.calls,
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
@@ -83,7 +83,7 @@ class Usage(Model):
 
 
 class Repairs(Model):
-    """How far the model's reply was from a valid list; all zero when it was one.
+    """Faults of the model's reply that were mended; all zero when it was a valid list.
 
     Attributes:
         reasked: Times the model was asked again with the error (0 or 1).

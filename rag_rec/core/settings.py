@@ -28,7 +28,7 @@ FILES = {"prompt", "blend"}
 
 
 class RequestSettings(Model):
-    """How a model behind a network is talked to; none of it can change a list's content.
+    """Transport to a model behind a network; none of it can change a list's content.
 
     Attributes:
         concurrency: Requests in flight at most.
@@ -47,12 +47,12 @@ class RequestSettings(Model):
 
 
 class Prices(Model):
-    """What the model costs; there are none in the code, for they change.
+    """Prices of a model; the code has none, because they change.
 
     Attributes:
         input: Price of a million tokens read.
         output: Price of a million tokens written.
-        currency: What the two are in.
+        currency: Their currency.
     """
 
     input: float = Field(ge=0)
@@ -60,7 +60,7 @@ class Prices(Model):
     currency: str = "USD"
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Price of so many tokens."""
+        """Return the price of so many tokens."""
         return (self.input * prompt_tokens + self.output * completion_tokens) / 1e6
 
 
@@ -102,8 +102,8 @@ class Settings(Model):
         context_tokens: The model's context; 0 for what the backend says.
         tokenizer: A ``tokenizer.json`` for exact counts of models behind a network.
         parameters: Further request parameters of models behind a network.
-        request: How a model behind a network is talked to.
-        prices: What the model costs, for totals and limits.
+        request: Transport to a model behind a network.
+        prices: Prices of the model, for totals and limits.
         batch: Limits of ``rag-rec batch``.
     """
 
@@ -124,7 +124,7 @@ class Settings(Model):
 
     @classmethod
     def load(cls, path: str | Path | None, **overrides: Any) -> Settings:
-        """Settings of a TOML file, with overrides that are not None; defaults without a file.
+        """Return the settings of a TOML file, or the defaults, with overrides that are not None.
 
         Raises:
             ConfigError: If the file cannot be read or holds something unknown.
@@ -136,6 +136,6 @@ class Settings(Model):
             raise ConfigError(first_problem(error, str(path or ""))) from error
 
     def digest(self) -> str:
-        """SHA-256 of what can change a list, but for the content of `FILES`."""
+        """Return the SHA-256 of what can change a list, but for the content of `FILES`."""
         content = self.model_dump_json(exclude=NOT_IDENTITY | FILES)
         return hashlib.sha256(content.encode()).hexdigest()

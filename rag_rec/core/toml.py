@@ -1,4 +1,4 @@
-"""Reads TOML files; whatever is wrong with one is one line that names the file and the field."""
+"""TOML files; a fault is one line that names the file and the field."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rag_rec.core.errors import ConfigError
 
 
 def read_toml(path: str | Path, what: str) -> dict[str, Any]:
-    """The table in a file.
+    """Return the table in a file.
 
     Args:
         path: The file.
-        what: What it should be, for the message: "settings file".
+        what: Its name in messages, such as "settings file".
 
     Raises:
         ConfigError: If it cannot be read or is not TOML.
@@ -32,7 +32,7 @@ def read_toml(path: str | Path, what: str) -> dict[str, Any]:
 
 
 def first_problem(error: ValidationError, where: str = "") -> str:
-    """The first thing that is wrong with a table: ``where: field: message``."""
+    """Return the first fault of a table: ``where: field: message``."""
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     message = first["msg"].removeprefix("Value error, ")

@@ -28,7 +28,7 @@ from rag_rec.pipeline.blend import Blend, blend_list
 from rag_rec.pipeline.grounding import ground, without_reasons
 from rag_rec.pipeline.rendering import PromptWriter
 from rag_rec.pipeline.state import RecommendationRequest, RecommendationState, User
-from rag_rec.profiles import TasteProfiler
+from rag_rec.profiles import TasteFacts, TasteProfiler
 from rag_rec.prompting import Variant
 from rag_rec.requests import RequestReader, with_request
 from rag_rec.retrieval import Retriever
@@ -145,30 +145,33 @@ class Pipeline:
 
     def profile(self, states: States, *, by_rules: bool = False) -> None:
         """Give a taste profile to the states whose prompt shows one."""
-        wanted = [state for state in states if self.waits_for_profile(state)]
-        missing: list[Asked] = []
-        for state in wanted:
-            state.profile = self._profiler.remembered(state.history)
-            if state.profile is None and by_rules:
-                state.profile = self._profiler.from_facts(state.history)
-                state.omitted = (*state.omitted, _UNPROFILED)
-            elif state.profile is None:
-                request = self._profiler.request_for(state.history)
-                missing.append((state, _within(state, request)))
-        if missing and self._model is not None:
-            for state, completion in ask(self._model, "profile", missing):
-                state.profile = self._profiler.from_reply(state.history, completion)
+        self._describe(list(filter(self.waits_for_profile, states)), by_rules=by_rules)
 
     def taste(self, user: User) -> TasteProfile:
         """Return the taste profile of a user; see `Recommender.profile`."""
-        history = self.history_of(user)
-        found = self._profiler.remembered(history)
-        if found is not None or self._model is None:
-            return found or self._profiler.from_facts(history)
-        state = RecommendationState(RecommendationRequest(user), TopK(), history)
-        asked = [(state, self._profiler.request_for(history))]
-        ((_, completion),) = ask(self._model, "profile", asked)
-        return self._profiler.from_reply(history, completion)
+        state = RecommendationState(RecommendationRequest(user), TopK(), self.history_of(user))
+        self._describe([state])
+        assert state.profile is not None  # noqa: S101 - every state is given one
+        return state.profile
+
+    def _describe(self, states: States, *, by_rules: bool = False) -> None:
+        asked: list[Asked] = []
+        facts: list[TasteFacts] = []
+        for state in states:
+            state.profile = self._profiler.remembered(state.history)
+            if state.profile is not None:
+                continue
+            known = self._profiler.facts(state.history)
+            if by_rules or self._model is None:
+                state.profile = known.profile()
+                state.omitted = (*state.omitted, _UNPROFILED)
+            else:
+                asked.append((state, _within(state, known.request())))
+                facts.append(known)
+        if asked and self._model is not None:
+            answered = ask(self._model, "profile", asked)
+            for (state, completion), known in zip(answered, facts, strict=True):
+                state.profile = self._profiler.profile(known, completion)
 
     def waits_for_profile(self, state: RecommendationState) -> bool:
         """Return whether a state's prompt shows a taste profile that is not made yet."""

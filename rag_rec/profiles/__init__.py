@@ -1,5 +1,5 @@
 """Taste profiles of users."""
 
-from rag_rec.profiles.taste import TasteProfiler
+from rag_rec.profiles.taste import TasteFacts, TasteProfiler
 
-__all__ = ["TasteProfiler"]
+__all__ = ["TasteFacts", "TasteProfiler"]

@@ -9,16 +9,17 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from rag_rec.core import (
+    NAME_CHARS,
     Evidence,
     Item,
     TasteProfile,
     UserHistory,
     one_line,
     parse_json,
-    plain_text,
     prompt_safe,
 )
 from rag_rec.grounding import ReasonChecker, closed_object
@@ -39,6 +40,42 @@ _SYSTEM = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class TasteFacts:
+    """Counted facts about a user, and the numbered evidence behind them.
+
+    Attributes:
+        history: The user.
+        text: The facts in sentences.
+        evidence: The latest items and the user's own reviews.
+    """
+
+    history: UserHistory
+    text: str
+    evidence: tuple[Evidence, ...]
+
+    def request(self) -> Request:
+        """Return the request that asks a model to put the facts into words."""
+        lines = [
+            f"[{e.number}] {'wrote: ' if e.kind == 'review' else ''}{prompt_safe(e.text)}"
+            for e in self.evidence
+        ]
+        shown = "\n".join(lines)
+        numbers = {"type": "integer", "enum": [*range(1, max(len(lines), 1) + 1)]}
+        schema = closed_object({
+            "cites": {"type": "array", "items": numbers, "minItems": 1, "maxItems": 3},
+            "text": {"type": "string", "maxLength": _TEXT_CHARS},
+        })  # fmt: skip
+        messages = (Message("system", _SYSTEM), Message("user", f"<facts>\n{shown}\n</facts>"))
+        return Request(messages=messages, schema=schema, max_tokens=40 + _TEXT_CHARS // 2)
+
+    def profile(self) -> TasteProfile:
+        """Return the profile without a model's words."""
+        return TasteProfile(
+            user_id=self.history.user_id, text=self.text, status="facts", evidence=self.evidence
+        )
+
+
 class TasteProfiler:
     """Writes taste profiles of an index's users, and remembers the latest.
 
@@ -55,55 +92,45 @@ class TasteProfiler:
         """Return the profile made of these events before, if it is still remembered."""
         return self._remembered.get(_key(history))
 
-    def request_for(self, history: UserHistory) -> Request:
-        """Return the request that asks a model to put the facts into words."""
-        return _request(self._evidence(history))
+    def facts(self, history: UserHistory) -> TasteFacts:
+        """Return the facts about a user."""
+        counted = _facts([self._index.item_by_id(item_id) for item_id in history.item_ids])
+        text = " ".join(counted) or "Nothing is known of this user."
+        numbered = enumerate(self._evidence(history), start=1)
+        evidence = (e.model_copy(update={"number": n}) for n, e in numbered)
+        return TasteFacts(history, text, tuple(evidence))
 
-    def from_facts(self, history: UserHistory) -> TasteProfile:
-        """Return the profile of counted facts, without a model's words."""
-        facts = " ".join(_facts([self._index.item_by_id(i) for i in history.item_ids]))
-        return TasteProfile(
-            user_id=history.user_id,
-            text=facts or "Nothing is known of this user.",
-            status="facts",
-            evidence=tuple(self._evidence(history)),
-        )
+    def profile(self, facts: TasteFacts, reply: Completion) -> TasteProfile:
+        """Return the profile of a model's reply, and of the facts where that does not hold.
 
-    def from_reply(self, history: UserHistory, reply: Completion) -> TasteProfile:
-        """Return and remember the profile of a model's reply, of facts where that does not hold."""
-        evidence = self._evidence(history)
+        It is remembered, unless the call failed.
+        """
+        profile = facts.profile()
         text, cites = _read(reply.text)
-        if text and not self._problems(text, cites, evidence):
-            cited = tuple(e for e in evidence if e.number in cites)
-            profile = TasteProfile(
-                user_id=history.user_id, text=text, status="verified", evidence=cited
-            )
-        else:
-            profile = self.from_facts(history)
-        with self._lock:
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.pop(next(iter(self._remembered)))
-            self._remembered[_key(history)] = profile
+        if text and not self._problems(text, cites, facts.evidence):
+            cited = tuple(e for e in facts.evidence if e.number in cites)
+            update = {"text": text, "status": "verified", "evidence": cited}
+            profile = profile.model_copy(update=update)
+        if reply.error is None:
+            with self._lock:
+                if len(self._remembered) >= _REMEMBERED:
+                    self._remembered.pop(next(iter(self._remembered)))
+                self._remembered[_key(facts.history)] = profile
         return profile.model_copy(update={"usage": reply.usage})
 
-    def _evidence(self, history: UserHistory) -> list[Evidence]:
-        """Return the latest items and the user's own reviews, numbered."""
-        latest = list(dict.fromkeys(history.item_ids[::-1]))[:_PAST]
-        found = [
-            Evidence(item_id=item_id, kind="past", text=facts_of(self._index.item_by_id(item_id)))
-            for item_id in latest
-        ]
+    def _evidence(self, history: UserHistory) -> Iterator[Evidence]:
+        for item_id in list(dict.fromkeys(history.item_ids[::-1]))[:_PAST]:
+            text = facts_of(self._index.item_by_id(item_id))
+            yield Evidence(item_id=item_id, kind="past", text=text)
         if history.user_id:
-            reviews = self._index.reviews_by(history.user_id, _REVIEWS)
-            found += [
-                Evidence(item_id=item_id, kind="review", text=plain_text(text)[:_REVIEW_CHARS])
-                for item_id, text in reviews
-            ]
-        return [e.model_copy(update={"number": n}) for n, e in enumerate(found, start=1)]
+            for item_id, text in self._index.reviews_by(history.user_id, _REVIEWS):
+                yield Evidence(item_id=item_id, kind="review", text=text[:_REVIEW_CHARS])
 
     def _problems(self, text: str, cites: list[int], evidence: Sequence[Evidence]) -> list[str]:
-        own = [e.model_copy(update={"item_id": _NOBODY.item_id}) if e.kind == "review" else e
-               for e in evidence]  # fmt: skip
+        own = [
+            e.model_copy(update={"item_id": _NOBODY.item_id}) if e.kind == "review" else e
+            for e in evidence
+        ]
         checker = ReasonChecker(own, self._index.item_by_id, self._index.eligibility.is_brand)
         return checker.problems(text, cites, _NOBODY)
 
@@ -124,31 +151,17 @@ def _facts(items: Sequence[Item]) -> Iterator[str]:
         yield f"Comes back to {_listed(repeated)}."
     if prices:
         yield f"Usually pays about {median(prices):.0f}."
-    titles = [plain_text(item.title) or item.item_id for item in items[-2:]]
-    yield f"Lately took {_listed([f'“{title}”' for title in titles[::-1]])}."
+    titles = [item.title or item.item_id for item in items[-2:]]
+    yield f"Lately took {_listed(titles[::-1], '“{}”')}."
 
 
-def _listed(names: Sequence[str]) -> str:
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+def _listed(names: Sequence[str], pattern: str = "{}") -> str:
+    shown = [pattern.format(prompt_safe(name, NAME_CHARS)) for name in names]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), *shown[-1:])))
 
 
 def _key(history: UserHistory) -> UserHistory:
     return UserHistory(user_id=history.user_id, events=history.events)
-
-
-def _request(evidence: Sequence[Evidence]) -> Request:
-    lines = [
-        f"[{e.number}] {'wrote: ' if e.kind == 'review' else ''}{prompt_safe(e.text)}"
-        for e in evidence
-    ]
-    shown = "\n".join(lines)
-    numbers = {"type": "integer", "enum": [*range(1, max(len(evidence), 1) + 1)]}
-    schema = closed_object({
-        "cites": {"type": "array", "items": numbers, "minItems": 1, "maxItems": 3},
-        "text": {"type": "string", "maxLength": _TEXT_CHARS},
-    })  # fmt: skip
-    messages = (Message("system", _SYSTEM), Message("user", f"<facts>\n{shown}\n</facts>"))
-    return Request(messages=messages, schema=schema, max_tokens=40 + _TEXT_CHARS // 2)
 
 
 def _read(reply: str) -> tuple[str, list[int]]:

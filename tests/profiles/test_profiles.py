@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from prompts import prompt_of
 from rag_rec import ItemIndex, Recommender, Settings, UserHistory
-from rag_rec.testing import ScriptedModel
+from rag_rec.core import TransportError
+from rag_rec.llm import Completion
+from rag_rec.profiles import TasteProfiler
+from rag_rec.testing import Answer, ChatServer, HashEmbedder, ScriptedModel, completion
 
 
 def test_facts_are_counted_from_the_history(hash_index: ItemIndex) -> None:
@@ -62,3 +69,88 @@ def test_what_a_profile_costs_is_paid_once_by_its_user(hash_index: ItemIndex) ->
     assert (first.usage.calls, other.usage.calls) == (2, 2)
     assert first.repairs.refuted_profile == 1, "'{}' is no profile, and the list says so"
     assert recommender.recommend("user-042", 3).usage.calls == 1
+
+
+@pytest.fixture
+def profiler(hash_index: ItemIndex) -> TasteProfiler:
+    return TasteProfiler(hash_index)
+
+
+def words(**fields: object) -> str:
+    return json.dumps({"cites": [1], "text": "x"} | fields)
+
+
+def test_a_failed_call_is_not_remembered_and_is_made_again(hash_index_folder: Path) -> None:
+    answers: Iterator[Answer] = iter(
+        [
+            Answer(b"{}", 400),
+            Answer(completion(words(text="Paid 9999 for a Rolex."))),
+            Answer(b"", 500),
+        ]
+    )
+    with ChatServer(lambda _: next(answers)) as server:
+        opened = Recommender.open(
+            hash_index_folder, f"openai:x@{server.url}", embedder=HashEmbedder()
+        )
+        with opened as recommender:
+            first, second, third = (recommender.profile("user-042") for _ in range(3))
+    assert (first.status, second.status) == ("facts", "facts")
+    assert len(server.requests) == 2, "the failed call again, the answered one not"
+    assert (second.usage.calls, third.usage.calls) == (1, 0)
+
+
+def test_evidence_is_read_once_for_a_request_and_its_reply(
+    hash_index: ItemIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    reviews_by = ItemIndex.reviews_by
+
+    def counted(self: ItemIndex, user_id: str, n: int) -> list[tuple[str, str]]:
+        read.append(user_id)
+        return reviews_by(self, user_id, n)
+
+    monkeypatch.setattr(ItemIndex, "reviews_by", counted)
+    Recommender(hash_index, ScriptedModel("{}")).profile("user-042")
+    assert read == ["user-042"]
+
+
+def test_facts_name_what_occurs_most_and_what_came_last(profiler: TasteProfiler) -> None:
+    history = UserHistory.of("tea-001", "kit-005", "tea-001", "tea-004")
+    facts = profiler.facts(history)
+    titles = [e.text.split(" · ")[0] for e in facts.evidence]
+    assert [e.item_id for e in facts.evidence] == ["tea-004", "tea-001", "kit-005"]
+    assert [e.number for e in facts.evidence] == [1, 2, 3]
+    assert f"Lately took “{titles[0]}” and “{titles[1]}”." in facts.text
+    assert facts.profile().text == facts.text
+
+
+REPLIES = ["", "nonsense", "[]", "{}", words(text=7), words(cites=["1"]), words(cites=[99])]
+
+
+@pytest.mark.parametrize("reply", [*REPLIES, words(cites=[])])
+def test_whatever_the_reply_the_facts_stand_in(profiler: TasteProfiler, reply: str) -> None:
+    facts = profiler.facts(UserHistory.of("tea-001"))
+    profile = profiler.profile(facts, Completion(reply))
+    assert (profile.text, profile.status) == (facts.text, "facts")
+
+
+def test_a_profile_is_remembered_by_user_and_events_alone(profiler: TasteProfiler) -> None:
+    history = UserHistory.of("tea-001", "kit-005", user_id="u")
+    made = profiler.profile(profiler.facts(history), Completion("{}"))
+    assert profiler.remembered(history.model_copy(update={"profile": "other words"})) == made
+    for other in (UserHistory.of("tea-001", user_id="u"), UserHistory.of(*history.item_ids)):
+        assert profiler.remembered(other) is None
+    failed = TransportError("no connection", provider="x", retryable=True)
+    cold = UserHistory.of("tea-004")
+    profiler.profile(profiler.facts(cold), Completion(error=failed))
+    assert profiler.remembered(cold) is None
+
+
+def test_the_request_shows_numbered_facts_as_data(profiler: TasteProfiler) -> None:
+    request = profiler.facts(UserHistory.of("tea-001", "kit-005")).request()
+    body = request.messages[-1].content
+    assert body.startswith("<facts>\n[1] ")
+    assert body.endswith("\n</facts>")
+    assert body.count("<") == 2
+    assert request.schema is not None
+    assert request.schema["properties"]["cites"]["items"]["enum"] == [1, 2]
