@@ -13,7 +13,7 @@ from rag_rec import ItemIndex, Recommender, Settings, UserHistory
 from rag_rec.core import TransportError
 from rag_rec.llm import Completion
 from rag_rec.profiles import TasteProfiler
-from rag_rec.testing import Answer, ChatServer, HashEmbedder, ScriptedModel, completion
+from rag_rec.testing import ChatServer, HashEmbedder, Response, ScriptedModel, completion
 
 
 def test_facts_are_counted_from_the_history(hash_index: ItemIndex) -> None:
@@ -81,11 +81,11 @@ def words(**fields: object) -> str:
 
 
 def test_a_failed_call_is_not_remembered_and_is_made_again(hash_index_folder: Path) -> None:
-    answers: Iterator[Answer] = iter(
+    answers: Iterator[Response] = iter(
         [
-            Answer(b"{}", 400),
-            Answer(completion(words(text="Paid 9999 for a Rolex."))),
-            Answer(b"", 500),
+            Response(b"{}", 400),
+            Response(completion(words(text="Paid 9999 for a Rolex."))),
+            Response(b"", 500),
         ]
     )
     with ChatServer(lambda _: next(answers)) as server:
