@@ -10,7 +10,7 @@ from typing import Any
 from rag_rec import Settings
 from rag_rec.batch import BatchOptions, Summary, run
 from rag_rec.core.settings import BatchSettings, RequestSettings
-from rag_rec.testing import Answer, ChatServer, HashEmbedder, completion
+from rag_rec.testing import ChatServer, HashEmbedder, Response, completion
 
 FAST = {"timeout_s": 60.0, "attempts": 3, "backoff_s": 0.01, "max_wait_s": 5.0, "concurrency": 8}
 """No answer that comes is late, however busy the machine; tests of those that never come say so."""
@@ -92,7 +92,7 @@ def fill(schema: dict[str, Any], n: int = 0) -> Any:
             return 0
 
 
-def answer_by_schema(request: dict[str, Any]) -> Answer:
+def answer_by_schema(request: dict[str, Any]) -> Response:
     """A valid reply to a request for a list of any type, a taste profile or a reading."""
     schema = request["response_format"]["json_schema"]["schema"]
-    return Answer(completion(json.dumps(fill(schema))))
+    return Response(completion(json.dumps(fill(schema))))

@@ -96,7 +96,7 @@ def _requests(pipeline: BatchPipeline, users: Sequence[UserState]) -> list[Reque
     profiler = TasteProfiler(recommender.index)
     states = [one.state for one in users]
     words = [reader.request_for(one.user.request) for one in users if one.user.request]
-    profiles = [profiler.request_for(state.history) for state in states if state.profile]
+    profiles = [profiler.facts(state.history).request() for state in states if state.profile]
     return [*words, *profiles, *(state.call for state in states if state.call is not None)]
 
 
