@@ -169,7 +169,8 @@ class PromptRenderer:
     def _turns(self, k: int, **values: str) -> tuple[tuple[Role, str], ...]:
         turns: list[tuple[Role, str]] = [("system", self.variant.system.substitute(k=k))]
         for example in self.variant.examples:
-            turns += [("user", example.user), ("assistant", example.assistant)]
+            turns.append(("user", example.user))
+            turns.append(("assistant", example.assistant))
         turns.append(("user", self.variant.user.substitute(values, k=k)))
         return tuple(turns)
 
