@@ -46,6 +46,7 @@ from rag_rec.core.results import (
     Understood,
     Usage,
 )
+from rag_rec.core.scratch import ScratchFolder
 from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
 from rag_rec.core.strict_json import MAX_JSON_CHARS, STRICT_DECODER, parse_json
 from rag_rec.core.text import NAME_CHARS, one_line, plain_text, prompt_safe
@@ -92,6 +93,7 @@ __all__ = [
     "Review",
     "Role",
     "RunStopped",
+    "ScratchFolder",
     "Settings",
     "StaleIndex",
     "StorageError",

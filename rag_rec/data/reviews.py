@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import polars as pl
+
+from rag_rec.core import ScratchFolder
 
 
 class ReviewStore:
@@ -24,19 +22,18 @@ class ReviewStore:
 
     def __init__(self, frames: Iterable[pl.DataFrame]) -> None:
         """Store the frames in order."""
-        self._folder = Path(tempfile.mkdtemp(prefix="rag-rec-reviews-"))
-        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._scratch = ScratchFolder("reviews")
         self.count = 0
         state = hashlib.sha256()
         for number, frame in enumerate(frames):
-            frame.write_parquet(self._folder / f"part-{number:06d}.parquet")
+            frame.write_parquet(self._scratch.path / f"part-{number:06d}.parquet")
             self.count += frame.height
             state.update(frame_digest(frame).encode())
         self.digest = state.hexdigest()
 
     def frames(self) -> Iterator[pl.DataFrame]:
         """Yield the frames in order, one in memory at a time."""
-        for part in sorted(self._folder.glob("part-*.parquet")):
+        for part in sorted(self._scratch.path.glob("part-*.parquet")):
             yield pl.read_parquet(part)
 
 

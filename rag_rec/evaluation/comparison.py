@@ -101,7 +101,7 @@ def check(report: Report) -> None:
 
 
 def _relevance(report: Report, places: list[list[list[int]]]) -> list[Relevance]:
-    depth = report.lists.length
+    depth = report.experiment.pipeline.k
     n = np.array(report.hits.n_relevant, np.int64)
     found: list[Relevance] = []
     for repeat in places:

@@ -1,23 +1,79 @@
 """The report of an experiment: the one object that measuring makes and every renderer reads.
 
 `Report.document` is the JSON document of ``report.json``; `Report.model_validate` reads it back.
+Its keys are the fields' names but for those of `_KEYS`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import ConfigDict
+
 from rag_rec.core import Model
-from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.statistics import Comparison
 
-FORMAT = 2
+FORMAT = 1
 """Version of the document; a report of another version cannot be read."""
 
 RowKind = Literal["baseline", "ceiling", "variant", "blend"]
 
 
-class DataSummary(Model):
+_KEYS = {
+    "events_fitted_on": "events fitted on",
+    "reviews_fitted_on": "reviews fitted on",
+    "reviews_hidden": "reviews hidden",
+    "behaviour": "manners",
+    "validation_users": "validation users",
+    "calls_saved": "calls saved",
+    "as_asked": "as asked",
+}
+
+
+class _ReportPart(Model):
+    model_config = ConfigDict(
+        alias_generator=lambda name: _KEYS.get(name, name),
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+
+class _OpenPart(_ReportPart):
+    """A part that keeps every key of the experiment and types those that reports are read by."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class SplitSummary(_OpenPart):
+    """The split of the experiment; see `SplitSettings`."""
+
+    protocol: str
+
+
+class PipelineSummary(_OpenPart):
+    """The pipeline of the experiment; see `PipelineSettings`."""
+
+    k: int
+    candidates: int
+
+    @property
+    def depth(self) -> int:
+        """Number of candidates a model may see."""
+        return max(self.k, self.candidates)
+
+
+class ExperimentSummary(_OpenPart):
+    """The experiment as it was run; see `Experiment`. Names are not looked up when it is read."""
+
+    metric: str
+    baseline: str
+    alpha: float
+    seed: int
+    split: SplitSummary
+    pipeline: PipelineSummary
+
+
+class DataSummary(_ReportPart):
     """The data after the split.
 
     Attributes:
@@ -39,14 +95,7 @@ class DataSummary(Model):
     index: str
 
 
-class ListShape(Model):
-    """Number of items of a list, and of candidates that a model may see."""
-
-    length: int
-    n_shown: int
-
-
-class UserCounts(Model):
+class UserCounts(_ReportPart):
     """Users planned, users measured, and the measured ones by stratum."""
 
     planned: int
@@ -54,7 +103,7 @@ class UserCounts(Model):
     strata: dict[str, int]
 
 
-class StratumFigures(Model):
+class StratumFigures(_ReportPart):
     """Mean and interval of the deciding metric over the users of one stratum."""
 
     users: int
@@ -63,7 +112,7 @@ class StratumFigures(Model):
     high: float
 
 
-class ReportRow(Model):
+class ReportRow(_ReportPart):
     """One row of the leaderboard.
 
     Attributes:
@@ -104,21 +153,21 @@ class ReportRow(Model):
     retriever: str | None = None
 
 
-class Funnel(Model):
+class Funnel(_ReportPart):
     """Recall after each stage: by depth of retrieval, and by variant and stage."""
 
     retrieval: dict[str, float]
     variants: dict[str, dict[str, float]]
 
 
-class HistoryWeight(Model):
+class HistoryWeight(_ReportPart):
     """Weight of the model's order from a length of the history on."""
 
     at_least: int
     weight: float
 
 
-class FittedBlend(Model):
+class FittedBlend(_ReportPart):
     """A blend of one variant, fitted on validation.
 
     Attributes:
@@ -140,7 +189,7 @@ class FittedBlend(Model):
     file: str
 
 
-class ConditionFigures(Model):
+class ConditionFigures(_ReportPart):
     """A variant under another condition, over the users who were asked both ways.
 
     Attributes:
@@ -170,7 +219,7 @@ class ConditionFigures(Model):
     by_position: tuple[tuple[int, int, float, float], ...] = ()
 
 
-class TargetPlaces(Model):
+class TargetPlaces(_ReportPart):
     """Places of the targets, from which every accuracy figure can be computed again.
 
     Attributes:
@@ -188,7 +237,7 @@ class TargetPlaces(Model):
     places: dict[str, list[list[list[int]]]]
 
 
-class Report(Model):
+class Report(_ReportPart):
     """Results of an experiment.
 
     Attributes:
@@ -196,8 +245,7 @@ class Report(Model):
         version: Version of the package that measured.
         name: Title.
         description: A sentence or two for the reader.
-        experiment: The experiment as it was run; its names are not looked up.
-        lists: Shape of the lists.
+        experiment: The experiment as it was run.
         cores: Processor cores of the machine.
         data: The data after the split.
         users: Users planned and measured.
@@ -210,12 +258,11 @@ class Report(Model):
         hits: Places of the targets.
     """
 
-    format: Literal[2]
+    format: Literal[1]
     version: str
     name: str
     description: str
-    experiment: Experiment
-    lists: ListShape
+    experiment: ExperimentSummary
     cores: int | None
     data: DataSummary
     users: UserCounts
@@ -232,5 +279,5 @@ class Report(Model):
         return next((row for row in self.rows if row.name == name), None)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document of ``report.json``."""
-        return self.model_dump(mode="json")
+        """Return the JSON document of ``report.json``; a field that was never set has no key."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)

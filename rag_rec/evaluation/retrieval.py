@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.core import IndexNotFound, OnStep, StaleIndex, one_step
+from rag_rec.core import IndexNotFound, OnStep, ScratchFolder, StaleIndex, one_step
 from rag_rec.data import PROTOCOLS, Dataset, Split, hide_items, leave_last_out
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.rankings import baseline_rankings, given_ranks, histories_of
@@ -93,8 +92,8 @@ def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None
         split = split.only(options.candidates)
     fit, retrieval = Clock(), Clock()
     reused = options.index is not None and _is_fitted(options.index, split.fit, options)
-    with tempfile.TemporaryDirectory() as scratch:
-        fitted = fit.run(lambda: open_fitted(split.fit, options, Path(scratch), reused=reused))
+    with ScratchFolder("fit") as scratch:
+        fitted = fit.run(lambda: open_fitted(split.fit, options, scratch, reused=reused))
         index = fitted.index
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = histories_of(split, mask_history=options.mask_history)

@@ -1,4 +1,4 @@
-"""Tests of a difference: paired tests over users, intervals, effect sizes, users needed."""
+"""Whether a difference is one: paired tests over users, intervals, effect sizes, users needed."""
 
 from __future__ import annotations
 

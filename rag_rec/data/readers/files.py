@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from rag_rec.core import DataError
+from rag_rec.core import DataError, ScratchFolder
 
 CHUNK_ROWS = 50_000
 MAX_LINE = 32 << 20
@@ -65,8 +64,8 @@ def plain_file(path: Path) -> Generator[Path]:
     if ending(path) not in {"gz", "zip"}:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="rag-rec-") as folder:
-        yield _unpacked(path, Path(folder))
+    with ScratchFolder("unpacked") as folder:
+        yield _unpacked(path, folder)
 
 
 def _unpacked(path: Path, folder: Path) -> Path:
