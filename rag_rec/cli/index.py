@@ -14,7 +14,7 @@ from rag_rec.cli.console import note, steps_shown
 from rag_rec.cli.options import AsJson
 from rag_rec.core import ConfigError
 from rag_rec.data import FORMATS, Dataset, load_sample
-from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder
+from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder, indexed_ids
 from rag_rec.retrieval import RetrievalConfig, build_index
 
 app = typer.Typer(add_completion=False)
@@ -52,6 +52,9 @@ MemoryGib = Annotated[
         help="Memory that fitting may use; items beyond it are fitted by co-occurrence.",
     ),
 ]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Keep nothing of the index: drop tables not given.")
+]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
 
 
@@ -69,10 +72,15 @@ def index(
     on_error: OnError = OnErrors.stop,
     rejects: Rejects = Path("rejected.csv"),
     rebuild: Rebuild = False,
+    replace: Replace = False,
     memory_gib: MemoryGib = 6.0,
     as_json: AsJson = False,
 ) -> None:
-    """Build an index, or update it: only texts that changed are embedded again."""
+    """Build an index, or update it: tables that are not given are kept.
+
+    Only texts that changed are embedded again. Items that are no longer in the catalog still teach
+    and are never listed.
+    """
     if sample:
         if folder or items or reviews or interactions or columns:
             raise typer.BadParameter("--sample stands alone: give either it or files of your own")
@@ -87,13 +95,14 @@ def index(
             columns=_columns(columns or []),
             on_error=on_error.value,  # pyright: ignore[reportArgumentType]
             rejects_file=rejects,
+            earlier_items=() if replace else indexed_ids(out),
         )
     for line in data.notices:
         note(line)
     if data.rejected:
         note(f"{data.rejected} rows set aside in {rejects}")
     retrieval = RetrievalConfig.within(memory_gib)
-    manifest = build(data, out, embedder, rebuild=rebuild, retrieval=retrieval)
+    manifest = build(data, out, embedder, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:
         sys.stdout.write(manifest.model_dump_json() + "\n")
 
@@ -104,6 +113,7 @@ def build(
     embedder: str,
     *,
     rebuild: bool = False,
+    replace: bool = False,
     retrieval: RetrievalConfig | None = None,
 ) -> Manifest:
     """Build or update an index, show its progress, and say what came of it."""
@@ -113,9 +123,12 @@ def build(
             out,
             embedder=SentenceTransformerEmbedder(embedder),
             rebuild=rebuild,
+            replace=replace,
             retrieval=retrieval,
             on_step=step,
         )
+    for line in manifest.notices[len(data.notices) :]:
+        note(line)
     retrieved = manifest.retrieval
     note(
         f"retrieval: {retrieved['fusion']} ({retrieved['fusion_why']}); {retrieved['solve']} solve"

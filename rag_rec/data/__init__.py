@@ -7,7 +7,7 @@ from rag_rec.data.readers.files import FileRow
 from rag_rec.data.readers.rows import count_rows, read_rows
 from rag_rec.data.rejects import BadRow, OnError, Rejects
 from rag_rec.data.reviews import ReviewStore
-from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, normalise
+from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, dtypes, normalise
 from rag_rec.data.splitting import (
     PROTOCOLS,
     Split,
@@ -16,6 +16,7 @@ from rag_rec.data.splitting import (
     reviews_to_fit,
     shuffle_ties,
 )
+from rag_rec.data.update import updated
 
 __all__ = [
     "FORMATS",
@@ -38,6 +39,7 @@ __all__ = [
     "TableRows",
     "Tables",
     "count_rows",
+    "dtypes",
     "format_named",
     "hide_items",
     "leave_last_out",
@@ -47,4 +49,5 @@ __all__ = [
     "register_format",
     "reviews_to_fit",
     "shuffle_ties",
+    "updated",
 ]

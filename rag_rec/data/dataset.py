@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import polars as pl
 
@@ -16,6 +17,7 @@ from rag_rec.data.rejects import OnError, Rejects
 from rag_rec.data.reviews import ReviewStore, frame_digest
 from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, dtypes, empty
 
+ITEM_ID = {"item_id": pl.String()}
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 
 
@@ -31,6 +33,8 @@ class Dataset:
         reviews: The review store; ``review_id, item_id, user_id, text, rating, timestamp``.
         notices: Remarks on the load for a person, one line each.
         rejected: Number of rows set aside.
+        given: The tables that were read; the others are empty, or made of those.
+        retired: Items that are no longer in the catalog, whose events and reviews still teach.
     """
 
     items: pl.DataFrame
@@ -38,6 +42,8 @@ class Dataset:
     reviews: ReviewStore
     notices: list[str] = field(default_factory=list)
     rejected: int = 0
+    given: frozenset[TableName] = frozenset(get_args(TableName))
+    retired: pl.DataFrame = field(default_factory=lambda: empty(ITEMS).drop(LINE))
 
     @classmethod
     def load(
@@ -51,6 +57,7 @@ class Dataset:
         columns: Mapping[str, Mapping[str, str]] | None = None,
         on_error: OnError = "stop",
         rejects_file: str | Path = "rejected.csv",
+        earlier_items: Iterable[str] = (),
     ) -> Dataset:
         """Read and validate a data set.
 
@@ -67,6 +74,8 @@ class Dataset:
                 the file's, where it is not recognised.
             on_error: ``stop`` at the first bad row, or ``skip`` it into ``rejects_file``.
             rejects_file: CSV of the rows set aside.
+            earlier_items: Ids that the log and the reviews may name although the catalog does
+                not, such as those of the index that is updated.
 
         Raises:
             ConfigError: On an unknown format, or sources that it cannot take.
@@ -88,12 +97,20 @@ class Dataset:
             raise ConfigError(f"a folder needs a format that takes one: --format {names}")
         place = None if folder is None else Path(folder)
         rejects = Rejects(on_error, Path(rejects_file))
-        return _checked(chosen.read(Sources(place, files, columns or {}), rejects), rejects)
+        tables = chosen.read(Sources(place, files, columns or {}), rejects)
+        return _checked(tables, rejects, pl.DataFrame({"item_id": [*earlier_items]}, ITEM_ID))
+
+    @property
+    def is_whole(self) -> bool:
+        """True if all three tables were given."""
+        return self.given == frozenset(get_args(TableName))
 
     @property
     def digest(self) -> str:
         """SHA-256 over all three tables."""
-        parts = (frame_digest(self.items), frame_digest(self.interactions), self.reviews.digest)
+        parts = [frame_digest(self.items), frame_digest(self.interactions), self.reviews.digest]
+        if self.retired.height:
+            parts.append(frame_digest(self.retired))
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     @property
@@ -114,14 +131,17 @@ def load_sample() -> Dataset:
     )
 
 
-def _checked(tables: Tables, rejects: Rejects) -> Dataset:
+def _checked(tables: Tables, rejects: Rejects, earlier: pl.DataFrame) -> Dataset:
     """Check what only shows across tables: repeated items, ids outside the catalog."""
     events, texts = tables.interactions, tables.reviews
     log = pl.concat([empty(INTERACTIONS), *(events.frames if events else ())])
-    items = _items_of(log, rejects) if tables.items is None else _unique(tables.items, rejects)
-    if not items.height:
+    if tables.items is not None:
+        items = _unique(tables.items, rejects)
+    else:
+        items = _items_of(log.clear() if earlier.height else log, rejects)
+    if not items.height and not earlier.height:
         raise DataError("there are no items", path=tables.items and tables.items.path)
-    known = items.select("item_id")
+    known = pl.concat([items.select("item_id"), earlier]).unique()
     if events:
         log = events.known(log, known, rejects)
     reviews = (texts.known(frame, known, rejects) for frame in texts.frames) if texts else ()
@@ -133,13 +153,16 @@ def _checked(tables: Tables, rejects: Rejects) -> Dataset:
         store,
         rejects.notices,
         rejects.count,
+        frozenset(name for name in get_args(TableName) if getattr(tables, name) is not None),
     )
 
 
 def _items_of(log: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
     """Return a catalog of the items in a log."""
     ids = log.select("item_id").unique(maintain_order=True)
-    rejects.notice(f"no catalog given: it is the {ids.height} items of the log, known by id only")
+    if ids.height:
+        count = f"{ids.height} items of the log"
+        rejects.notice(f"no catalog given: it is the {count}, known by id only")
     table = pl.concat([empty(ITEMS), ids], how="diagonal")
     return _filled(table.with_columns(pl.col("title", "description", "brand").fill_null("")))
 

@@ -10,7 +10,7 @@ from rag_rec.index.embedders.text import (
 )
 from rag_rec.index.item_index import ItemIndex
 from rag_rec.index.versions import Manifest
-from rag_rec.index.writer import item_texts, write_index
+from rag_rec.index.writer import indexed_ids, item_texts, write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",
@@ -21,6 +21,7 @@ __all__ = [
     "OnStep",
     "SentenceTransformerEmbedder",
     "Vectors",
+    "indexed_ids",
     "item_texts",
     "write_index",
 ]

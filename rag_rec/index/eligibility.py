@@ -25,20 +25,24 @@ class Eligibility:
     Args:
         items: The catalog; row number is ``item_ix``.
         row_of: Row number of each item id.
+        retired: True for items that are no longer in the catalog; they are never listed.
     """
 
-    def __init__(self, items: pl.DataFrame, row_of: Mapping[str, int]) -> None:
+    def __init__(
+        self, items: pl.DataFrame, row_of: Mapping[str, int], retired: NDArray[np.bool_]
+    ) -> None:
         self._items = items
         self._row_of = row_of
         self._n = items.height
-        self._in_stock = items["in_stock"].to_numpy()
+        self._listed = ~retired
+        self._in_stock = items["in_stock"].to_numpy() & ~retired
         self._masks: dict[Constraints, NDArray[np.bool_]] = {}
 
     def mask(self, history: UserHistory) -> NDArray[np.bool_]:
         """Return ``bool [n]``, True for items that may be listed for this user."""
         asked = history.constraints
         barred = asked.exclude if asked.allow_seen else (*asked.exclude, *history.item_ids)
-        free = np.ones(self._n, np.bool_) if asked.allow_out_of_stock else self._in_stock.copy()
+        free = (self._listed if asked.allow_out_of_stock else self._in_stock).copy()
         free[[row for name in barred if (row := self._row_of.get(name)) is not None]] = False
         if limits_items(asked):
             free &= ~self.breaks(asked)

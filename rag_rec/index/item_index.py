@@ -13,28 +13,31 @@ from numpy.typing import NDArray
 from rag_rec.core import DataError, Interaction, Item, UserHistory
 from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder, Vectors
-from rag_rec.index.store import VectorStore
+from rag_rec.index.review_table import ReviewTable
+from rag_rec.index.store import VectorStore, private_copy
 from rag_rec.index.versions import Manifest, current_version
-from rag_rec.index.writer import describe
-
-_TEXTS_KEPT = 1 << 15
+from rag_rec.index.writer import ITEMS_FILE, LOG_FILE, REVIEWS_FILE
 
 
 class ItemIndex:
     """The catalog, its vectors, its reviews and the log, as one version holds them.
 
+    Nothing is written into the version's folder, so it may be on a read-only volume.
+
     Attributes:
         folder: The version's folder.
-        items: The catalog; row number is ``item_ix``.
+        items: The catalog, retired items last; row number is ``item_ix``.
+        retired: True for each item that is no longer in the catalog, ``[n_items]``.
     """
 
     def __init__(self, version: Path, embedder: Embedder | None = None) -> None:
         """Open a version folder; most callers use `open`."""
         self.folder = version
-        self.items = pl.read_parquet(version / "items.parquet")
+        items = pl.read_parquet(version / ITEMS_FILE)
+        self.items = items.drop("retired")
+        self.retired: NDArray[np.bool_] = items["retired"].to_numpy()
         self._given_embedder = embedder
         self._cache: dict[int, Item] = {}
-        self._texts: dict[int, str] = {}
 
     @classmethod
     def open(cls, folder: str | Path, embedder: Embedder | None = None) -> ItemIndex:
@@ -49,11 +52,11 @@ class ItemIndex:
             IndexNotFound: If there is no index.
             StaleIndex: If the embedder is another, or another library version wrote the index.
         """
-        index = cls(current_version(Path(folder)), embedder)
-        manifest = index.manifest
+        version = current_version(Path(folder))
+        manifest = Manifest.read(version)
         if embedder is not None:
-            manifest.check_embedder(describe(embedder))
-        return index
+            manifest.check_embedder(embedder)
+        return cls(version, embedder)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -62,7 +65,7 @@ class ItemIndex:
 
     @property
     def n_items(self) -> int:
-        """Number of items."""
+        """Number of items, retired ones included."""
         return self.items.height
 
     @cached_property
@@ -71,13 +74,17 @@ class ItemIndex:
         if self._given_embedder is not None:
             return self._given_embedder
         embedder = SentenceTransformerEmbedder(self.manifest.embedder.name)
-        self.manifest.check_embedder(describe(embedder))
+        self.manifest.check_embedder(embedder)
         return embedder
 
     @cached_property
     def store(self) -> VectorStore:
-        """The Chroma collections."""
-        return VectorStore(self.folder / "chroma")
+        """Chroma's collections, in a temporary copy: Chroma writes where it reads.
+
+        No step of a recommendation needs them. They are for a look inside, and for other tools.
+        """
+        self._copy = private_copy(self.folder / "chroma")
+        return VectorStore(self._copy.path)
 
     @cached_property
     def item_vectors(self) -> Vectors:
@@ -117,7 +124,7 @@ class ItemIndex:
     @cached_property
     def eligibility(self) -> Eligibility:
         """The rules that decide which items may be listed."""
-        return Eligibility(self.items, self.row_of)
+        return Eligibility(self.items, self.row_of, self.retired)
 
     @cached_property
     def popularity(self) -> NDArray[np.int64]:
@@ -153,12 +160,30 @@ class ItemIndex:
             raise DataError(f"no item '{item_id}' in the index", field="item_id")
         return self.item(row)
 
+    def nearest(
+        self, vectors: Vectors, n: int
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Return row numbers and cosines of the ``n`` nearest items of each vector, nearest first.
+
+        Every item is compared, the retired ones too.
+
+        Args:
+            vectors: Unit rows, float32 ``[b, dimension]``.
+            n: Number of items.
+        """
+        found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
+        for vector in vectors:
+            cosines = self.item_vectors @ vector
+            best = np.argsort(-cosines, kind="stable")[:n]
+            found.append((best, cosines[best]))
+        return found
+
     # --- the log --------------------------------------------------------------------------
 
     @cached_property
     def interactions(self) -> pl.DataFrame:
         """``user_id, item_id, timestamp, rating``, sorted by user and time."""
-        return pl.read_parquet(self.folder / "interactions.parquet")
+        return pl.read_parquet(self.folder / LOG_FILE)
 
     @cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:
@@ -199,6 +224,10 @@ class ItemIndex:
     # --- reviews --------------------------------------------------------------------------
 
     @cached_property
+    def _reviews(self) -> ReviewTable:
+        return ReviewTable(self.folder / REVIEWS_FILE)
+
+    @cached_property
     def _by_item(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         order = np.argsort(self.review_items, kind="stable")
         starts = np.searchsorted(self.review_items[order], np.arange(self.n_items + 1))
@@ -210,24 +239,20 @@ class ItemIndex:
         return order[starts[item_ix] : starts[item_ix + 1]]
 
     def review_texts(self, rows: Sequence[int]) -> list[str]:
-        """Return texts of some reviews, in the order given; recent ones are kept in memory."""
-        known = {row: text for row in rows if (text := self._texts.get(row)) is not None}
-        if missing := [row for row in rows if row not in known]:
-            fetched = dict(zip(missing, self.store.documents("reviews", missing), strict=True))
-            if len(self._texts) + len(fetched) > _TEXTS_KEPT:
-                self._texts.clear()
-            self._texts.update(fetched)
-            known |= fetched
-        return [known[row] for row in rows]
+        """Return texts of some reviews as one line each, in the order given."""
+        return self._reviews.texts(rows)
 
     def reviews_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
         """Return item id and text of up to ``n`` reviews that a user wrote."""
-        return self.store.written_by(user_id, n)
+        return self._reviews.written_by(user_id, n)
 
     def close(self) -> None:
-        """Close the store if it was opened."""
+        """Close the files that were opened, and remove the copy of Chroma if one was made."""
+        if "_reviews" in self.__dict__:
+            self._reviews.close()
         if "store" in self.__dict__:
             self.store.close()
+            self._copy.close()
 
 
 def _mapped(path: Path) -> Vectors:

@@ -1,11 +1,14 @@
-"""Chroma, embedded: vectors in, neighbours out. Row numbers are the ids.
+"""Chroma, embedded: vectors, texts and metadata of items and reviews. Row numbers are the ids.
 
-Telemetry is off, no embedding function is set (vectors are always passed in), the space is
-cosine. Its server is never used.
+Telemetry is off, no embedding function is set (vectors are always passed in), the space is cosine.
+Its server is never used. Chroma writes into its folder when it only reads, so a version's own is
+never opened: `private_copy` makes one that may be changed.
 """
 
 from __future__ import annotations
 
+import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -16,19 +19,25 @@ from chromadb.api.client import Client
 from chromadb.config import Settings
 from numpy.typing import NDArray
 
+from rag_rec.core import ScratchFolder, StorageError
 from rag_rec.index.embedders.text import Vectors
 
 ITEMS, REVIEWS = "items", "reviews"
 _MAX_ROWS = 5_000
+_log = logging.getLogger(__name__)
 
 Metadata = Mapping[str, str | int | float | bool]
 
 
 class VectorStore:
-    """The two collections of one index version."""
+    """The two collections of one index version.
+
+    Args:
+        folder: Chroma's folder.
+        create: True to make both collections.
+    """
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Open the store in ``folder``; ``create`` makes both collections."""
         opened = chromadb.PersistentClient(
             str(folder), settings=Settings(anonymized_telemetry=False)
         )
@@ -79,19 +88,9 @@ class VectorStore:
 
     def documents(self, name: str, rows: Sequence[int]) -> list[str]:
         """Return the texts of some rows, in the order given."""
-        if not rows:
-            return []
         found = self._collections[name].get(ids=[str(r) for r in rows], include=["documents"])
         by_id = dict(zip(found["ids"], found["documents"] or [], strict=True))
         return [by_id[str(row)] for row in rows]
-
-    def written_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
-        """Return item id and text of up to ``n`` reviews of one user."""
-        found = self._collections[REVIEWS].get(
-            where={"user_id": user_id}, limit=n, include=["documents", "metadatas"]
-        )
-        rows = zip(found["metadatas"] or [], found["documents"] or [], strict=True)
-        return [(str(metadata["item_id"]), text) for metadata, text in rows]
 
     def count(self, name: str) -> int:
         """Return the number of rows of a collection."""
@@ -100,3 +99,21 @@ class VectorStore:
     def close(self) -> None:
         """Close the files."""
         self._client.close()
+
+
+def private_copy(folder: Path) -> ScratchFolder:
+    """Copy Chroma's folder to a temporary one, and log its size and place.
+
+    Raises:
+        StorageError: If the temporary folder's disk does not hold it.
+    """
+    scratch = ScratchFolder("chroma")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > shutil.disk_usage(scratch.path).free:
+        scratch.close()
+        raise StorageError(
+            f"no room for a copy of {size / 1e6:,.0f} MB; set TMPDIR to a larger disk", path=folder
+        )
+    _log.warning("copied %s (%.1f MB) to %s for this run", folder, size / 1e6, scratch.path)
+    shutil.copytree(folder, scratch.path, dirs_exist_ok=True)
+    return scratch

@@ -20,14 +20,15 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from rag_rec.core import IndexLocked, IndexNotFound, Model, StaleIndex
+from rag_rec.index.embedders.text import Embedder
 
-SCHEMA_VERSION: Literal[3] = 3
+SCHEMA_VERSION: Literal[4] = 4
 _POINTER, _MANIFEST = "CURRENT", "manifest.json"
 
 
@@ -38,6 +39,11 @@ class EmbedderInfo(Model):
     digest: str
     dimension: int
 
+    @classmethod
+    def of(cls, embedder: Embedder) -> Self:
+        """Return the record of an embedder."""
+        return cls(name=embedder.name, digest=embedder.digest, dimension=embedder.dimension)
+
 
 class Manifest(Model):
     """Contents and origin of one index version.
@@ -47,7 +53,8 @@ class Manifest(Model):
         created: Time of building, ISO 8601 in UTC; not part of the digest.
         embedder: The model that made the vectors.
         dataset_digest: SHA-256 of the data set.
-        n_items: Items, each with a vector.
+        n_items: Items of the catalog, each with a vector.
+        n_retired: Items that are no longer in the catalog, each with a vector.
         n_reviews: Reviews, each with a vector.
         n_interactions: Events of the log.
         n_users: Users of the log.
@@ -55,11 +62,12 @@ class Manifest(Model):
         notices: Remarks on the data for a person to read, one line each.
     """
 
-    schema_version: Literal[3] = SCHEMA_VERSION
+    schema_version: Literal[4] = SCHEMA_VERSION
     created: str
     embedder: EmbedderInfo
     dataset_digest: str
     n_items: int
+    n_retired: int
     n_reviews: int
     n_interactions: int
     n_users: int
@@ -98,7 +106,7 @@ class Manifest(Model):
                 found=str(error.errors()[0]["loc"]),
             ) from error
 
-    def check_embedder(self, embedder: EmbedderInfo) -> None:
+    def check_embedder(self, embedder: Embedder) -> None:
         """Raise `StaleIndex` if another model made the vectors."""
         if embedder.digest != self.embedder.digest:
             raise StaleIndex(

@@ -33,12 +33,14 @@ def build_index(
     embedder: Embedder | None = None,
     retrieval: RetrievalConfig | None = None,
     rebuild: bool = False,
+    replace: bool = False,
     on_step: OnStep | None = None,
 ) -> tuple[Manifest, int]:
     """Build or update the index at ``folder`` and make the new version current.
 
-    Vectors of texts that did not change are taken over from the version before, so updating is
-    building again with the new data.
+    An update replaces the tables that the data set was given and keeps the others; items that are
+    no longer in the catalog are retired (see `rag_rec.data.updated`). The manifest's notices say
+    so. Vectors of texts that did not change are taken over from the version before.
 
     Args:
         dataset: The data to index.
@@ -46,6 +48,7 @@ def build_index(
         embedder: Makes the vectors; all-MiniLM-L6-v2 by default.
         retrieval: How retrieval is fitted; the defaults suit most data.
         rebuild: True to embed everything again.
+        replace: True to keep nothing of the index's data: tables that are not given are dropped.
         on_step: Receives progress.
 
     Returns:
@@ -53,6 +56,7 @@ def build_index(
 
     Raises:
         IndexLocked: If another process is writing this index.
+        StaleIndex: If tables have to be kept of an index that another version wrote.
     """
     return write_index(
         dataset,
@@ -60,6 +64,7 @@ def build_index(
         embedder or SentenceTransformerEmbedder(),
         finish=partial(_fit, config=retrieval or RetrievalConfig(), on_step=on_step),
         reuse=not rebuild,
+        replace=replace,
         on_step=on_step,
     )
 

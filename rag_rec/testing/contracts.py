@@ -174,6 +174,7 @@ def eligible_items(index: ItemIndex, history: UserHistory) -> set[str]:
     if not constraints.allow_out_of_stock:
         blocked |= set(index.items.filter(~index.items["in_stock"])["item_id"])
     rules = ItemRules(constraints.model_copy(update={"allow_out_of_stock": True}))
+    blocked |= {index.item_ids[row] for row in index.retired.nonzero()[0]}
     free = set(index.item_ids) - blocked
     if not limits_items(constraints):
         return free

@@ -99,13 +99,14 @@ def test_update_embeds_only_what_changed(tmp_path: Path) -> None:
     assert n == 4
 
 
-def test_removed_items_and_reviews_are_gone_after_update(tmp_path: Path) -> None:
+def test_removed_items_and_reviews_are_gone_when_nothing_is_kept(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     build_index(small(tmp_path, {"a": "kettle", "b": "cup"}), folder, embedder=HashEmbedder())
-    build_index(small(tmp_path, {"b": "cup"}, reviews=0), folder, embedder=HashEmbedder())
+    fresh = small(tmp_path, {"b": "cup"}, reviews=0)
+    build_index(fresh, folder, embedder=HashEmbedder(), replace=True)
     index = ItemIndex.open(folder, HashEmbedder())
     assert (index.item_ids, index.manifest.n_reviews) == (["b"], 0)
-    assert index.store.query("items", HashEmbedder().embed(["kettle"]), 5)[0][0].tolist() == [0]
+    assert index.nearest(HashEmbedder().embed(["kettle"]), 5)[0][0].tolist() == [0]
 
 
 def test_another_embedder_is_refused_with_the_way_out(hash_index_folder: Path) -> None:
@@ -115,7 +116,7 @@ def test_another_embedder_is_refused_with_the_way_out(hash_index_folder: Path) -
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [('"n_items"', '"n_things"'), ('"schema_version": 3', '"schema_version": 2')],
+    [('"n_items"', '"n_things"'), ('"schema_version": 4', '"schema_version": 3')],
 )
 def test_another_schema_is_refused(
     ours: str, theirs: str, hash_index_folder: Path, tmp_path: Path

@@ -82,12 +82,12 @@ class QueryReader:
         extra: list[dict[str, ItemScores]],
         blocked: NDArray[np.bool_],
     ) -> None:
-        """Add scores from the plain words about a user: by Chroma, or among the eligible items."""
+        """Add scores of the items nearest to the plain words about a user."""
         rows = [row for row, history in enumerate(histories) if history.profile]
         if not rows:
             return
         vectors = self._index.embedder.embed([histories[row].profile or "" for row in rows])
-        found = self._index.store.query("items", vectors, _PROFILE_ITEMS)
+        found = self._index.nearest(vectors, _PROFILE_ITEMS)
         for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
             if limits_items(histories[row].constraints):
                 free = np.flatnonzero(~blocked[row])

@@ -1,0 +1,134 @@
+"""Vectors of one table of a new version: embedded, or taken over where the text is the same."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_rec.core import OnStep
+from rag_rec.index.embedders.text import Embedder, Vectors
+from rag_rec.index.store import VectorStore
+
+
+@dataclass(frozen=True, slots=True)
+class WriterTools:
+    """The version that is written, and the things that both of its tables need.
+
+    Attributes:
+        version: The new version's folder.
+        embedder: Makes the vectors.
+        store: Chroma.
+        previous: A version whose vectors may be taken over.
+        on_step: Receives progress.
+    """
+
+    version: Path
+    embedder: Embedder
+    store: VectorStore
+    previous: Path | None
+    on_step: OnStep | None
+
+
+class VectorWriter:
+    """Embeds and stores the rows of one table; one slice is stored while the next is embedded.
+
+    Args:
+        name: `ITEMS` or `REVIEWS`.
+        n: Rows the table will have.
+        tools: The version and the rest.
+    """
+
+    def __init__(self, name: str, n: int, tools: WriterTools) -> None:
+        self.n_embedded = 0
+        self._name, self._n, self._tools = name, n, tools
+        self._known = _KnownVectors(tools.previous, name) if tools.previous else None
+        self._done = self._reported = 0
+        self._hashes = np.empty(n, np.uint64)
+        self._path = tools.version / f"{name}_vectors.npy"
+        shape = (n, tools.embedder.dimension)
+        if n:
+            np.lib.format.open_memmap(self._path, "w+", np.float32, shape)
+        else:
+            np.save(self._path, np.empty(shape, np.float32))
+        self._pool = ThreadPoolExecutor(1)
+        self._stored: Future[None] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self._wait()
+            np.save(self._tools.version / f"{self._name}_hashes.npy", self._hashes)
+
+    def add(self, texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
+        """Embed and store the next rows, one slice; empty metadata is left out."""
+        hashes = np.array([_hash(text) for text in texts], np.uint64)
+        vectors = self._vectors(texts, hashes)
+        start, self._done = self._done, self._done + len(texts)
+        # mapped anew each time: pages of a mapping that stays open stay in memory
+        mapped = np.lib.format.open_memmap(self._path, "r+")
+        mapped[start : self._done] = vectors
+        del mapped
+        self._hashes[start : self._done] = hashes
+        self._wait()
+        filled = [{k: v for k, v in row.items() if v is not None and v != ""} for row in metadata]
+        rows = (self._name, start, vectors, texts, filled)
+        self._stored = self._pool.submit(self._tools.store.add, *rows)
+
+    def _vectors(self, texts: Sequence[str], hashes: NDArray[np.uint64]) -> Vectors:
+        """Return the vectors of texts, from the earlier version where the text is the same."""
+        embedder = self._tools.embedder
+        if self._known is None:
+            self.n_embedded += len(texts)
+            return embedder.embed(texts, self._report)
+        rows = self._known.find(hashes)
+        result = np.empty((len(texts), embedder.dimension), np.float32)
+        result[rows >= 0] = self._known.vectors[rows[rows >= 0]]
+        fresh = np.flatnonzero(rows < 0)
+        if len(fresh):
+            result[fresh] = embedder.embed([texts[i] for i in fresh.tolist()])
+        self.n_embedded += len(fresh)
+        self._report(len(texts))
+        return result
+
+    def _wait(self) -> None:
+        """Return when the rows handed over are stored; raise the error of storing them."""
+        if self._stored is not None:
+            self._stored.result()
+            self._stored = None
+
+    def _report(self, n: int) -> None:
+        self._reported += n
+        if self._tools.on_step:
+            self._tools.on_step(f"embedding {self._name}", self._reported, self._n)
+
+
+class _KnownVectors:
+    """Vectors of an earlier version by the hash of their text."""
+
+    def __init__(self, version: Path, name: str) -> None:
+        hashes = np.load(version / f"{name}_hashes.npy", allow_pickle=False)
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._order]
+        path = version / f"{name}_vectors.npy"
+        self.vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Return the row of each hash, -1 where there is none."""
+        if not len(self._hashes):
+            return np.full(len(hashes), -1, np.int64)
+        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
+        return np.where(self._hashes[place] == hashes, self._order[place], -1)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
