@@ -50,6 +50,7 @@ from rag_rec.core.scratch import ScratchFolder
 from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
 from rag_rec.core.strict_json import MAX_JSON_CHARS, STRICT_DECODER, parse_json
 from rag_rec.core.text import NAME_CHARS, one_line, plain_text, prompt_safe
+from rag_rec.core.thoughts import without_thoughts
 from rag_rec.core.toml import first_problem, read_toml
 from rag_rec.core.version import __version__
 
@@ -112,4 +113,5 @@ __all__ = [
     "plain_text",
     "prompt_safe",
     "read_toml",
+    "without_thoughts",
 ]

@@ -37,6 +37,7 @@ class RequestSettings(Model):
         backoff_s: Wait before the second attempt; doubled for each that follows.
         max_wait_s: A longer wait before the next attempt, asked for by the provider too, ends
             the attempts.
+        reasoning_tokens: Tokens that a model which reasons may spend on it, beside its reply.
     """
 
     concurrency: int = Field(default=16, ge=1)
@@ -44,6 +45,7 @@ class RequestSettings(Model):
     attempts: int = Field(default=3, ge=1)
     backoff_s: float = Field(default=0.5, ge=0)
     max_wait_s: float = Field(default=30.0, ge=0)
+    reasoning_tokens: int = Field(default=8_192, ge=0)
 
 
 class Prices(Model):
