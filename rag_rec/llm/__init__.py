@@ -4,10 +4,11 @@ from rag_rec.core import Message, OnDone, Role, TokenCounter
 from rag_rec.llm.adapters.langchain import LangChainChatModel
 from rag_rec.llm.adapters.local import LocalChatModel
 from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
-from rag_rec.llm.adapters.openai import OpenAIChatModel, read_body
+from rag_rec.llm.adapters.openai import OpenAIChatModel
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
 from rag_rec.llm.adapters.vllm import VllmChatModel
 from rag_rec.llm.base import ChatModel, Completion, Deadline, Request, WrappedModel
+from rag_rec.llm.chat_api.reply_body import read_body, read_usage
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
 from rag_rec.llm.middleware.retry import RetryPolicy
@@ -53,6 +54,7 @@ __all__ = [
     "open_from",
     "open_model",
     "read_body",
+    "read_usage",
     "register_backend",
     "spec_help",
 ]

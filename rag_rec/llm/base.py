@@ -57,13 +57,21 @@ class Completion:
 
     Attributes:
         text: The model's reply; may be incomplete when `error` is `Truncated`.
-        usage: Cost of the request, failed attempts included.
+        usage: Cost of the request, failed attempts included; None if the backend answered without
+            a usable count of tokens.
         error: The reason why there is no complete reply, or None.
+        changes: Parameters that were sent in another form than asked for, one line each.
     """
 
     text: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage | None = field(default_factory=Usage)
     error: ModelError | None = None
+    changes: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> Usage:
+        """The usage; one call of no known tokens where there is none."""
+        return self.usage or Usage(calls=1)
 
 
 @runtime_checkable
@@ -130,14 +138,9 @@ class WrappedModel:
             self._model.close()
 
 
-def call_usage(started: float, prompt_tokens: int = 0, completion_tokens: int = 0) -> Usage:
-    """Return the usage of one call that began at ``time.perf_counter() == started``."""
-    return Usage.model_construct(
-        calls=1,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=completion_tokens,
-        wall_s=time.perf_counter() - started,
-    )
+def timed(usage: Usage | None, started: float) -> Usage | None:
+    """Return a call's usage with its time, from ``time.perf_counter() == started`` to now."""
+    return usage and usage.model_copy(update={"wall_s": time.perf_counter() - started})
 
 
 def encodable(text: str) -> str:

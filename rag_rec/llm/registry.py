@@ -29,9 +29,10 @@ class ModelOptions:
         timeout_s: Seconds until a request is given up, likewise.
         retry: Attempts and waits, likewise.
         context_tokens: Context length; 0 for the backend's own.
-        parameters: Further request parameters; ``None`` leaves a standard one out.
+        parameters: Further request parameters; ``"omit"`` leaves a standard one out.
         tokenizer: A ``tokenizer.json`` for exact counts; empty for an estimate.
         admission: Asked before every request, retries included.
+        reasoning_tokens: Tokens that a model which reasons may spend on it, beside its reply.
     """
 
     concurrency: int = 16
@@ -41,6 +42,7 @@ class ModelOptions:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tokenizer: str = ""
     admission: Admission | None = None
+    reasoning_tokens: int = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,5 +124,6 @@ def open_from(settings: Settings, admission: Admission | None = None) -> ChatMod
         parameters=settings.parameters,
         tokenizer=settings.tokenizer,
         admission=admission,
+        reasoning_tokens=request.reasoning_tokens,
     )
     return open_model(settings.llm, options)

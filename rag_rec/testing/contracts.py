@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -40,13 +40,14 @@ def check_chat_model(model: ChatModel) -> None:
     for k, completion in enumerate(completions, 1):
         _require(completion.error is None, f"the request failed: {completion.error}")
         _check_reply(completion.text, k)
-        _require(completion.usage.calls == 1, "one call, no hidden retries")
-        _require(completion.usage.wall_s > 0, "the wall time must be filled")
-        _require(completion.usage.prompt_tokens > 0, "prompt tokens must be filled")
-        _require(completion.usage.completion_tokens > 0, "completion tokens must be filled")
+        usage = completion.counted
+        _require(usage.calls == 1, "one call, no hidden retries")
+        _require(usage.wall_s > 0, "the wall time must be filled")
+        _require(usage.prompt_tokens > 0, "prompt tokens must be filled")
+        _require(usage.completion_tokens > 0, "completion tokens must be filled")
     short = model.generate([_request("Write a long story.", None, max_tokens=5)])[0]
-    _require(short.usage.completion_tokens <= 5 + 1, "max_tokens must bound the reply")
-    if short.usage.completion_tokens >= 5:
+    _require(short.counted.completion_tokens <= 5 + 1, "max_tokens must bound the reply")
+    if short.counted.completion_tokens >= 5:
         _require(isinstance(short.error, Truncated), "a cut reply must say so")
     odd = model.generate([_request("a lone \ud800 surrogate and a \x00", schemas[0])])
     _require(len(odd) == 1, "text that cannot be encoded must not raise")
@@ -68,7 +69,7 @@ def _check_counter(model: ChatModel, request: Request) -> None:
     _require(counts[0] == 0 and counts[0] < counts[1] < counts[2], f"odd counts: {counts}")
     messages = [message.content for message in request.messages]
     bound = sum(counter.count(messages)) + counter.per_message * (len(messages) + 1)
-    seen = model.generate([request])[0].usage.prompt_tokens
+    seen = model.generate([request])[0].counted.prompt_tokens
     if counter.exact:
         _require(seen <= bound, f"the model read {seen} tokens, the counter allowed {bound}")
 
@@ -154,9 +155,10 @@ def check_source(source: Source, data: FitData, fitted: Matrices) -> None:
     _require(source.sentence.count("{}") == 1, "the sentence needs one {} for the title")
     _require(source.weight >= 0, "the weight is negative")
     views = source.views(data)
-    for name, matrix in views.items():
-        _require(matrix.shape[0] == data.n_items, f"view {name} has {matrix.shape[0]} rows")
-    fit = source.fit(data, fitted | views)
+    for name, view in views.items():
+        n_rows = cast("Any", view).shape[0]
+        _require(n_rows == data.n_items, f"view {name} has {n_rows} rows")
+    fit: Any = source.fit(data, fitted | views)  # scipy's types of sparse arrays are loose
     _require(fit.shape == (data.n_items, data.n_items), f"shape {fit.shape}")
     _require(fit.dtype == np.float32, f"type {fit.dtype} in place of float32")
     _require(bool(np.isfinite(fit.data).all() and (fit.data >= 0).all()), "values are 0 or more")

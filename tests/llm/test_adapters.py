@@ -33,9 +33,9 @@ from rag_rec.llm import (
     open_model,
 )
 from rag_rec.llm.adapters.gbnf import grammar
-from rag_rec.llm.adapters.http import Connections
 from rag_rec.llm.adapters.local import LocalChatModel, packaged_model
 from rag_rec.llm.base import portable_schema
+from rag_rec.llm.chat_api.http import Connections
 from rag_rec.testing import ChatServer, Response, check_chat_model, completion, first_labels
 
 SCHEMA = answer_schema(n_labels=4, k=2, reason_chars=40)

@@ -5,12 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rag_rec.core import ConfigError, OnDone, Refused, TokenCounter, Truncated, one_line
-from rag_rec.llm.adapters.openai import model_error
-from rag_rec.llm.base import Completion, Request, call_usage, encodable, portable_schema
+from rag_rec.core import (
+    ConfigError,
+    OnDone,
+    Refused,
+    TokenCounter,
+    Truncated,
+    Usage,
+    one_line,
+    without_thoughts,
+)
+from rag_rec.llm.base import Completion, Request, encodable, portable_schema, timed
+from rag_rec.llm.chat_api.failures import model_error
+from rag_rec.llm.chat_api.families import families_of
+from rag_rec.llm.chat_api.reply_body import MORE_ROOM, THOUGHT_ALL, read_usage
+from rag_rec.llm.chat_api.request_form import OMIT
 from rag_rec.llm.middleware.retry import Sender
 from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 from rag_rec.llm.tokens import ByteEstimate
@@ -43,9 +55,12 @@ class LangChainChatModel:
         self.context_tokens = options.context_tokens or _CONTEXT
         self.tokens: TokenCounter = ByteEstimate()
         self._announced = False
+        self._parameters, self._room = options.parameters, 0
         if isinstance(model, str):
             self.name = f"langchain:{model}"
-            self._model = _init(model, options)
+            families = families_of(model, "")
+            self._room = options.reasoning_tokens if any(f.reasons for f in families) else 0
+            self._model = _init(model, options, [n for f in families for n in f.names])
         else:
             self.name = f"langchain:{type(model).__name__}"
             self._model = model
@@ -70,16 +85,18 @@ class LangChainChatModel:
         try:
             message = self._invoke(request)
         except Exception as failure:  # noqa: BLE001 - every provider raises kinds of its own
-            return Completion("", call_usage(started), model_error(failure, self.name))
-        counts: Any = message.usage_metadata or {}
-        usage = call_usage(started, counts.get("input_tokens", 0), counts.get("output_tokens", 0))
+            error = model_error(failure, self.name)
+            return Completion("", timed(Usage(calls=1), started), error)
+        usage, text = timed(read_usage(message.usage_metadata), started), _text(message)
         finish = message.response_metadata.get("finish_reason")
         error = None
-        if finish == "length":
+        if finish == "length" and not text:
+            error = Truncated(THOUGHT_ALL, provider=self.name, hint=MORE_ROOM)
+        elif finish == "length":
             error = Truncated("stopped at max_tokens", provider=self.name)
         elif finish == "content_filter" or message.additional_kwargs.get("refusal"):
             error = Refused("refused", provider=self.name)
-        return Completion(_text(message), usage, error)
+        return Completion(text, usage, error)
 
     def _invoke(self, request: Request) -> AIMessage:
         messages = [(m.role, encodable(m.content)) for m in request.messages]
@@ -102,21 +119,22 @@ class LangChainChatModel:
 
     def _bounded(self, max_tokens: int) -> BaseChatModel:
         """Return the model with a bound on its reply, where it has such a field."""
-        if "max_tokens" not in type(self._model).model_fields:
+        if "max_tokens" in self._parameters or "max_tokens" not in type(self._model).model_fields:
             return self._model
-        return self._model.model_copy(update={"max_tokens": max_tokens})
+        return self._model.model_copy(update={"max_tokens": max_tokens + self._room})
 
 
-def _init(model: str, options: ModelOptions) -> BaseChatModel:
+def _init(model: str, options: ModelOptions, refused: Sequence[str]) -> BaseChatModel:
+    standard: dict[str, Any] = {} if "temperature" in refused else {"temperature": 0.0}
+    given = {n: v for n, v in {**standard, **options.parameters}.items() if v not in (None, OMIT)}
     try:
         from langchain.chat_models import init_chat_model  # optional
 
         return init_chat_model(
             model,
             max_retries=0,
-            temperature=0.0,
             timeout=options.timeout_s,
-            **options.parameters,
+            **given,
         )
     except ImportError as error:
         raise ConfigError(
@@ -131,7 +149,7 @@ def _text(message: AIMessage) -> str:
     """Return the reply's text, or the arguments of its tool call where the provider uses one."""
     if message.tool_calls and not message.text:
         return json.dumps(message.tool_calls[0]["args"])
-    return str(message.text)
+    return without_thoughts(str(message.text))
 
 
 def _open(rest: str, options: ModelOptions) -> LangChainChatModel:

@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rag_rec.core import ConfigError, OnDone, TransportError, Truncated, one_line
+from rag_rec.core import ConfigError, OnDone, TransportError, Truncated, Usage, one_line
 from rag_rec.llm.adapters.gbnf import grammar
-from rag_rec.llm.base import Completion, Request, call_usage
+from rag_rec.llm.base import Completion, Request, timed
+from rag_rec.llm.chat_api.reply_body import read_usage
 from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class LocalChatModel:
 
     def _once(self, request: Request) -> Completion:
         started = time.perf_counter()
-        text, counts, error = "", {}, None
+        text, usage, error = "", Usage(calls=1), None
         try:
             reply: Any = self._llama.create_chat_completion(
                 messages=[{"role": m.role, "content": m.content} for m in request.messages],  # pyright: ignore[reportArgumentType]
@@ -112,14 +113,14 @@ class LocalChatModel:
                 temperature=request.temperature,
                 seed=request.seed,
             )
-            text, counts = reply["choices"][0]["message"]["content"] or "", reply["usage"]
+            text = reply["choices"][0]["message"]["content"] or ""
+            usage = read_usage(reply["usage"])
             if reply["choices"][0]["finish_reason"] == "length":
                 error = Truncated("stopped at max_tokens", provider=self.name)
         except (ValueError, RuntimeError) as failure:
             hint = "the prompt may be too long"
             error = TransportError(one_line(str(failure))[:200], provider=self.name, hint=hint)
-        read, written = counts.get("prompt_tokens", 0), counts.get("completion_tokens", 0)
-        return Completion(text, call_usage(started, read, written), error)
+        return Completion(text, timed(usage, started), error)
 
     def _grammar(self, request: Request) -> Any:
         if request.schema is None:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from rag_rec.core import ConfigError, OnDone, Settings, TokenCounter
-from rag_rec.llm.adapters.openai import HOSTED_CONTEXT, SERVER_CONTEXT, request_body
+from rag_rec.llm.adapters.openai import HOSTED_CONTEXT, SERVER_CONTEXT
 from rag_rec.llm.base import Completion, Request
+from rag_rec.llm.chat_api.endpoint import Endpoint, split_spec
+from rag_rec.llm.chat_api.request_form import RequestForm
 from rag_rec.llm.tokens import ByteEstimate, token_counter
 
 
@@ -53,20 +55,29 @@ class OfflineModel(NamedModel):
 
     def __init__(self, settings: Settings) -> None:
         kind, _, rest = settings.llm.partition(":")
-        model, _, base_url = rest.partition("@")
-        if kind != "openai" or not model:
+        if kind != "openai" or not rest:
             raise ConfigError(
                 f"requests can be exported for openai:MODEL or openai:MODEL@URL, "
                 f"not for '{settings.llm}'"
             )
         super().__init__(settings.llm)
+        model, self.base_url = split_spec(rest)
         self.tokens = token_counter(settings.tokenizer)
-        self.base_url = base_url or None
-        default = SERVER_CONTEXT if base_url else HOSTED_CONTEXT
-        self.context_tokens = settings.context_tokens or default
-        self._model = model
-        self._parameters = settings.parameters
+        default = SERVER_CONTEXT if self.base_url else HOSTED_CONTEXT
+        self._size = settings.context_tokens or default
+        self._form = RequestForm(
+            self.name,
+            model,
+            Endpoint.of(self.base_url),
+            parameters=settings.parameters,
+            reasoning_tokens=settings.request.reasoning_tokens,
+        )
+        self.context_tokens = self._form.prompt_room(self._size)
+
+    def as_sent(self, request: Request) -> Request:
+        """Return a request with room for reasoning, where the model's family reasons."""
+        return self._form.with_room(request, self._size)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """Return a request as the API takes it."""
-        return request_body(self._model, request, self._parameters, hosted=self.base_url is None)
+        """Return the body that a request has at the API, as a run of the same model sends it."""
+        return self._form.body(self.as_sent(request))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import openai
 
 from rag_rec.core import ConfigError
-from rag_rec.llm.adapters.openai import model_error
+from rag_rec.llm.chat_api.failures import model_error
 
 _NAME = "openai batch API"
 _MARK = "rag_rec"

@@ -78,8 +78,9 @@ class ReplyCache:
         """Store replies, all or none; a key that is there keeps its reply."""
         now = int(time.time())
         rows = [
-            (key, done.text, done.usage.prompt_tokens, done.usage.completion_tokens, model, now)
+            (key, done.text, used.prompt_tokens, used.completion_tokens, model, now)
             for key, done in replies
+            for used in [done.counted]
         ]
         if not rows:
             return

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from rag_rec.core import OnDone, Usage
+from rag_rec.core import OnDone, TransportError, Usage
 from rag_rec.llm.base import Completion, Request
 from rag_rec.llm.middleware.admission import Admission, OpenAdmission
 
@@ -34,6 +34,14 @@ class RetryPolicy:
         return self.base_s * 2**attempt * (1 + random.random() / 2)  # noqa: S311 - jitter
 
 
+class Adapted(TransportError):
+    """A refusal that the model has adapted to: the request is sent again in another form."""
+
+
+def _as_it_is(request: Request) -> Request:
+    return request
+
+
 class Sender:
     """Sends requests one by one, in threads, again where it helps, and only when admitted.
 
@@ -42,6 +50,7 @@ class Sender:
         policy: Attempts and waits.
         admission: Asked before every attempt; None to admit all.
         concurrency: Requests in flight at most.
+        prepare: Returns a request as it is to be sent now; applied before every attempt.
     """
 
     def __init__(
@@ -51,8 +60,10 @@ class Sender:
         *,
         admission: Admission | None = None,
         concurrency: int = 1,
+        prepare: Callable[[Request], Request] = _as_it_is,
     ) -> None:
         self._once, self._policy, self._concurrency = once, policy, concurrency
+        self._prepare = prepare
         self._admission = admission or OpenAdmission()
 
     def send(self, requests: Iterable[Request], on_done: OnDone | None = None) -> list[Completion]:
@@ -80,20 +91,29 @@ class Sender:
         Returns:
             The last attempt's completion, with the usage of all.
         """
-        usage: Usage | None = None
+        spent: list[Usage | None] = []
         attempt = 0
         while True:
-            refusal = self._admission.enter(request)
+            sent = self._prepare(request)
+            refusal = self._admission.enter(sent)
             if refusal is not None:
-                return Completion(usage=usage or Usage(), error=refusal)
-            completion = self._once(request)
-            self._admission.leave(request, completion)
-            usage = completion.usage if usage is None else usage + completion.usage
+                return Completion(usage=_total(spent), error=refusal)
+            completion = self._once(sent)
+            self._admission.leave(sent, completion)
+            spent.append(completion.usage)
+            if self._is_outdated(request, sent, completion):
+                continue
             wait = self._wait_s(request, completion, attempt)
             if wait is None:
-                return replace(completion, usage=usage)
+                return replace(completion, usage=_total(spent))
             self._admission.wait(wait)
             attempt += 1
+
+    def _is_outdated(self, request: Request, sent: Request, completion: Completion) -> bool:
+        """Return True if a failed request would now be sent in another form, and there is time."""
+        if completion.error is None or completion.text or _is_late(request, 0):
+            return False
+        return isinstance(completion.error, Adapted) or self._prepare(request) != sent
 
     def _wait_s(self, request: Request, completion: Completion, attempt: int) -> float | None:
         """Return the wait before another attempt; None if there is to be none."""
@@ -103,4 +123,16 @@ class Sender:
         wait = self._policy.wait_s(attempt, error.retry_after_s)
         if wait > self._policy.max_wait_s:
             return None
-        return None if request.deadline and wait >= request.deadline.left_s() else wait
+        return None if _is_late(request, wait) else wait
+
+
+def _is_late(request: Request, wait_s: float) -> bool:
+    return request.deadline is not None and wait_s >= request.deadline.left_s()
+
+
+def _total(spent: list[Usage | None]) -> Usage | None:
+    """Return the sum of the attempts; None if the tokens of one are not known."""
+    known = [usage for usage in spent if usage is not None]
+    if len(known) < len(spent):
+        return None
+    return known[0] if len(known) == 1 else sum(known, Usage())

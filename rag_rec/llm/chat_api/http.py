@@ -1,0 +1,114 @@
+"""The connections to a server: lent to one request each, and replies bounded in time and size.
+
+A pool of many connections looks at all of them, under one lock, with every request that begins or
+ends. With 64 in flight that took more time than sending and receiving.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+import httpx2
+
+from rag_rec.core import ConfigError
+
+_MAX_BODY = 16 << 20
+
+
+class Reply(NamedTuple):
+    """A whole reply."""
+
+    status: int
+    headers: httpx2.Headers
+    body: bytes
+
+
+class Connections:
+    """HTTP clients of one connection each; as many as there were requests at a time.
+
+    Raises:
+        ConfigError: If certificates or a proxy that the environment names cannot be used.
+    """
+
+    def __init__(self) -> None:
+        self._closed = False
+        self._idle: list[httpx2.Client] = []
+        try:
+            # reading the certificates takes longer than a request
+            self._ssl = httpx2.create_ssl_context()
+            self._idle.append(self._client())
+        except OSError as error:
+            raise ConfigError(
+                f"the certificates cannot be read ({error}); check SSL_CERT_FILE and SSL_CERT_DIR"
+            ) from error
+        except ImportError as error:
+            raise ConfigError(
+                "the environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY), which "
+                "needs a package: pip install socksio; or except the server with NO_PROXY"
+            ) from error
+        except ValueError as error:
+            raise ConfigError(
+                "the proxy of the environment (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY) cannot be "
+                "used; write it as http://HOST:PORT"
+            ) from error
+
+    @contextmanager
+    def lent(self) -> Generator[httpx2.Client]:
+        """Lend a client to one user at a time; the one used last, for it is still warm."""
+        try:
+            client = self._idle.pop()
+        except IndexError:
+            client = self._client()
+        try:
+            yield client
+        finally:
+            self._idle.append(client)
+            if self._closed:
+                self.close()
+
+    def fetch(
+        self,
+        url: httpx2.URL,
+        headers: Mapping[str, str],
+        *,
+        content: bytes | None = None,
+        timeout_s: float,
+    ) -> Reply:
+        """Post the content, or get without one, and return the whole reply.
+
+        Raises:
+            httpx2.RequestError: If there is no reply, or one too long in time or bytes. A client's
+                own timeout starts again with every byte, so a server that drips never meets it.
+        """
+        ends = time.monotonic() + timeout_s
+        method = "GET" if content is None else "POST"
+        with (
+            self.lent() as client,
+            client.stream(
+                method, url, headers=dict(headers), content=content, timeout=timeout_s
+            ) as response,
+        ):
+            body = bytearray()
+            for part in response.iter_bytes():
+                body += part
+                if time.monotonic() > ends:
+                    raise httpx2.ReadTimeout("the reply took longer than the timeout")
+                if len(body) > _MAX_BODY:
+                    raise httpx2.ReadError(f"a reply of more than {_MAX_BODY} bytes")
+            return Reply(response.status_code, response.headers, bytes(body))
+
+    def close(self) -> None:
+        """Close them; one that is lent is closed when it is given back."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().close()
+
+    def __del__(self) -> None:  # of a model that was not closed
+        with suppress(Exception):
+            self.close()
+
+    def _client(self) -> httpx2.Client:
+        return httpx2.Client(verify=self._ssl, follow_redirects=True)
