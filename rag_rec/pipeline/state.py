@@ -110,7 +110,7 @@ class RecommendationState:
     @property
     def usage(self) -> Usage:
         """Sum over all model calls of this list."""
-        return sum((exchange.completion.usage for exchange in self.exchanges), Usage())
+        return sum((exchange.completion.counted for exchange in self.exchanges), Usage())
 
     @property
     def n_shown(self) -> int:

@@ -116,7 +116,7 @@ class TasteProfiler:
                 if len(self._remembered) >= _REMEMBERED:
                     self._remembered.pop(next(iter(self._remembered)))
                 self._remembered[_key(facts.history)] = profile
-        return profile.model_copy(update={"usage": reply.usage})
+        return profile.model_copy(update={"usage": reply.counted})
 
     def _evidence(self, history: UserHistory) -> Iterator[Evidence]:
         for item_id in list(dict.fromkeys(history.item_ids[::-1]))[:_PAST]:

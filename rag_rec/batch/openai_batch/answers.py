@@ -15,7 +15,7 @@ from rag_rec.batch.store.finished import pending_rows
 from rag_rec.batch.store.job import BatchJob
 from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import read_users
-from rag_rec.core import ConfigError, DataError, Model, ModelError, TransportError, Usage
+from rag_rec.core import ConfigError, DataError, Model, ModelError, TransportError
 from rag_rec.llm import Completion, read_body
 
 
@@ -177,9 +177,7 @@ def completion_of(answer: Mapping[str, Any]) -> Completion:
     status, body = reply.get("status_code"), reply.get("body")
     if status != 200:
         return Completion(error=_failed(f"status {status}: {json.dumps(body)[:150]}"))
-    text, tokens, problem = read_body(json.dumps(body).encode(), "batch")
-    usage = Usage(calls=1, prompt_tokens=tokens[0], completion_tokens=tokens[1])
-    return Completion(text, usage, problem)
+    return read_body(json.dumps(body).encode(), "batch")
 
 
 def _failed(message: str) -> ModelError:

@@ -239,7 +239,7 @@ def _answer(task: Task, state: RecommendationState) -> Answer:
         raise state.failure or AssertionError("a state without a failure has a result")
     chat = [exchange for exchange in state.exchanges if exchange.purpose in {"list", "reask"}]
     messages = chat[0].request.messages if chat else ()
-    profiles = [e.completion.usage for e in state.exchanges if e.purpose == "profile"]
+    profiles = [e.completion.counted for e in state.exchanges if e.purpose == "profile"]
     return Answer(
         user=task.key,
         history=digest_of(task),
