@@ -1,7 +1,7 @@
 """Read a model's reply, whatever it contains.
 
-A reply is parsed strictly. Unknown labels and duplicates are dropped and counted, and complete
-entries of a broken reply are saved.
+An entry that is not written as agreed and can only mean one thing is read, and counted as a repair.
+Others, unknown labels and duplicates are dropped and counted.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
-from rag_rec.core import MAX_JSON_CHARS, STRICT_DECODER, Repairs, one_line, parse_json
+from rag_rec.core import Repairs, one_line
+from rag_rec.grounding.reply_json import find_entries
 
 _MAX_PROBLEMS = 8
 _SHOWN_CHARS = 400
-_FIRST_ENTRY = re.compile(r'\{\s*"items"\s*:\s*\[')
-_NEXT_ENTRY = re.compile(r"[\s,]*(?=\{)")
+_FIELDS = {"row", "label", "cites", "reason"}
+_NUMBER = re.compile(r"\s*[#(\[]?\s*(\d{1,9})(?:\.0+)?\s*[)\].:]?\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One usable entry of a reply; ``repaired`` if it came from a broken or a second reply."""
+    """One usable entry of a reply; ``repaired`` if it was mended or came from a second reply."""
 
     label: int
     reason: str
@@ -56,21 +57,19 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
         k: Length of the list.
         truncated: True if the backend stopped the reply at ``max_tokens``.
     """
-    problems: list[str] = []
-    try:
-        raw, saved = _entries_of(parse_json(text)), False
-    except ValueError as error:
-        problems.append(f"the reply is not the agreed JSON ({one_line(str(error))[:200]})")
-        raw, saved = _salvage(text[:MAX_JSON_CHARS]), True
-    counts = Counter(truncated=int(truncated), unparseable=int(saved))
+    raw, fault = find_entries(text)
+    problems = [f"the reply is not the agreed JSON ({fault})"] if fault else []
+    counts = Counter(truncated=int(truncated), unparseable=int(fault is not None))
     entries: dict[int, Entry] = {}
     for value in raw:
-        problem = _problem_of(value, n_labels, entries)
+        entry, mended = _read_entry(value)
+        problem = _problem_of(entry, n_labels, entries)
         if problem:
             counts[problem[0]] += 1
             problems.append(problem[1])
-        elif len(entries) < k:
-            entries[value["label"]] = _entry(value, repaired=saved)
+        elif entry and len(entries) < k:
+            counts["invalid_entry"] += mended
+            entries[entry.label] = replace(entry, repaired=mended or fault is not None)
     wanted = min(k, n_labels)
     if len(entries) < wanted:
         problems.append(f"it names {len(entries)} usable labels where {wanted} are needed")
@@ -104,50 +103,55 @@ def reask_message(reading: Reading, *, n_labels: int, k: int) -> str:
     )
 
 
-def _entries_of(document: Any) -> list[Any]:
-    if not isinstance(document, dict) or set(document) != {"items"}:
-        raise ValueError('the top level must be {"items": [...]}')
-    items = document["items"]
-    if not isinstance(items, list):
-        raise ValueError('"items" must be a list')  # noqa: TRY004 - as all that is wrong with a reply
-    return items
-
-
-def _entry(value: dict[str, Any], *, repaired: bool) -> Entry:
-    return Entry(
-        label=value["label"],
-        reason=one_line(value.get("reason", "")),
-        repaired=repaired,
-        cites=tuple(value.get("cites", ())),
-        row=value.get("row"),
+def _read_entry(value: Any) -> tuple[Entry | None, bool]:
+    """Return an entry, None if it is not clear, and whether it was not written as agreed."""
+    if not isinstance(value, dict):
+        label = _whole_number(value)
+        return (None if label is None else Entry(label, "")), True
+    given = {"reason": "", "cites": [], "row": None, **cast("dict[str, Any]", value)}
+    label, row, cites, reason = (given.get(name) for name in ("label", "row", "cites", "reason"))
+    number, row_number = _whole_number(label), _whole_number(row)
+    if number is None or (row is not None and row_number is None):
+        return None, True
+    listed = cast("list[Any]", cites) if isinstance(cites, list) else [cites]
+    numbers = [n for cite in listed if (n := _whole_number(cite)) is not None]
+    agreed = (
+        set(value) <= _FIELDS
+        and isinstance(reason, str)
+        and isinstance(cites, list)
+        and all(type(n) is int for n in (label, value.get("row", 1), *listed))
     )
+    text = one_line(reason) if isinstance(reason, str) else ""
+    return Entry(number, text, cites=tuple(numbers), row=row_number), not agreed
 
 
-def _problem_of(value: Any, n_labels: int, seen: dict[int, Entry]) -> tuple[str, str] | None:
-    if not isinstance(value, dict) or not set(value) <= {"row", "label", "cites", "reason"}:
+def _whole_number(value: Any) -> int | None:
+    """Return the whole number that a value can only mean; None if there is none.
+
+    >>> [_whole_number(value) for value in (3, "3", "#3", "[3]", 3.0, 3.5, True, "3 or 4")]
+    [3, 3, 3, 3, 3, None, None, None]
+    """
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float():
+            return int(value) if value.is_integer() else None
+        case str():
+            found = _NUMBER.fullmatch(value)
+            return int(found[1]) if found else None
+        case _:
+            return None
+
+
+def _problem_of(
+    entry: Entry | None, n_labels: int, seen: dict[int, Entry]
+) -> tuple[str, str] | None:
+    if entry is None:
         return "invalid_entry", 'an entry is not {"label": integer, "reason": text}'
-    label, cites = value.get("label"), value.get("cites", [])
-    if type(label) is not int or not isinstance(value.get("reason", ""), str):
-        return "invalid_entry", "a label is not an integer or a reason is not text"
-    if not isinstance(cites, list) or any(type(number) is not int for number in cites):
-        return "invalid_entry", "cites is not a list of integers"
-    if type(value.get("row", 1)) is not int:
-        return "invalid_entry", "a row is not an integer"
-    if not 1 <= label <= n_labels:
-        return "unknown_label", f"label {str(label)[:12]} was not shown"
-    if label in seen:
-        return "duplicate", f"label {label} is named twice"
+    if not 1 <= entry.label <= n_labels:
+        return "unknown_label", f"label {str(entry.label)[:12]} was not shown"
+    if entry.label in seen:
+        return "duplicate", f"label {entry.label} is named twice"
     return None
-
-
-def _salvage(text: str) -> list[Any]:
-    """Return the complete entries at the front of a reply that does not parse as a whole."""
-    entries: list[Any] = []
-    position = start.end() if (start := _FIRST_ENTRY.search(text)) else len(text)
-    while found := _NEXT_ENTRY.match(text, position):
-        try:
-            entry, position = STRICT_DECODER.raw_decode(text, found.end())
-        except (ValueError, RecursionError):
-            break
-        entries.append(entry)
-    return entries

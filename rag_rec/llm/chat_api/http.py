@@ -47,7 +47,7 @@ class Connections:
         except ImportError as error:
             raise ConfigError(
                 "the environment names a SOCKS proxy (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY), which "
-                "needs a package: pip install socksio; or except the server with NO_PROXY"
+                "needs a package: pip install socksio; or unset it"
             ) from error
         except ValueError as error:
             raise ConfigError(
