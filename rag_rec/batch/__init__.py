@@ -3,14 +3,14 @@
 from rag_rec.batch.engines.base import BatchPipeline, open_recommender
 from rag_rec.batch.estimate import estimate
 from rag_rec.batch.limits import RunLimiter
-from rag_rec.batch.openai_batch.answers import import_answers
 from rag_rec.batch.openai_batch.export import (
     MAX_REQUESTS,
     export_requests,
     offline_recommender,
     read_manifest,
 )
-from rag_rec.batch.openai_batch.submission import Submitted, poll, submit
+from rag_rec.batch.openai_batch.importing import ImportSummary, import_answers
+from rag_rec.batch.openai_batch.submission import Submission, poll, submit
 from rag_rec.batch.progress import JsonEvents, Progress, Status, progress_for
 from rag_rec.batch.run import BatchOptions, Summary, run
 from rag_rec.batch.store.convert import convert
@@ -23,12 +23,13 @@ __all__ = [
     "BatchPipeline",
     "BatchRecord",
     "FailureRecord",
+    "ImportSummary",
     "Journal",
     "JsonEvents",
     "Progress",
     "RunLimiter",
     "Status",
-    "Submitted",
+    "Submission",
     "Summary",
     "convert",
     "estimate",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 from rag_rec.batch import (
     MAX_REQUESTS,
     BatchPipeline,
-    Submitted,
+    Submission,
     export_requests,
     import_answers,
     offline_recommender,
@@ -37,6 +36,7 @@ from rag_rec.core import Settings
 from rag_rec.llm import BatchApi
 
 _POLL_S = 30.0
+_IMPORT = "rag-rec batch import {} --index DIR --out FILE.jsonl"
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="Output of batch export.")]
 BaseUrl = Annotated[
@@ -118,9 +118,11 @@ def import_command(
     if summary.unknown:
         note(f"{summary.unknown:,} answers belong to no user who waits for one")
     if summary.missing:
+        reasons = ", ".join(f"{why}: {n:,}" for why, n in summary.reasons.items())
         note(
-            f"{summary.missing:,} users have no answer; import goes on when there are more, "
-            f"and rag-rec batch run --out {summary.output} asks for them one by one"
+            f"{summary.missing:,} users have no answer ({reasons}); "
+            f"rag-rec batch submit {folder} sends their requests again, "
+            f"rag-rec batch run --out {summary.output} asks one by one"
         )
     raise typer.Exit(summary.exit_code)
 
@@ -128,12 +130,19 @@ def import_command(
 def submit_command(folder: Folder, base_url: BaseUrl = None) -> None:
     """Submit exported requests to the hosted Batch API (the key comes from OPENAI_API_KEY).
 
-    Files that are submitted already are not submitted again.
+    What is under way is not submitted again. What has ended without an answer is: the batch was
+    refused, expired or was cancelled, its answers are gone, or the provider had a passing error.
     """
     api = BatchApi(base_url)
-    _show(submit(folder, api))
+    submission = submit(folder, api)
     api.close()
-    note(f"next: rag-rec batch poll {folder} --wait")
+    _show(submission)
+    if submission.again:
+        note(f"{submission.again:,} requests had no answer and are sent again")
+    if submission.under_way:
+        note(f"next: rag-rec batch poll {folder} --wait")
+    else:
+        note(f"nothing was left to send; next: {_IMPORT.format(folder)}")
 
 
 def poll_command(
@@ -146,31 +155,29 @@ def poll_command(
 ) -> None:
     """Ask for the state of submitted requests, and fetch the answers there are.
 
-    Exit 0: all answers are here. 4: some are still to come, or were refused.
+    Exit 0: all answers are here. 4: some are still to come, or have to be sent again.
     """
     api = BatchApi(base_url)
-    states = poll(folder, api)
-    while wait and not all(_is_over(state) for state in states):
-        _show(states)
+    submission = poll(folder, api)
+    while wait and submission.under_way:
+        _show(submission)
         time.sleep(every)
-        states = poll(folder, api)
-    _show(states)
+        submission = poll(folder, api)
     api.close()
-    if states and all(state.fetched for state in states):
-        note(f"next: rag-rec batch import {folder} --index DIR --out FILE.jsonl")
+    _show(submission)
+    if submission.missing:
+        note(
+            f"{submission.missing:,} requests have no answer: rag-rec batch submit {folder} sends "
+            f"them again; {_IMPORT.format(folder)} takes what there is"
+        )
+    elif not submission.batches:
+        note(f"nothing is submitted; next: rag-rec batch submit {folder}")
+    elif not submission.under_way:
+        note(f"next: {_IMPORT.format(folder)}")
         return
     raise typer.Exit(4)
 
 
-def _is_over(state: Submitted) -> bool:
-    return bool(state.fetched) or state.status in {"completed", "failed", "expired", "cancelled"}
-
-
-def _show(states: Iterable[Submitted]) -> None:
-    for state in states:
-        problem = f": {state.problem}" if state.problem else ""
-        fetched = f"; fetched {', '.join(state.fetched)}" if state.fetched else ""
-        note(
-            f"{state.file}: {state.status} ({state.batch_id}), "
-            f"{state.done:,} of {state.total:,} answered{fetched}{problem}"
-        )
+def _show(submission: Submission) -> None:
+    for batch in submission.batches:
+        note(batch.line())

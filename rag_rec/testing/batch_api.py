@@ -26,8 +26,10 @@ class BatchApiServer(ChatServer):
         self.batches: dict[str, Json] = {}
 
     def finish(self, *, leave_out: int = 0, status: str = "completed") -> None:
-        """Answers every batch there is, but for its last ``leave_out`` requests."""
+        """Answers every batch that is under way, but for its last ``leave_out`` requests."""
         for batch in self.batches.values():
+            if batch["status"] != "in_progress":
+                continue
             lines = [json.loads(x) for x in self.files[batch["input_file_id"]].splitlines()]
             good, bad = [], []
             for line in lines[: len(lines) - leave_out]:
@@ -68,9 +70,11 @@ class BatchApiServer(ChatServer):
         method, path, _ = line.split(" ", 2)
         path = path.split("?")[0].removeprefix("/v1")
         if found := re.fullmatch(r"/files/([^/]+)/content", path):
-            return Response(self.files[found[1]])
+            content = self.files.get(found[1])
+            return Response(status=404) if content is None else Response(content)
         if found := re.fullmatch(r"/batches/([^/]+)", path):
-            return _json(self.batches[found[1]])
+            batch = self.batches.get(found[1])
+            return Response(status=404) if batch is None else _json(batch)
         match method, path:
             case "POST", "/files":
                 return _json(self._store_file(body))

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from batch_tools import failures_of, ids_of, lines_of, marked, run_batch, settings_for, write_users
 
 from rag_rec import ConfigError, DataError, Settings
 from rag_rec.batch.engines.base import BatchPipeline
 from rag_rec.batch.openai_batch import export as request_files
-from rag_rec.batch.openai_batch.answers import ImportSummary, import_answers
 from rag_rec.batch.openai_batch.export import export_requests, offline_recommender
+from rag_rec.batch.openai_batch.importing import ImportSummary, import_answers
 from rag_rec.batch.openai_batch.submission import poll, submit
-from rag_rec.batch.store.convert import convert, safe_cell
 from rag_rec.llm.adapters.openai_batch import BatchApi
 from rag_rec.testing import (
     FAULTS,
@@ -147,12 +144,13 @@ def test_what_is_missing_is_said_and_can_come_later(
 
 
 def test_answers_that_are_errors_are_failures(hash_index_folder: Path, tmp_path: Path) -> None:
-    users = write_users(tmp_path / "users.jsonl", HISTORIES[:4])
+    users = write_users(tmp_path / "users.jsonl", HISTORIES[:6])
     settings = Settings(llm="openai:gpt-5-mini", k=3)
     folder, out = tmp_path / "requests", tmp_path / "recs.jsonl"
     exported(hash_index_folder, users, folder, settings)
     refused = {"status_code": 200, "body": json.loads(completion(None, refusal="no"))}
     limited = {"status_code": 429, "body": {"error": {"message": "slow down"}}}
+    wrong = {"status_code": 400, "body": {"error": {"message": "unsupported: temperature"}}}
     good = lines_of(answered(folder))
     write_users(
         folder / "answers-0001.jsonl",
@@ -160,15 +158,18 @@ def test_answers_that_are_errors_are_failures(hash_index_folder: Path, tmp_path:
             {"custom_id": "u0", "response": refused, "error": None},
             {"custom_id": "u1", "response": limited, "error": None},
             {"custom_id": "u2", "response": None, "error": {"code": "batch_expired"}},
+            {"custom_id": "u4", "response": wrong, "error": None},
+            {"custom_id": "u5", "response": None, "error": {"code": "batch_expired"}},
             *(line for line in good if line["custom_id"] in {"u2", "u3"}),
         ],
     )
     summary = imported(hash_index_folder, folder, out, settings)
-    assert (summary.done, summary.failed, summary.exit_code) == (2, 2, 3)
-    assert {f["custom_id"]: f["kind"] for f in failures_of(out)} == {
-        "u0": "refused",
-        "u1": "transport",
-    }
+    assert (summary.done, summary.failed, summary.missing, summary.exit_code) == (2, 2, 2, 4)
+    assert summary.reasons == {"status 429": 1, "batch_expired": 1}
+    failures = {f["custom_id"]: (f["kind"], f["reason"]) for f in failures_of(out)}
+    assert failures["u0"][0] == "refused"
+    assert failures["u4"][0] == "transport"
+    assert "unsupported: temperature" in failures["u4"][1]
 
 
 @pytest.mark.parametrize("line", [b"<html>", b"[1]", b'{"id": 3}'])
@@ -221,19 +222,21 @@ def test_submit_poll_import(hash_index_folder: Path, tmp_path: Path) -> None:
 
     with BatchApiServer(answer) as server:
         api = BatchApi(server.url)
-        states = submit(folder, api)
+        states = submit(folder, api).batches
         assert [state.total for state in states] == [15, 15, 10]
         assert {b["metadata"]["rag_rec"] for b in server.batches.values()} != {""}
         submit(folder, api)  # nothing new
         assert len(server.batches) == 3
-        assert [state.status for state in poll(folder, api)] == ["in_progress"] * 3
+        assert [state.status for state in poll(folder, api).batches] == ["in_progress"] * 3
         server.finish()
-        states = poll(folder, api)
-        assert [len(state.fetched) for state in states] == [2, 1, 1]
-        assert poll(folder, api) == states
+        ended = poll(folder, api)
+        assert [len(state.fetched) for state in ended.batches] == [2, 1, 1]
+        assert (ended.under_way, ended.missing) == (0, 1)
+        assert poll(folder, api) == ended
         api.close()
     summary = imported(hash_index_folder, folder, tmp_path / "recs.jsonl", settings)
-    assert (summary.done, summary.failed, summary.missing) == (39, 1, 0)
+    assert (summary.done, summary.failed, summary.missing) == (39, 0, 1)
+    assert summary.reasons == {"status 500": 1}
 
 
 def test_a_submission_that_was_cut_off_is_found_again(
@@ -246,7 +249,7 @@ def test_a_submission_that_was_cut_off_is_found_again(
         api = BatchApi(server.url)
         submit(folder, api)
         (folder / "batches.json").unlink()  # killed before it was noted
-        (state,) = submit(folder, api)
+        (state,) = submit(folder, api).batches
         assert state.batch_id == "batch-0"
         assert len(server.batches) == 1
         api.close()
@@ -274,45 +277,12 @@ def test_the_whole_way_on_the_command_line(hash_index_folder: Path, tmp_path: Pa
         assert "rag-rec batch poll" in call(0, "submit", folder, *at)
         assert "in_progress" in call(4, "poll", folder, *at)
         server.finish(leave_out=1, status="expired")
-        assert "fetched answers-0001.jsonl" in call(0, "poll", folder, *at)
+        said = call(4, "poll", folder, *at)
+        assert "fetched answers-0001.jsonl" in said
+        assert f"1 requests have no answer: rag-rec batch submit {folder} sends them again" in said
     said = call(4, "import", folder, "--index", hash_index_folder, "--out", out)
     assert "39 users in" in said
     assert "1 users have no answer" in said
-
-
-# --- other files --------------------------------------------------------------------------
-
-
-def test_records_as_parquet_and_csv(hash_index_folder: Path, tmp_path: Path) -> None:
-    users = write_users(tmp_path / "users.jsonl", [*HISTORIES, {"user_id": "=1+1", "history": []}])
-    out = tmp_path / "recs.jsonl"
-    run_batch(hash_index_folder, users, out, settings_for(None))
-    records = {record["custom_id"]: record for record in lines_of(out)}
-    assert convert(out, tmp_path / "recs.parquet") == 41
-    frame = pl.read_parquet(tmp_path / "recs.parquet")
-    for row in frame.iter_rows(named=True):
-        record = records[row["custom_id"]]
-        assert [slot["item_id"] for slot in row["items"]] == [
-            slot["item_id"] for slot in record["items"]
-        ]
-        assert {s["source"]: s["rank"] for s in row["items"][0]["sources"]} == record["items"][0][
-            "sources"
-        ]
-        assert row["usage"] == record["usage"]
-    assert convert(out, tmp_path / "recs.csv") == 41
-    with (tmp_path / "recs.csv").open(encoding="utf-8-sig", newline="") as handle:
-        rows = list(csv.DictReader(handle))
-    assert len(rows) == 41 * 3
-    assert {row["custom_id"] for row in rows} == {"'=1+1", *records} - {"=1+1"}
-    with pytest.raises(ConfigError, match=r"must end in \.parquet or \.csv"):
-        convert(out, tmp_path / "recs.xlsx")
-    with pytest.raises(DataError, match=r"users\.jsonl:1: is not a record"):
-        convert(users, tmp_path / "x.csv")
-
-
-@pytest.mark.parametrize("text", ["=A1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", "\n=1"])
-def test_a_spreadsheet_executes_nothing(text: str) -> None:
-    assert safe_cell(text) == f"'{text}"
 
 
 def test_a_profile_marks_the_prompt(hash_index_folder: Path, tmp_path: Path) -> None:

@@ -7,15 +7,17 @@
       manifest.json         fingerprint of the run, user file, names of the request files
       batches.json          submitted batches (`rag_rec.batch.openai_batch.submission`)
       answers-0001.jsonl    answers (`rag_rec.batch.openai_batch.answers`)
+      again-0001.jsonl      requests without an answer, sent again
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -83,26 +85,27 @@ def export_requests(
     if (folder / _MANIFEST).exists():
         raise ConfigError(f"{folder} holds exported requests already; name another folder")
     finished = finished_in(skip_done)
-    parts = _Parts(folder, max_requests)
-    n_bad = 0
-    omitted: tuple[str, ...] = ()
-    pending = pending_rows(read_users(users, columns), finished)
-    while block := list(islice(pending, BLOCK)):
-        ready, failures = pipeline.preview(block)
-        asked = [(one.user, one.state.call) for one in ready if one.state.call is not None]
-        for user, call in asked:
-            parts.add(user.custom_id, model.body(call))
-        n_bad += len(failures) + len(ready) - len(asked)
-        omitted = tuple(dict.fromkeys((*omitted, *omitted_in(ready))))
-    parts.close()
+    counts: Counter[str] = Counter()
+    omitted: dict[str, None] = {}
+
+    def lines() -> Iterator[bytes]:
+        pending = pending_rows(read_users(users, columns), finished)
+        while block := list(islice(pending, BLOCK)):
+            ready, failures = pipeline.preview(block)
+            omitted.update(dict.fromkeys(omitted_in(ready)))
+            asked = [(one.user, one.state.call) for one in ready if one.state.call is not None]
+            counts.update(asked=len(asked), bad=len(failures) + len(ready) - len(asked))
+            yield from (_line(user.custom_id, model.body(call)) for user, call in asked)
+
+    names = write_parts(folder, "requests", lines(), max_requests=max_requests)
     finished.close()
     manifest = ExportManifest(
         identity=pipeline.fingerprint,
         users=str(users),
-        requests=parts.n_requests,
-        not_exported=n_bad,
-        files=parts.names,
-        omitted=omitted,
+        requests=counts["asked"],
+        not_exported=counts["bad"],
+        files=names,
+        omitted=tuple(omitted),
     )
     replace_file(folder / _MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
@@ -130,39 +133,50 @@ def offline_recommender(index: str | Path, settings: Settings, **options: Any) -
     return Recommender.open(index, OfflineModel(settings), settings=settings, **options)
 
 
-class _Parts:
-    """Request files, each within the limits."""
+def write_parts(
+    folder: Path,
+    stem: str,
+    lines: Iterable[bytes],
+    *,
+    max_requests: int = MAX_REQUESTS,
+    first: int = 1,
+) -> list[str]:
+    """Write lines to files within the limits of the API, each whole or not at all.
 
-    def __init__(self, folder: Path, max_requests: int) -> None:
-        self.names: list[str] = []
-        self.n_requests = 0
-        self._folder = folder
-        self._max_requests = max_requests
-        self._handle: IO[bytes] | None = None
-        self._n = self._bytes = 0
+    Args:
+        folder: The folder of the files.
+        stem: Beginning of their names, before ``-0001.jsonl``.
+        lines: Request lines with their ends.
+        max_requests: Most lines in one file.
+        first: Number of the first file.
 
-    def add(self, custom_id: str, body: dict[str, Any]) -> None:
-        request = {
-            "custom_id": custom_id,
-            "method": "POST",
-            "url": "/v1/chat/completions",
-            "body": body,
-        }
-        line = json.dumps(request, ensure_ascii=False).encode() + b"\n"
-        full = self._n == self._max_requests or self._bytes + len(line) > MAX_BYTES
-        handle = self._next() if full or self._handle is None else self._handle
-        handle.write(line)
-        self._n, self._bytes = self._n + 1, self._bytes + len(line)
-        self.n_requests += 1
+    Returns:
+        The names of the files.
+    """
+    names: list[str] = []
+    waiting = iter(lines)
+    line = next(waiting, None)
+    while line:
+        name = f"{stem}-{first + len(names):04d}.jsonl"
+        part = folder / f"{name}.part"
+        n = size = 0
+        with part.open("wb") as handle:
+            while (
+                line is not None and n < max_requests and (size + len(line) <= MAX_BYTES or not n)
+            ):
+                handle.write(line)
+                n, size = n + 1, size + len(line)
+                line = next(waiting, None)
+        part.replace(folder / name)
+        names.append(name)
+    return names
 
-    def close(self) -> None:
-        if self._handle is not None:
-            self._handle.close()
 
-    def _next(self) -> IO[bytes]:
-        self.close()
-        name = f"requests-{len(self.names) + 1:04d}.jsonl"
-        self._handle = (self._folder / name).open("wb")
-        self._n = self._bytes = 0
-        self.names.append(name)
-        return self._handle
+def _line(custom_id: str, body: dict[str, Any]) -> bytes:
+    request = {
+        "custom_id": custom_id,
+        "method": "POST",
+        "url": "/v1/chat/completions",
+        "body": body,
+    }
+    return json.dumps(request, ensure_ascii=False).encode() + b"\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Container, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,8 @@ from rag_rec.llm.chat_api.failures import model_error
 
 _NAME = "openai batch API"
 _MARK = "rag_rec"
+_GONE = frozenset({404, 410})
+_ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
 class BatchState(NamedTuple):
@@ -40,7 +42,12 @@ class BatchState(NamedTuple):
     @property
     def ended(self) -> bool:
         """True if no more answers will come."""
-        return self.status in {"completed", "failed", "expired", "cancelled"}
+        return self.status in _ENDED
+
+    @property
+    def is_useful(self) -> bool:
+        """True if there are answers, or some may still come."""
+        return not self.ended or bool(self.output_file or self.error_file)
 
 
 class BatchApi:
@@ -76,25 +83,51 @@ class BatchApi:
             )
         return _state(batch)
 
-    def find(self, mark: str) -> BatchState | None:
-        """Return the batch that carries a mark, or None."""
+    def find(self, mark: str, *, without: Container[str] = ()) -> BatchState | None:
+        """Return the batch that carries a mark and may give answers; one under way comes first.
+
+        Args:
+            mark: The mark.
+            without: Ids of batches that do not count.
+        """
+        found: BatchState | None = None
         with _errors():
-            for batch in self._client.batches.list(limit=100):
-                if (batch.metadata or {}).get(_MARK) == mark:
-                    return _state(batch)
-        return None
+            for batch in self._client.batches.list(limit=100):  # the latest first
+                if (batch.metadata or {}).get(_MARK) == mark and batch.id not in without:
+                    state = _state(batch)
+                    if not state.ended:
+                        return state
+                    found = found or (state if state.is_useful else None)
+        return found
 
     def state(self, batch_id: str) -> BatchState:
-        """Return the current state of a batch."""
-        with _errors():
-            return _state(self._client.batches.retrieve(batch_id))
+        """Return the current state of a batch.
 
-    def download(self, file_id: str, target: Path) -> None:
-        """Write a file of the provider's to disk, whole or not at all."""
+        Raises:
+            ConfigError: If the provider does not know it.
+        """
+        with _errors():
+            try:
+                return _state(self._client.batches.retrieve(batch_id))
+            except openai.NotFoundError as error:
+                raise ConfigError(
+                    f"the provider does not know {batch_id}: give the key and --base-url that it "
+                    "was submitted with, or remove it from batches.json to send it again"
+                ) from error
+
+    def download(self, file_id: str, target: Path) -> bool:
+        """Write a file of the provider's to disk, whole or not at all; False if it is gone."""
         fresh = target.with_name(target.name + ".part")
-        with _errors(), self._client.files.with_streaming_response.content(file_id) as reply:
-            reply.stream_to_file(fresh)
+        with _errors():
+            try:
+                with self._client.files.with_streaming_response.content(file_id) as reply:
+                    reply.stream_to_file(fresh)
+            except openai.APIStatusError as error:
+                if error.status_code in _GONE:
+                    return False
+                raise
         fresh.replace(target)
+        return True
 
     def close(self) -> None:
         """Close the connections."""
@@ -104,14 +137,15 @@ class BatchApi:
 def _state(batch: Any) -> BatchState:
     counts = batch.request_counts
     errors = batch.errors.data if batch.errors and batch.errors.data else []
+    problems = [f"line {e.line}: {e.message}" if e.line else e.message for e in errors[:3]]
     return BatchState(
         batch_id=batch.id,
         status=batch.status,
         done=(counts.completed + counts.failed) if counts else 0,
         total=counts.total if counts else 0,
-        output_file=batch.output_file_id,
-        error_file=batch.error_file_id,
-        problem="; ".join(f"line {e.line}: {e.message}" for e in errors[:3]) or None,
+        output_file=batch.output_file_id or None,
+        error_file=batch.error_file_id or None,
+        problem="; ".join(filter(None, problems)) or None,
     )
 
 
