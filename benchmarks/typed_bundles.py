@@ -22,7 +22,7 @@ from rag_rec.index import SentenceTransformerEmbedder
 from rag_rec.list_types import Affinity, construct
 from rag_rec.list_types.affinity import Weights
 from rag_rec.list_types.bundle import BundleObjective
-from rag_rec.list_types.local_search import _greedy
+from rag_rec.list_types.local_search import greedy
 from rag_rec.list_types.objective import Pool
 from rag_rec.retrieval import Histories
 
@@ -151,7 +151,7 @@ def _built() -> None:
             objective = BundleObjective(pool, builder.affinity.block(at, at), budget=kind.budget)
             ways = {
                 "greedy by relevance": _first(objective, kind.size),
-                "greedy on the objective": _greedy(objective, [], kind.size, objective.value),
+                "greedy on the objective": greedy(objective, [], kind.size, objective.value),
                 "greedy + local search": construct(objective, kind.size),
             }
             for name, chosen in ways.items():

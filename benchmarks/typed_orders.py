@@ -12,15 +12,16 @@ from pathlib import Path
 import numpy as np
 
 from rag_rec import Constraints, Recommender, Slate, build_index, load_sample
-from rag_rec.list_types import Steps, construct
-from rag_rec.list_types.base import Theme
+from rag_rec.data import SAMPLE_FOLDER
+from rag_rec.list_types import Steps, Theme, construct
 from rag_rec.list_types.objective import Pool
 from rag_rec.list_types.play_sequence import SequenceObjective
 from rag_rec.list_types.slate import SlateObjective, compose_page
 from rag_rec.retrieval import Histories
 
 FOLDER = Path(".cache/typed")
-PLANTED = Path("rag_rec/dataset/sample/planted.json")
+PLANTED = SAMPLE_FOLDER / "planted.json"
+FREE = Constraints(allow_out_of_stock=True)
 COPIES = 4
 
 
@@ -37,7 +38,7 @@ def main() -> None:
 def _orders(recommender: Recommender) -> None:
     planted = json.loads(PLANTED.read_text())
     index = recommender.index
-    log = recommender.lists._data.log
+    log = Histories.of_index(index)
     rng = np.random.default_rng(0)
     histories = [log.row(user) for user in range(len(log))]
     ways = {
@@ -66,7 +67,7 @@ def _built(steps: Steps, sets: list[dict], pairs: set, index: object) -> tuple[f
         ids = [str(item) for item in rng.permutation(one["items"])]
         rows = np.array([index.find(item) for item in ids])
         items = [index.item(int(row)) for row in rows]
-        pool = Pool(items, np.ones(len(items)), Constraints(allow_out_of_stock=True))
+        pool = Pool(items, np.ones(len(items)), FREE, FREE)
         objective = SequenceObjective(
             pool, steps.block(rows, rows), np.zeros(len(rows), np.float32)
         )
@@ -96,7 +97,7 @@ def _slates(recommender: Recommender) -> None:
             for n, row in enumerate(rows)
         ]
         relevance = np.repeat(1 - np.arange(n) / n, COPIES)
-        pool = Pool(items, relevance, Constraints(allow_out_of_stock=True))
+        pool = Pool(items, relevance, FREE, FREE)
         themes = [Theme(str(row), frozenset(range(row, len(items), 3))) for row in range(kind.rows)]
         empty: list[list[int]] = [[] for _ in themes]
         for weight in (0.0, 0.1, 0.3, 0.5, 0.7):

@@ -1,4 +1,4 @@
-"""What goes together and what comes after what, learned from who took what with what."""
+"""Affinity of items: taken together, and taken one after the other, learned from the log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SHRINK = 2.0
 
 
 def pair_counts(baskets: Histories, window: int | None) -> sparse.csr_array:
-    """How often ``column`` follows ``row``: ``float32 [n, n]``, events further apart count less.
+    """Return how often ``column`` follows ``row``, ``float32 [n, n]``; distant events count less.
 
     Args:
         baskets: Histories in time order, or sets in any.
@@ -35,7 +35,7 @@ def pair_counts(baskets: Histories, window: int | None) -> sparse.csr_array:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each kind of evidence counts for going together.
+    """Weights of the kinds of evidence that items go together.
 
     Attributes:
         pairs: Items taken together.
@@ -49,7 +49,7 @@ class Weights:
 
 
 class Affinity:
-    """How well items go together.
+    """Affinity of items that go together.
 
     Co-purchase of items is the cosine of who took them, shrunk where few did; that of categories
     likewise. Texts speak where the log does not.
@@ -83,7 +83,7 @@ class Affinity:
         self._group_pairs = _cosines(sparse.csr_array(member.T @ together @ member))
 
     def block(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-        """``float32 [rows, columns]``: how well each of the one goes with each of the other."""
+        """Return the affinity of each row's item and each column's, ``float32 [rows, columns]``."""
         weights = self._weights
         pairs: NDArray[np.float32] = self._pairs[rows][:, columns].toarray()
         groups = _looked_up(self._group_pairs, self._groups[rows], self._groups[columns])
@@ -93,7 +93,7 @@ class Affinity:
 
 
 class Steps:
-    """How well one item comes after another.
+    """Affinity of an item to those that come after it.
 
     The share of users who took the second later than the first, shrunk towards a half, times how
     often the two are taken together at all.
@@ -108,7 +108,7 @@ class Steps:
         self._together = _cosines(sparse.csr_array(self._follows + self._follows.T))
 
     def block(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.float32]:
-        """``float32 [rows, columns]``: how well the column comes after the row, from -1 to 1.
+        """Return how well the column comes after the row, ``float32 [rows, columns]``, -1 to 1.
 
         Negative where the log has them the other way round.
         """
@@ -120,7 +120,7 @@ class Steps:
 
 
 def _cosines(together: sparse.csr_array) -> sparse.csr_array:
-    """Counts of pairs as shrunk cosines."""
+    """Return shrunk cosines from counts of pairs."""
     found = sparse.coo_array(together)
     totals = np.asarray(together.sum(axis=1)).ravel()
     values = np.asarray(found.data, np.float32)
@@ -133,7 +133,7 @@ def _cosines(together: sparse.csr_array) -> sparse.csr_array:
 def _looked_up(
     matrix: sparse.csr_array, rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Entries of a matrix at numbers that may be -1, which give 0."""
+    """Return entries of a matrix at numbers that may be -1, which give 0."""
     if not matrix.nnz:
         return np.zeros((len(rows), len(columns)), np.float32)
     found: NDArray[np.float32] = matrix[np.maximum(rows, 0)][:, np.maximum(columns, 0)].toarray()

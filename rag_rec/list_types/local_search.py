@@ -59,7 +59,7 @@ def construct(objective: Objective, length: int, *, fixed: Sequence[int] = ()) -
     ]
     if max(map(len, found)) < length:
         # the best came first and used up the budget: begin with what leaves most of it
-        frugal = _greedy(objective, chosen, length, objective.left_over)
+        frugal = greedy(objective, chosen, length, objective.left_over)
         found.append(_searched(objective, frugal, length, kept))
     return max(found, key=lambda one: (len(one), objective.value(one)))
 
@@ -78,18 +78,18 @@ def _with_best_pair(objective: Objective, chosen: list[int], length: int) -> lis
 def _searched(
     objective: Objective, start: list[int], length: int, kept: frozenset[int]
 ) -> list[int]:
-    chosen = _greedy(objective, start, length, objective.value)
+    chosen = greedy(objective, start, length, objective.value)
     while True:
         better = _improved(objective, chosen, kept)
         if better is None:
             return chosen
-        chosen = _greedy(objective, better, length, objective.value)
+        chosen = greedy(objective, better, length, objective.value)
 
 
-def _greedy(
+def greedy(
     objective: Objective, chosen: list[int], length: int, worth: Callable[[Sequence[int]], float]
 ) -> list[int]:
-    """Insert the best position at the best place until the list is full or nothing fits."""
+    """Insert the position worth most at the best place until the list is full or nothing fits."""
     while len(chosen) < length:
         options = [
             option

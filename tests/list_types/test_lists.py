@@ -1,18 +1,14 @@
-"""Bundles, sequences and slates: limits kept, search no worse than greedy, hostile replies."""
+"""Bundles, sequences and slates through the recommender: limits kept, hostile replies."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 from catalogs import random_index
-from hypothesis import given
-from hypothesis import strategies as st
 
 from rag_rec import (
     Bundle,
@@ -20,7 +16,6 @@ from rag_rec import (
     ConfigError,
     Constraints,
     DataError,
-    Item,
     ItemIndex,
     PlaySequence,
     RecommendationList,
@@ -32,126 +27,10 @@ from rag_rec import (
     where,
 )
 from rag_rec.constraints import ItemRules, Tally, failed, without
-from rag_rec.list_types import Affinity, Kind, Steps, construct
-from rag_rec.list_types.base import Theme
-from rag_rec.list_types.bundle import BundleObjective
-from rag_rec.list_types.objective import Pool
-from rag_rec.list_types.play_sequence import SequenceObjective
-from rag_rec.list_types.slate import SlateObjective, compose_page
-from rag_rec.retrieval import Histories
+from rag_rec.list_types import Kind
 from rag_rec.testing import ScriptedModel
 
 N_CASES = int(os.environ.get("RAG_REC_CASES", "100"))
-
-
-# --- objectives and search -----------------------------------------------------------------------
-
-
-def goods(prices: list[float | None]) -> list[Item]:
-    return [
-        Item(item_id=str(n), price=price, categories=("a" if n % 2 else "b",))
-        for n, price in enumerate(prices)
-    ]
-
-
-def bundle_of(n: int, seed: int, **options: object) -> BundleObjective:
-    rng = np.random.default_rng(seed)
-    together = rng.random((n, n)).astype(np.float32)
-    prices: list[float | None] = [*rng.integers(1, 30, n - 1).tolist(), None]
-    pool = Pool.of(goods(prices), Constraints(), 0)
-    return BundleObjective(pool, together + together.T, **options)  # type: ignore[arg-type]
-
-
-@given(st.integers(5, 9), st.integers(0, 10_000), st.integers(2, 3), st.floats(20, 60))
-def test_a_bundle_is_close_to_the_best_there_is(
-    n: int, seed: int, size: int, budget: float
-) -> None:
-    objective = bundle_of(n, seed, budget=budget)
-    chosen = construct(objective, size)
-    feasible = [o for o in itertools.combinations(range(n), size) if objective.admits(o)]
-    assert objective.admits(chosen)
-    assert len(set(chosen)) == len(chosen)
-    if not feasible:
-        assert len(chosen) < size
-        return
-    assert len(chosen) == size
-    greedy_only = construct(objective, 1)
-    assert objective.admits(greedy_only)
-    assert objective.value(chosen) >= 0.75 * max(map(objective.value, feasible))
-
-
-def test_local_search_finds_what_greedy_misses() -> None:
-    together = np.zeros((4, 4), np.float32)
-    together[2, 3] = together[3, 2] = 1.0
-    pool = Pool.of(goods([1.0] * 4), Constraints(), 0)
-    objective = BundleObjective(pool, together)
-    assert sorted(construct(objective, 2)) == [2, 3]
-
-
-def test_slots_are_matched_not_taken_first_come() -> None:
-    items = [
-        Item(item_id="both", categories=("Pots", "Tea")),
-        Item(item_id="pot", categories=("Pots",)),
-    ]
-    pool = Pool.of(items, Constraints(), 0)
-    slots = (where("category=Pots"), where("category=Tea"))
-    objective = BundleObjective(pool, np.zeros((2, 2), np.float32), slots=slots)
-    assert objective.places([0, 1]) == [1, 0]
-    assert not BundleObjective(pool, np.zeros((2, 2), np.float32), slots=slots[:1]).admits([0, 1])
-
-
-def test_steps_know_which_comes_first() -> None:
-    log = Histories.of([[0, 1, 2], [0, 1, 2], [0, 2]], 4)
-    steps = Steps(log).block(np.arange(4), np.arange(4))
-    assert steps[0, 1] > 0 > steps[1, 0]
-    assert steps[0, 2] > 0
-    assert not steps[3].any()
-    pool = Pool.of(goods([1.0] * 4), Constraints(), 0)
-    objective = SequenceObjective(pool, steps, np.zeros(4, np.float32))
-    assert construct(objective, 3, fixed=[2])[-1] == 2
-    order = construct(objective, 4)
-    assert order.index(0) < order.index(1) < order.index(2)
-
-
-def test_a_sequence_stays_within_its_duration() -> None:
-    pool = Pool.of(goods([1.0] * 5), Constraints(), 0)
-    durations = {"0": 50.0, "1": 20.0, "2": 20.0, "3": 15.0}
-    objective = SequenceObjective(
-        pool, np.zeros((5, 5), np.float32), np.zeros(5, np.float32),
-        durations=durations, max_duration=60,
-    )  # fmt: skip
-    chosen = construct(objective, 3)
-    assert sorted(chosen) == [1, 2, 3]
-    assert objective.duration(chosen) == 55
-
-
-def test_affinity_backs_off_from_items_to_categories_to_text() -> None:
-    baskets = Histories.of([[0, 1], [0, 1], [2, 3]], 6)
-    groups = np.array([0, 1, 0, 1, 0, -1])
-    vectors = np.eye(6, dtype=np.float32)
-    block = Affinity(baskets, groups, vectors).block(np.arange(6), np.arange(6))
-    assert block[0, 1] > block[4, 1] > 0, "4 was never taken, but its category goes with 1's"
-    assert block[5, 1] == 0
-    assert np.allclose(block, block.T)
-
-
-def test_a_page_is_chosen_as_a_whole() -> None:
-    items = [Item(item_id=str(n)) for n in range(6)]
-    pool = Pool.of(items, Constraints(), 0)
-    alike = np.eye(6, dtype=np.float32)
-    alike[0, 1] = alike[1, 0] = 1.0
-    objective = SlateObjective(pool, alike, 0.7)
-    everything = Theme("all", frozenset(range(6)))
-    rows = compose_page(objective, [everything, everything], 2, [[], []])
-    page = [position for row in rows for position in row]
-    assert len(set(page)) == 4
-    assert not {0, 1} <= set(page), "near duplicates do not both make the page"
-    kept = compose_page(objective, [everything, everything], 2, [[1], [0, 0]])
-    assert kept[0][0] == 1
-    assert kept[1][0] == 0
-
-
-# --- through the recommender ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
