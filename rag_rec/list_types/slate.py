@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -32,6 +33,7 @@ from rag_rec.list_types.objective import Pool
 _PAST = 3
 _ROUNDS = 60
 _BETTER = 1e-6
+_REST = "More for you"
 
 Row = list[int]
 
@@ -130,15 +132,14 @@ class SlateType:
         def compose(pool: Pool) -> Composed:
             objective = SlateObjective(pool, vectors @ vectors.T, kind.diversity)
             rows = compose_page(objective, task.themes, kind.per_row, wanted)
-            page = _page(rows)
-            shown = tuple(
-                SlateRow(theme=theme.title, item_ids=tuple(pool.items[p].item_id for p in row))
-                for theme, row in zip(task.themes, rows, strict=True)
+            shown = [
+                SlateRow(theme=title, item_ids=tuple(pool.items[p].item_id for p in row))
+                for title, row in zip(_titles(task.themes, rows), rows, strict=True)
                 if row
-            )
-            return Composed(
-                marked(pool, page), {"rows": shown, "diversity": objective.diversity(page)}
-            )
+            ]
+            page = _page(rows)
+            extras = {"rows": tuple(shown), "diversity": objective.diversity(page)}
+            return Composed(marked(pool, page), extras)
 
         return relaxed_until_full(kind, items, grounds, compose)
 
@@ -200,7 +201,8 @@ def themes_of(
 ) -> list[Theme]:
     """Return themes that fill a row: the user's past items and the candidates' categories.
 
-    Each next theme is the one with the most relevant items that no theme before it has used.
+    Each next theme is the one with the most relevant items that no theme before it has used. Rows
+    for which no theme is left show any of the candidates, as far as there are enough.
 
     Args:
         pool: The candidates.
@@ -208,7 +210,11 @@ def themes_of(
         n: Themes wanted.
         per_row: Items a theme needs.
     """
-    options = [theme for theme in _options(pool, links) if len(theme.members) >= per_row]
+    everything = frozenset(range(len(pool.items)))
+    qualifying = frozenset(np.flatnonzero(pool.relevance > 0).tolist())
+    allowed = qualifying if len(qualifying) >= n * per_row else everything
+    named = [Theme(theme.title, theme.members & allowed) for theme in _options(pool, links)]
+    options = [theme for theme in named if len(theme.members) >= per_row]
     chosen: list[Theme] = []
     used: set[int] = set()
     while options and len(chosen) < n:
@@ -218,15 +224,12 @@ def themes_of(
             return float(sum(pool.relevance[position] for position in free))
 
         best = max(options, key=worth)
-        if len(best.members - used) < per_row:
-            options.remove(best)
-            continue
-        chosen.append(best)
         options.remove(best)
-        used |= set(sorted(best.members - used)[:per_row])
-    if len(chosen) < n:
-        chosen.append(Theme("More for you", frozenset(range(len(pool.items)))))
-    return chosen[:n]
+        if len(best.members - used) >= per_row:
+            chosen.append(best)
+            used |= set(sorted(best.members - used)[:per_row])
+    n_rows = min(n, max(1, -(-len(pool.items) // per_row)))
+    return chosen + [Theme(_REST, everything)] * (n_rows - len(chosen))
 
 
 def _options(pool: Pool, links: Mapping[str, NDArray[np.float32]]) -> Iterable[Theme]:
@@ -243,10 +246,22 @@ def _options(pool: Pool, links: Mapping[str, NDArray[np.float32]]) -> Iterable[T
         yield Theme(category, frozenset(positions))
 
 
+def _titles(themes: Sequence[Theme], rows: Sequence[Row]) -> Iterable[str]:
+    """Return the title of each row; one with items beside its theme has no subject."""
+    seen: Counter[str] = Counter()
+    for theme, row in zip(themes, rows, strict=True):
+        title = theme.title if theme.members.issuperset(row) else _REST
+        seen[title] += 1
+        yield title if seen[title] == 1 else f"{title} ({seen[title]})"
+
+
 def compose_page(
     objective: SlateObjective, themes: Sequence[Theme], per_row: int, fixed: Sequence[Row]
 ) -> list[Row]:
     """Return rows of at most ``per_row`` positions, no position twice on the page.
+
+    A row that its theme cannot fill, because of the constraints or of the positions that stay, is
+    filled up with any of the pool.
 
     Args:
         objective: Value and rules of the page.
@@ -255,15 +270,22 @@ def compose_page(
         fixed: Positions that stay in each row where they are admitted.
     """
     rows: list[Row] = [[] for _ in themes]
-    for row, (theme, wanted) in enumerate(zip(themes, fixed, strict=True)):
+    members = [theme.members for theme in themes]
+    for row, wanted in enumerate(fixed):
         for position in wanted:
-            room = len(rows[row]) < per_row and position in theme.members
+            room = len(rows[row]) < per_row and position in members[row]
             if room and objective.admits([*_page(rows), position]):
                 rows[row].append(position)
     kept = set(_page(rows))
-    for row, theme in enumerate(themes):
-        _fill_row(objective, rows, row, sorted(theme.members), per_row)
-    _search(objective, rows, themes, kept)
+    for row in range(len(rows)):
+        _fill_row(objective, rows, row, sorted(members[row]), per_row)
+    for row in range(len(rows)):
+        while len(rows[row]) < per_row and _given_one(objective, rows, members, kept, [row]):
+            pass
+        if len(rows[row]) < per_row:
+            members[row] = frozenset(range(len(objective.pool.items)))
+            _fill_row(objective, rows, row, sorted(members[row]), per_row)
+    _search(objective, rows, members, kept)
     return rows
 
 
@@ -278,17 +300,40 @@ def _fill_row(
         rows[row].append(max(free, key=lambda position: objective.value([*page, position])))
 
 
+def _given_one(
+    objective: SlateObjective,
+    rows: list[Row],
+    members: Sequence[frozenset[int]],
+    kept: set[int],
+    path: list[int],
+) -> bool:
+    """Give the last row of the path one more item, which another row may have to replace."""
+    row, page = path[-1], _page(rows)
+    for position in sorted(members[row] - set(page)):
+        if objective.admits([*page, position]):
+            rows[row].append(position)
+            return True
+    for other in range(len(rows)):
+        for position in () if other in path else (members[row] - kept) & set(rows[other]):
+            place = rows[other].index(position)
+            rows[row].append(rows[other].pop(place))
+            if _given_one(objective, rows, members, kept, [*path, other]):
+                return True
+            rows[other].insert(place, rows[row].pop())
+    return False
+
+
 def _search(
-    objective: SlateObjective, rows: list[Row], themes: Sequence[Theme], kept: set[int]
+    objective: SlateObjective, rows: list[Row], members: Sequence[frozenset[int]], kept: set[int]
 ) -> None:
     """Exchange one item for another of its theme, where on the page that helps most."""
     for _ in range(_ROUNDS):
         page = _page(rows)
         best, change = objective.value(page), None
         at = 0
-        for row, theme in enumerate(themes):
+        for row, allowed in enumerate(members):
             for place, old in enumerate(rows[row]):
-                options = () if old in kept else sorted(theme.members - set(page))
+                options = () if old in kept else sorted(allowed - set(page))
                 for new in options:
                     changed = [*page[:at], new, *page[at + 1 :]]
                     value = objective.value(changed)
