@@ -12,16 +12,14 @@ import pytest
 from rag_rec import (
     Constraints,
     Dataset,
-    FusedRetriever,
     ItemIndex,
     Recommender,
     UserHistory,
     build_index,
 )
 from rag_rec.data import SAMPLE_FOLDER
-from rag_rec.retrieval import (
-    review_quotes,
-)
+from rag_rec.retrieval import review_quotes
+from rag_rec.retrieval.fusion.retriever import FusedRetriever
 from rag_rec.testing import HashEmbedder, check_retriever
 
 PLANTED = json.loads((SAMPLE_FOLDER / "planted.json").read_text())
