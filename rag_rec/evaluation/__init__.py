@@ -2,7 +2,9 @@
 
 from rag_rec.data import PROTOCOLS, Split, hide_items, leave_last_out, shuffle_ties
 from rag_rec.evaluation.comparison import compare_reports
+from rag_rec.evaluation.experiments.baselines import FittedIndex
 from rag_rec.evaluation.experiments.experiment import Experiment
+from rag_rec.evaluation.experiments.retrievers import RETRIEVERS, register_retriever
 from rag_rec.evaluation.experiments.runner import run
 from rag_rec.evaluation.metrics.accuracy import (
     METRICS,
@@ -24,7 +26,9 @@ __all__ = [
     "EXIT",
     "METRICS",
     "PROTOCOLS",
+    "RETRIEVERS",
     "Experiment",
+    "FittedIndex",
     "Gate",
     "Metric",
     "Relevance",
@@ -45,6 +49,7 @@ __all__ = [
     "read_report",
     "recall",
     "register_metric",
+    "register_retriever",
     "run",
     "shuffle_ties",
     "standard_error",

@@ -1,4 +1,4 @@
-"""Looks for ways in which a run could have known the answers; findings make a report void."""
+"""Look for ways in which a run could have known the answers; findings make a report void."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from rag_rec.evaluation.experiments.answers import Answer
-from rag_rec.evaluation.experiments.retrievers import Propose, proposing
+from rag_rec.evaluation.experiments.answers import UserAnswer
+from rag_rec.evaluation.experiments.retrievers import SHIPPED
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.rows import RETRIEVAL, LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
+from rag_rec.retrieval import Retriever
 
 _LEVEL = 0.001
 
@@ -24,14 +25,12 @@ def audit(study: Study, tasks: Sequence[Task], rows: Sequence[LeaderboardRow]) -
     """Return every sign that answers were known; any of them makes the report void."""
     scorer, users = study.sampled.test.scorer, [task.key for task in tasks]
     known = {task.key: task.history.item_ids for task in tasks}
-    used = {variant.retriever for variant in study.experiment.all_variants()} - {"fused"}
-    proposers = {RETRIEVAL: study.retriever.retrieve} | {
-        name: proposing(name, study.rankings[name]) for name in sorted(used)
-    }
+    used = {variant.retriever for variant in study.experiment.all_variants()} - {SHIPPED}
     found: list[str] = []
-    for name, propose in proposers.items():
-        leak = leaks(propose, tasks[:_PROBED], scorer, depth=20, seed=study.experiment.seed)
-        found += [f"{name}: {leak}"] if leak else []
+    for name in (SHIPPED, *sorted(used)):
+        retriever, probed = study.retrievers[name], tasks[:_PROBED]
+        leak = leaks(retriever, probed, scorer, depth=20, seed=study.experiment.seed)
+        found += [f"{RETRIEVAL if name == SHIPPED else name}: {leak}"] if leak else []
     for row in (row for row in rows if row.kind == "variant"):
         answers = list(row.answers.values())
         hit = lists_hit(row.answers, users, scorer)
@@ -41,9 +40,9 @@ def audit(study: Study, tasks: Sequence[Task], rows: Sequence[LeaderboardRow]) -
 
 
 def leaks(
-    propose: Propose, tasks: Sequence[Task], scorer: Scorer, *, depth: int, seed: int
+    retriever: Retriever, tasks: Sequence[Task], scorer: Scorer, *, depth: int, seed: int
 ) -> str | None:
-    """Asks with histories that belong to somebody else, under each user's own name and place.
+    """Ask with histories that belong to somebody else, under each user's own name and place.
 
     Whoever proposes from the history alone then finds a user's target about as often as it finds
     anybody's; one that knows the answers by name or by place still finds it. One-sided Fisher
@@ -63,8 +62,8 @@ def leaks(
         task.history.model_copy(update={"events": other.history.events})
         for task, other in zip(tasks, [*tasks[shift:], *tasks[:shift]], strict=True)
     ]
-    found = propose(borrowed, depth)
-    lists = [[candidate.item_id for candidate in some] for some in found]
+    found = retriever.retrieve(borrowed, depth)
+    lists = [list(dict.fromkeys(candidate.item_id for candidate in some)) for some in found]
     own = int(scorer.relevance(dict(zip(users, lists, strict=True)), users, depth).hits.sum())
     lent = dict(zip(lenders, lists, strict=True))
     owed = int(scorer.relevance(lent, lenders, depth).hits.sum())
@@ -78,8 +77,8 @@ def leaks(
     )
 
 
-def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | None:
-    """Looks for repeated questions that the re-ask rule does not explain.
+def retries(answers: Sequence[UserAnswer], lists_hit: Mapping[str, bool]) -> str | None:
+    """Look for repeated questions that the re-ask rule does not explain.
 
     A reply may be asked for once more when it does not fill the list. Anything beyond that is
     named; calls beyond the questions seen (a client's transport retries) are allowed unless they
@@ -96,7 +95,7 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | N
         )
     asked = [answer for answer in answers if answer.messages]
     for answer in asked:
-        rule = 1 + answer.repairs.get("reasked", 0)
+        rule = 1 + answer.repairs.reasked
         if len(answer.replies) > rule:
             return (
                 f"user {answer.user} was asked {len(answer.replies)} times where the re-ask rule "
@@ -105,7 +104,7 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | N
     counts = np.zeros((2, 2), np.int64)
     for answer in asked:
         seen = len(answer.replies)
-        extra = answer.usage["calls"] + answer.usage.get("cached", 0) - answer.profiled > seen
+        extra = answer.usage.calls + answer.usage.cached - answer.profiled > seen
         counts[int(lists_hit[answer.user]), int(extra)] += 1
     if not counts[:, 1].any():
         return None
@@ -119,17 +118,17 @@ def retries(answers: Sequence[Answer], lists_hit: Mapping[str, bool]) -> str | N
 
 
 def lists_hit(
-    answers: Mapping[str, Answer], users: Sequence[str], scorer: Scorer
+    answers: Mapping[str, UserAnswer], users: Sequence[str], scorer: Scorer
 ) -> dict[str, bool]:
-    """By user, whether the target is in the list."""
+    """Return by user whether the target is in the list."""
     lists = {user: answers[user].items for user in users}
     depth = max((len(items) for items in lists.values()), default=0)
     ranks = scorer.relevance(lists, users, depth).first_rank()
     return {user: rank > 0 for user, rank in zip(users, ranks.tolist(), strict=True)}
 
 
-def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> str | None:
-    """Looks for list items that were not proposed, or that the user already had."""
+def outsiders(answers: Sequence[UserAnswer], known: Mapping[str, Sequence[str]]) -> str | None:
+    """Look for list items that were not proposed, or that the user already had."""
     for answer in answers:
         strange = set(answer.items) - set(answer.candidates)
         if strange:
@@ -141,6 +140,6 @@ def outsiders(answers: Sequence[Answer], known: Mapping[str, Sequence[str]]) -> 
 
 
 def _fisher(counts: Any, alternative: str) -> float:
-    """The p-value of Fisher's exact test of a two by two table."""
+    """Return the p-value of Fisher's exact test of a two by two table."""
     result: Any = stats.fisher_exact(counts, alternative)
     return float(result.pvalue)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rag_rec.evaluation.experiments.answers import Answer, Answers, Gathered, answered
+from rag_rec.evaluation.experiments.answers import Answers, Gathered, UserAnswer, answered
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import Values, measure
 from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
 from rag_rec.evaluation.report_model import FittedBlend, HistoryWeight
+from rag_rec.list_types import TopK
 from rag_rec.pipeline import Blend, LengthWeight, blended
 
 WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
@@ -45,10 +46,13 @@ def fit_blends(
     """Fit a blend for every variant whose model answered for enough validation users.
 
     Each blend is written to a file of the run, and scored on the test once, in a row of its own.
+    The pipeline blends plain lists only; for others nothing is fitted.
     """
     experiment, part = study.experiment, study.sampled.validation
     blend_rows: list[LeaderboardRow] = []
     blends: dict[str, FittedBlend] = {}
+    if not isinstance(experiment.pipeline.kind, TopK):
+        return blend_rows, blends
     for variant in (one for one in experiment.all_variants() if one.llm != "none"):
         answers = found.get("validation", {}).get(variant.name, {})
         known = answered(part.tasks, [answers])
@@ -67,7 +71,7 @@ def _blend_row(
     study: Study, row: LeaderboardRow, blend: Blend, tasks: Sequence[Task]
 ) -> LeaderboardRow:
     lists = blend_answers(row.answers, blend, tasks)
-    scorer, k = study.sampled.test.scorer, study.experiment.pipeline.k
+    scorer, k = study.sampled.test.scorer, study.experiment.pipeline.kind.length
     relevance = scorer.relevance(lists, [task.key for task in tasks], k)
     return LeaderboardRow(f"blend of {row.name}", "blend", [relevance], lists)
 
@@ -142,7 +146,7 @@ def blend_answers(answers: Answers, blend: Blend, tasks: Sequence[Task]) -> dict
     }
 
 
-def list_with(answer: Answer, weight: float) -> list[str]:
+def list_with(answer: UserAnswer, weight: float) -> list[str]:
     """Return one answer's list at a weight; at 0 the model is not asked: retrieval's order."""
     if weight == 0:
         return answer.candidates[: len(answer.items)]

@@ -101,7 +101,7 @@ def check(report: Report) -> None:
 
 
 def _relevance(report: Report, places: list[list[list[int]]]) -> list[Relevance]:
-    depth = report.experiment.pipeline.k
+    depth = report.lists.length
     n = np.array(report.hits.n_relevant, np.int64)
     found: list[Relevance] = []
     for repeat in places:

@@ -28,8 +28,8 @@ from rag_rec.evaluation.metrics.sensitivity import measure_sensitivity
 from rag_rec.evaluation.report_model import (
     FORMAT,
     DataSummary,
-    ExperimentSummary,
     Funnel,
+    ListShape,
     Report,
     TargetPlaces,
     UserCounts,
@@ -66,6 +66,7 @@ def measure_study(study: Study, found: Gathered, notes: Sequence[str]) -> tuple[
         ConfigError: If there is no such user, or the baseline is no row.
     """
     experiment, part = study.experiment, study.sampled.test
+    pipeline = experiment.pipeline
     tasks = finished(part.tasks, list(found["test"].values()))
     users = [task.key for task in tasks]
     deep = retrieved(study, tasks)
@@ -77,7 +78,8 @@ def measure_study(study: Study, found: Gathered, notes: Sequence[str]) -> tuple[
         version=__version__,
         name=experiment.name,
         description=experiment.description,
-        experiment=ExperimentSummary.model_validate(experiment.model_dump(mode="json")),
+        experiment=experiment,
+        lists=ListShape(length=pipeline.kind.length, n_shown=pipeline.n_shown),
         cores=os.cpu_count(),
         data=_data(study),
         users=UserCounts(
@@ -127,7 +129,7 @@ def _variants(study: Study, found: Gathered, users: Sequence[str]) -> list[Leade
                 whole,
                 users,
                 study.sampled.test.scorer,
-                k=study.experiment.pipeline.k,
+                k=study.experiment.pipeline.kind.length,
             )
         )
     return rows
@@ -186,7 +188,7 @@ def _funnel(
     scorer, pipeline = study.sampled.test.scorer, study.experiment.pipeline
     depth = max(len(items) for items in deep.values())
     found = scorer.relevance(deep, users, depth).hits
-    cuts = sorted({*(n for n in _FUNNEL if n <= depth), pipeline.depth, pipeline.k})
+    cuts = sorted({*(n for n in _FUNNEL if n <= depth), pipeline.n_shown, pipeline.kind.length})
     by_variant: dict[str, dict[str, float]] = {}
     for row in (row for row in rows if row.kind == "variant"):
         proposed = {user: row.answers[user].candidates for user in users}

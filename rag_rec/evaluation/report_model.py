@@ -1,79 +1,23 @@
 """The report of an experiment: the one object that measuring makes and every renderer reads.
 
 `Report.document` is the JSON document of ``report.json``; `Report.model_validate` reads it back.
-Its keys are the fields' names but for those of `_KEYS`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict
-
 from rag_rec.core import Model
+from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.statistics import Comparison
 
-FORMAT = 1
+FORMAT = 2
 """Version of the document; a report of another version cannot be read."""
 
 RowKind = Literal["baseline", "ceiling", "variant", "blend"]
 
 
-_KEYS = {
-    "events_fitted_on": "events fitted on",
-    "reviews_fitted_on": "reviews fitted on",
-    "reviews_hidden": "reviews hidden",
-    "behaviour": "manners",
-    "validation_users": "validation users",
-    "calls_saved": "calls saved",
-    "as_asked": "as asked",
-}
-
-
-class _ReportPart(Model):
-    model_config = ConfigDict(
-        alias_generator=lambda name: _KEYS.get(name, name),
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
-
-
-class _OpenPart(_ReportPart):
-    """A part that keeps every key of the experiment and types those that reports are read by."""
-
-    model_config = ConfigDict(extra="allow")
-
-
-class SplitSummary(_OpenPart):
-    """The split of the experiment; see `SplitSettings`."""
-
-    protocol: str
-
-
-class PipelineSummary(_OpenPart):
-    """The pipeline of the experiment; see `PipelineSettings`."""
-
-    k: int
-    candidates: int
-
-    @property
-    def depth(self) -> int:
-        """Number of candidates a model may see."""
-        return max(self.k, self.candidates)
-
-
-class ExperimentSummary(_OpenPart):
-    """The experiment as it was run; see `Experiment`. Names are not looked up when it is read."""
-
-    metric: str
-    baseline: str
-    alpha: float
-    seed: int
-    split: SplitSummary
-    pipeline: PipelineSummary
-
-
-class DataSummary(_ReportPart):
+class DataSummary(Model):
     """The data after the split.
 
     Attributes:
@@ -95,7 +39,14 @@ class DataSummary(_ReportPart):
     index: str
 
 
-class UserCounts(_ReportPart):
+class ListShape(Model):
+    """Number of items of a list, and of candidates that a model may see."""
+
+    length: int
+    n_shown: int
+
+
+class UserCounts(Model):
     """Users planned, users measured, and the measured ones by stratum."""
 
     planned: int
@@ -103,7 +54,7 @@ class UserCounts(_ReportPart):
     strata: dict[str, int]
 
 
-class StratumFigures(_ReportPart):
+class StratumFigures(Model):
     """Mean and interval of the deciding metric over the users of one stratum."""
 
     users: int
@@ -112,7 +63,7 @@ class StratumFigures(_ReportPart):
     high: float
 
 
-class ReportRow(_ReportPart):
+class ReportRow(Model):
     """One row of the leaderboard.
 
     Attributes:
@@ -153,21 +104,21 @@ class ReportRow(_ReportPart):
     retriever: str | None = None
 
 
-class Funnel(_ReportPart):
+class Funnel(Model):
     """Recall after each stage: by depth of retrieval, and by variant and stage."""
 
     retrieval: dict[str, float]
     variants: dict[str, dict[str, float]]
 
 
-class HistoryWeight(_ReportPart):
+class HistoryWeight(Model):
     """Weight of the model's order from a length of the history on."""
 
     at_least: int
     weight: float
 
 
-class FittedBlend(_ReportPart):
+class FittedBlend(Model):
     """A blend of one variant, fitted on validation.
 
     Attributes:
@@ -189,7 +140,7 @@ class FittedBlend(_ReportPart):
     file: str
 
 
-class ConditionFigures(_ReportPart):
+class ConditionFigures(Model):
     """A variant under another condition, over the users who were asked both ways.
 
     Attributes:
@@ -219,7 +170,7 @@ class ConditionFigures(_ReportPart):
     by_position: tuple[tuple[int, int, float, float], ...] = ()
 
 
-class TargetPlaces(_ReportPart):
+class TargetPlaces(Model):
     """Places of the targets, from which every accuracy figure can be computed again.
 
     Attributes:
@@ -237,7 +188,7 @@ class TargetPlaces(_ReportPart):
     places: dict[str, list[list[list[int]]]]
 
 
-class Report(_ReportPart):
+class Report(Model):
     """Results of an experiment.
 
     Attributes:
@@ -245,7 +196,8 @@ class Report(_ReportPart):
         version: Version of the package that measured.
         name: Title.
         description: A sentence or two for the reader.
-        experiment: The experiment as it was run.
+        experiment: The experiment as it was run; its names are not looked up.
+        lists: Shape of the lists.
         cores: Processor cores of the machine.
         data: The data after the split.
         users: Users planned and measured.
@@ -258,11 +210,12 @@ class Report(_ReportPart):
         hits: Places of the targets.
     """
 
-    format: Literal[1]
+    format: Literal[2]
     version: str
     name: str
     description: str
-    experiment: ExperimentSummary
+    experiment: Experiment
+    lists: ListShape
     cores: int | None
     data: DataSummary
     users: UserCounts
@@ -279,5 +232,5 @@ class Report(_ReportPart):
         return next((row for row in self.rows if row.name == name), None)
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document of ``report.json``; a field that was never set has no key."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        """Return the JSON document of ``report.json``."""
+        return self.model_dump(mode="json")

@@ -1,4 +1,4 @@
-"""Whether a difference is one: paired tests over users, intervals, effect sizes, users needed."""
+"""Tests of a difference: paired tests over users, intervals, effect sizes, users needed."""
 
 from __future__ import annotations
 

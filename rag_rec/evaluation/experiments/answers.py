@@ -9,24 +9,26 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from rag_rec.core import ConfigError, DataError, OnDone
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from rag_rec.core import ConfigError, DataError, Repairs, Usage, first_problem
 from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.metrics.scorer import Task
+from rag_rec.list_types import Kind
 from rag_rec.pipeline import RecommendationRequest, RecommendationState
 from rag_rec.recommender import Recommender
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one variant made for one user.
+class UserAnswer:
+    """A variant's list for one user, and how it came about.
 
     Attributes:
         user: The task's key.
-        history: What `digest_of` says of the history the list was made for.
         items: The list, best first.
         origins: Who chose each slot.
         statuses: Where each slot's reason comes from.
@@ -35,14 +37,17 @@ class Answer:
         candidates: Item ids that were proposed, best first; label 1 is the first.
         n_shown: How many of them the model saw.
         messages: Role and text of the prompt.
-        replies: What the model wrote, one a request.
+        replies: Replies of the model, one a request.
         repairs: What had to be mended.
         usage: Calls, tokens, seconds, cached answers.
         error: Why the model gave less.
+        history: What `digest_of` says of the history the list was made for.
         profiled: How many of the calls, cached ones included, were for the user's taste profile.
         others: Replies to requests that no user's state accounts for, kept with the first user of
             those asked together.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
     user: str
     items: list[str]
@@ -54,8 +59,8 @@ class Answer:
     n_shown: int = 0
     messages: list[tuple[str, str]] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
-    repairs: dict[str, int] = field(default_factory=dict)
-    usage: dict[str, float] = field(default_factory=dict)
+    repairs: Repairs = field(default_factory=Repairs)
+    usage: Usage = field(default_factory=Usage)
     error: str | None = None
     history: str = ""
     profiled: int = 0
@@ -78,13 +83,13 @@ class Answer:
         return [item for item, origin in pairs if origin != "backfill"]
 
 
-Answers = Mapping[str, Answer]
+Answers = Mapping[str, UserAnswer]
 """Answers of one variant under one condition, by user."""
 
 Gathered = Mapping[str, Mapping[str, Answers]]
 """Answers by condition and variant."""
 
-_FIELDS = tuple(field.name for field in fields(Answer))
+_LINE = TypeAdapter(UserAnswer)
 
 
 def answered(tasks: Sequence[Task], answers: Sequence[Answers]) -> list[Task]:
@@ -96,7 +101,7 @@ def answered(tasks: Sequence[Task], answers: Sequence[Answers]) -> list[Task]:
 
 
 def digest_of(task: Task) -> str:
-    """The first half of the SHA-256 of everything that is known of a task's user."""
+    """Return the first half of the SHA-256 of everything that is known of a task's user."""
     known = json.dumps(task.history.model_dump(), sort_keys=True, default=sorted)  # of sets
     return hashlib.sha256(known.encode()).hexdigest()[:32]
 
@@ -105,142 +110,113 @@ class AnswerFile:
     """One variant's answers: a line that says what they are answers to, then a line a user.
 
     Args:
-        path: The file.
-        identity: Everything that can change an answer.
+        path: The file; made by the first answers.
+        identity: What is known of everything that can change an answer; the file may say more.
 
     Raises:
         ConfigError: If the file holds answers to something else, such as an edited prompt.
+        DataError: If its first line is damaged.
     """
 
-    def __init__(self, path: Path, identity: dict[str, Any]) -> None:
-        self.path = path
-        if path.exists():
-            whole = len(_whole_lines(path))
-            if whole < path.stat().st_size:
-                os.truncate(path, whole)
-            if whole:
-                check_identity(path, identity)
-                return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(identity) + "\n", encoding="utf-8")
-
-    def read(self, tasks: Sequence[Task]) -> dict[str, Answer]:
-        """See `answers_to`."""
-        return answers_to(tasks, self.path)
-
-    def add(self, answers: Sequence[Answer]) -> None:
-        """Appends answers."""
-        rows = ({name: getattr(answer, name) for name in _FIELDS} for answer in answers)
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write("".join(lines))
-
-
-def check_identity(path: Path, identity: Mapping[str, Any]) -> None:
-    """What answers are answers to must be what is asked now.
-
-    Args:
-        path: The answer file.
-        identity: What is known of it now; what is not named here is not compared.
-
-    Raises:
-        ConfigError: If something differs, such as an edited prompt.
-    """
-    header, _ = read_lines(path)
-    if not header:
-        return
-    changed = sorted(name for name in identity if header.get(name) != identity[name])
-    if changed:
-        raise ConfigError(
-            f"{path} holds answers of another {', '.join(changed)}; they are not mixed with new "
-            "ones: give another --out, or remove that file to ask again"
-        )
-
-
-def answers_to(tasks: Sequence[Task], path: Path) -> dict[str, Answer]:
-    """The answers of a file to these tasks, by user.
-
-    Raises:
-        DataError: If a line is damaged, or a list was made for another history of its user.
-    """
-    digests = {task.key: digest_of(task) for task in tasks}
-    found = {a.user: a for a in read_answers(path) if a.user in digests}
-    other = next((user for user in found if found[user].history != digests[user]), None)
-    if other is not None:
-        raise DataError(
-            f"holds a list for another history of user {other}: the data or the split has changed "
-            "since; give another --out, or remove the file to ask again",
-            path=path,
-        )
-    return found
-
-
-def _whole_lines(path: Path) -> bytes:
-    """What a file holds without a last line torn by a crash or still being written."""
-    content = path.read_bytes()
-    return content[: content.rfind(b"\n") + 1]
-
-
-def read_lines(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Header and rows of an answer file, as far as its lines are whole; the file stays as it is.
-
-    Raises:
-        DataError: If a line is damaged.
-    """
-    rows: list[dict[str, Any]] = []
-    for number, line in enumerate(_whole_lines(path).splitlines(), start=1):
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        self._path, self._identity, self._is_open = path, identity, False
+        lines = whole_lines(path)
+        if not lines:
+            return
         try:
-            rows.append(json.loads(line))
+            header = {"list_type": "topk"} | json.loads(lines[0])
         except ValueError as error:
+            raise DataError(f"is not JSON ({error}); remove the file", path=path, row=1) from error
+        changed = sorted(name for name in identity if header.get(name) != identity[name])
+        if changed:
+            raise ConfigError(
+                f"{path} holds answers of another {', '.join(changed)}; they are not mixed with "
+                "new ones: give another --out, or remove that file to ask again"
+            )
+
+    def read(self, tasks: Sequence[Task]) -> dict[str, UserAnswer]:
+        """Return the answers to these tasks, by user; the file stays as it is.
+
+        Raises:
+            DataError: If a line is damaged, or a list was made for another history of its user.
+        """
+        digests = {task.key: digest_of(task) for task in tasks}
+        found = {a.user: a for a in read_answers(self._path) if a.user in digests}
+        other = next((user for user in found if found[user].history != digests[user]), None)
+        if other is not None:
             raise DataError(
-                f"is not JSON ({error}); remove the file", path=path, row=number
-            ) from error
-    return (rows[0], rows[1:]) if rows else ({}, [])
+                f"holds a list for another history of user {other}: the data or the split has "
+                "changed since; give another --out, or remove the file to ask again",
+                path=self._path,
+            )
+        return found
+
+    def add(self, answers: Sequence[UserAnswer]) -> None:
+        """Append answers; the first time, after a line that a crash has torn is cut off."""
+        if not self._is_open:
+            if lines := whole_lines(self._path):
+                os.truncate(self._path, sum(map(len, lines)))
+            else:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                self._path.write_text(json.dumps(self._identity) + "\n", encoding="utf-8")
+            self._is_open = True
+        with self._path.open("ab") as file:
+            file.write(b"".join(_LINE.dump_json(answer) + b"\n" for answer in answers))
 
 
-def read_answers(path: Path) -> list[Answer]:
-    """Answers of a file, in the order they were made.
+def whole_lines(path: Path) -> list[bytes]:
+    """Return the lines of a file without a last one torn by a crash or still being written."""
+    if not path.exists():
+        return []
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def read_answers(path: Path) -> list[UserAnswer]:
+    """Return the answers of a file, in the order they were made.
 
     Raises:
         DataError: If a line is damaged or is no answer.
     """
-    try:
-        rows = read_lines(path)[1]
-        for row in rows:
-            row["messages"] = [tuple(turn) for turn in row["messages"]]
-        return [Answer(**row) for row in rows]
-    except (TypeError, KeyError) as error:
-        raise DataError(f"holds a row that is no answer ({error})", path=path) from error
+    answers: list[UserAnswer] = []
+    for row, line in enumerate(whole_lines(path)[1:], start=2):
+        try:
+            answers.append(_LINE.validate_json(line))
+        except ValidationError as error:
+            raise DataError(
+                f"is no answer ({first_problem(error)}); remove the file", path=path, row=row
+            ) from error
+    return answers
 
 
 def answer_tasks(
     recommender: Recommender,
     recorder: RecordingModel | None,
     tasks: Sequence[Task],
-    on_done: OnDone | None = None,
-) -> list[Answer]:
+    kind: Kind | None = None,
+) -> list[UserAnswer]:
     """Make lists for tasks through the pipeline as it is shipped.
 
     Args:
         recommender: Makes the lists.
         recorder: Its model, the audit's witness; None if it has none.
         tasks: The users.
-        on_done: Called with the number of lists just finished.
+        kind: The kind of list; a plain one of the settings' length if None.
     """
-    states = recommender.run([RecommendationRequest(task.history) for task in tasks], on_done)
+    requests = [RecommendationRequest(task.history, kind) for task in tasks]
+    states = recommender.run(requests)
     answers = [_answer(task, state) for task, state in zip(tasks, states, strict=True)]
     strays = recorder.unaccounted(states) if recorder else []
     return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
 
 
-def _answer(task: Task, state: RecommendationState) -> Answer:
+def _answer(task: Task, state: RecommendationState) -> UserAnswer:
     made = state.result
     if made is None:
         raise state.failure or AssertionError("a state without a failure has a result")
     chat = [exchange for exchange in state.exchanges if exchange.purpose in {"list", "reask"}]
     messages = chat[0].request.messages if chat else ()
     profiles = [e.completion.counted for e in state.exchanges if e.purpose == "profile"]
-    return Answer(
+    return UserAnswer(
         user=task.key,
         history=digest_of(task),
         profiled=sum(usage.calls + usage.cached for usage in profiles),
@@ -253,7 +229,7 @@ def _answer(task: Task, state: RecommendationState) -> Answer:
         n_shown=state.n_shown or len(state.candidates),
         messages=[(turn.role, turn.content) for turn in messages],
         replies=[exchange.completion.text for exchange in chat],
-        repairs={name: n for name, n in made.repairs.model_dump().items() if n},
-        usage=made.usage.model_dump(),
+        repairs=made.repairs,
+        usage=made.usage,
         error=made.error,
     )

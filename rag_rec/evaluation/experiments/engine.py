@@ -1,4 +1,4 @@
-"""Asks every variant for every task, resumable, within a budget; knows nothing of targets."""
+"""Ask every variant for every task, resumable, within a budget; nothing here knows a target."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from rag_rec.core import ConfigError, Settings
-from rag_rec.evaluation.experiments.answers import Answer, AnswerFile, answer_tasks
+from rag_rec.evaluation.experiments.answers import AnswerFile, UserAnswer, answer_tasks
 from rag_rec.evaluation.experiments.conditions import Condition, Plan
 from rag_rec.evaluation.experiments.experiment import Experiment, VariantSettings
 from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
-from rag_rec.evaluation.experiments.retrievers import (
-    Propose,
-    ProposedBy,
-    Ranking,
-    proposing,
-    shuffled,
-)
+from rag_rec.evaluation.experiments.retrievers import Shuffled
 from rag_rec.evaluation.experiments.spending import Spending
 from rag_rec.evaluation.metrics.scorer import Task
 from rag_rec.index import ItemIndex
 from rag_rec.llm import CachedModel, ChatModel, ReplyCache, open_from
 from rag_rec.prompting import load_variant
 from rag_rec.recommender import Recommender
-from rag_rec.retrieval import FusedRetriever
+from rag_rec.retrieval import Retriever
 
 OnProgress = Callable[[str, int, int], None]
 """Told what is being asked, how many are done, and of how many."""
@@ -43,7 +37,7 @@ class _Side:
     recommender: Recommender
     recorder: RecordingModel | None
     file: AnswerFile
-    found: dict[str, Answer]
+    found: dict[str, UserAnswer]
 
 
 class Engine:
@@ -51,32 +45,30 @@ class Engine:
 
     Args:
         experiment: What to ask.
-        retriever: The retriever of the index, which was built from what may be known.
+        index: The index, which was built from what may be known.
+        retrievers: Retrievers over it, by name.
         out: The run's folder.
-        rankings: Other sources of candidates, by name.
         models: Open models by spec, instead of opening them; for tests and programs.
     """
 
     def __init__(
         self,
         experiment: Experiment,
-        retriever: FusedRetriever,
+        index: ItemIndex,
+        retrievers: Mapping[str, Retriever],
         out: Path,
         *,
-        rankings: Mapping[str, Ranking],
         models: Mapping[str, ChatModel] | None = None,
     ) -> None:
-        self._experiment = experiment
-        self._index, self._fused = retriever.index, retriever
-        self._out = out
-        self._rankings = rankings
+        self._experiment, self._out = experiment, out
+        self._index, self._retrievers = index, retrievers
         self._given = dict(models or {})
         self._open: dict[str, ChatModel] = {}
         self._cache: ReplyCache | None = None
         self._spending = Spending(experiment.budget)
 
     def answer_all(self, plan: Plan, on_progress: OnProgress | None = None) -> None:
-        """Has every variant of every condition answer for the users it has not answered for yet.
+        """Have every variant of every condition answer for the users it has not answered for yet.
 
         Some users at a time, all variants of a condition in turn: wherever this ends, the
         variants have answered for the same users but for the last few.
@@ -102,7 +94,9 @@ class Engine:
             on_progress(side.label, len(side.found), side.total)
         if side.recorder is not None:
             self._spending.check()
-        made = answer_tasks(side.recommender, side.recorder, missing)
+        made = answer_tasks(
+            side.recommender, side.recorder, missing, self._experiment.pipeline.kind
+        )
         side.file.add(made)
         self._spending.add(side.variant.llm, made)
         side.found |= {answer.user: answer for answer in made}
@@ -110,7 +104,7 @@ class Engine:
             on_progress(side.label, len(side.found), side.total)
 
     def close(self) -> None:
-        """Closes the models it opened."""
+        """Close the models it opened."""
         for model in self._open.values():
             model.close()
         if self._cache is not None:
@@ -126,17 +120,16 @@ class Engine:
         pipeline = self._experiment.pipeline
         prompt = _prompt_of(self._experiment, variant, self._out)
         settings = Settings.model_validate({
-            "llm": variant.llm, "prompt": str(prompt), "k": pipeline.k, "seed": condition.seed,
+            "llm": variant.llm, "prompt": prompt, "k": pipeline.k, "seed": condition.seed,
             "temperature": pipeline.temperature, "reask": pipeline.reask, "blend": variant.blend,
             "context_tokens": pipeline.context_tokens,
             "request": {"concurrency": pipeline.concurrency},
         })  # fmt: skip
         model = self._model(settings)
         recorder = None if model is None else RecordingModel(model)
-        propose = self._propose(variant)
+        retriever = self._retrievers[variant.retriever]
         if condition.kind == "shuffled":
-            propose = shuffled(propose, self._experiment.seed)
-        retriever = ProposedBy(propose, self._fused)
+            retriever = Shuffled(retriever, self._experiment.seed)
         recommender = Recommender(self._index, recorder, settings, retriever=retriever)
         path = answer_path(self._out, variant.name, condition.name)
         identity = identity_of(self._experiment, variant, condition.name, self._index, self._out)
@@ -150,11 +143,6 @@ class Engine:
             file=file,
             found=file.read(condition.tasks),
         )
-
-    def _propose(self, variant: VariantSettings) -> Propose:
-        if variant.retriever == "fused":
-            return self._fused.retrieve
-        return proposing(variant.retriever, self._rankings[variant.retriever])
 
     def _model(self, settings: Settings) -> ChatModel | None:
         if settings.llm == "none":
@@ -176,22 +164,26 @@ class Engine:
 def identity_of(
     experiment: Experiment, variant: VariantSettings, condition: str, index: ItemIndex, out: Path
 ) -> dict[str, Any]:
-    """What answers are answers to, as far as it can be told without opening the model."""
-    prompt = load_variant(str(_prompt_of(experiment, variant, out)))
+    """Return what can change an answer, as far as it can be told without opening the model."""
+    prompt = load_variant(_prompt_of(experiment, variant, out))
     return {
         "variant": variant.name, "condition": condition, "prompt": prompt.digest,
         "model": variant.llm,
-        "retriever": variant.retriever, "k": experiment.pipeline.k,
+        "retriever": variant.retriever,
+        "list_type": experiment.pipeline.list_type, "k": experiment.pipeline.k,
         "index": index.manifest.digest(), "blend": variant.blend,
     }  # fmt: skip
 
 
-def _prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> Path:
-    return with_settings(variant.prompt, experiment.pipeline.prompt_settings(), out / "prompts")
+def _prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> str:
+    pipeline = experiment.pipeline
+    if pipeline.own_prompt:
+        return variant.prompt
+    return str(with_settings(variant.prompt, pipeline.prompt_settings(), out / "prompts"))
 
 
 def answer_path(out: Path, variant: str, condition: str) -> Path:
-    """Where a variant's answers in a condition are kept."""
+    """Return the file of a variant's answers in a condition."""
 
     def plain(text: str) -> str:
         return re.sub(r"[^A-Za-z0-9.-]+", "_", text)

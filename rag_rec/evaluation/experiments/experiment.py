@@ -1,4 +1,4 @@
-"""An experiment file: which data, split, variants and measures; one TOML file, every key known.
+"""An experiment file: data, split, variants and measures; one TOML file, every key known.
 
 ::
 
@@ -20,28 +20,30 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from rag_rec.core import ConfigError, first_problem, read_toml
+from rag_rec.core import ConfigError, Model, first_problem, read_toml
 from rag_rec.data import format_named
+from rag_rec.evaluation.experiments.retrievers import SHIPPED, check_name
 from rag_rec.evaluation.metrics.accuracy import parse_metric
-from rag_rec.prompting import variant_names
-
-RETRIEVERS = ("fused", "popularity", "bm25", "item-knn")
+from rag_rec.list_types import Kind, kind_of, list_type_of
+from rag_rec.prompting import load_variant, variant_names
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:@+-]*$"
 _NO_NAME = re.compile(r"[^A-Za-z0-9 ._:@+-]+")
 
+_OF_PROMPT = {"max_history", "evidence", "evidence_chars", "description_chars", "reason_chars",
+              "budget_tokens"}  # fmt: skip
+"""Settings of the pipeline that replace those of a prompt variant."""
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
-
-class DataSettings(_Table):
-    """Which data set; see `rag_rec.Dataset.load`. ``$NAME`` in a path is an environment variable.
+class DataSettings(Model):
+    """A data set; see `rag_rec.Dataset.load`. ``$NAME`` in a path is an environment variable.
 
     Attributes:
         sample: The bundled sample instead of files.
@@ -59,14 +61,6 @@ class DataSettings(_Table):
     interactions: str | None = None
     format: str = "auto"
 
-    @field_validator("format")
-    @classmethod
-    def _known_format(cls, name: str) -> str:
-        try:
-            return format_named(name).name
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-
     @model_validator(mode="after")
     def _either(self) -> Self:
         files = any((self.folder, self.items, self.reviews, self.interactions))
@@ -75,7 +69,7 @@ class DataSettings(_Table):
         return self
 
 
-class SplitSettings(_Table):
+class SplitSettings(Model):
     """Which events are hidden, and which users are asked for.
 
     Attributes:
@@ -107,14 +101,16 @@ class SplitSettings(_Table):
         return self
 
 
-class PipelineSettings(_Table):
-    """What every variant shares. The optional ones replace a prompt variant's own setting.
+class PipelineSettings(Model):
+    """Settings that all variants share. The optional ones replace a prompt variant's own.
 
     Attributes:
-        k: List length.
+        list_type: Type of the lists, a name of `rag_rec.list_types.LIST_TYPES`. A type with a
+            prompt of its own takes it as it is, for every variant.
+        k: List length; items a row, for slates.
         candidates: Candidates shown to the model; also the depth of the ceiling.
         temperature: Sampling temperature.
-        reask: Whether a reply that does not fill the list is asked for once more.
+        reask: Ask once more where a reply does not fill the list.
         context_tokens: The model's context; 0 for what the backend says.
         concurrency: Requests in flight, for models behind a network.
         max_history: Latest events shown.
@@ -125,6 +121,7 @@ class PipelineSettings(_Table):
         budget_tokens: Prompt tokens at most.
     """
 
+    list_type: str = "topk"
     k: int = Field(default=10, ge=1)
     candidates: int = Field(default=20, ge=1)
     temperature: float = Field(default=0.0, ge=0)
@@ -139,38 +136,51 @@ class PipelineSettings(_Table):
     budget_tokens: int | None = Field(default=None, ge=0)
 
     @property
-    def depth(self) -> int:
-        """How many candidates a model may see."""
-        return max(self.k, self.candidates)
+    def kind(self) -> Kind:
+        """The kind of list that every user is asked for.
+
+        Raises:
+            ConfigError: If there is no such list type.
+        """
+        return kind_of(self.list_type, self.k)
+
+    @property
+    def own_prompt(self) -> str | None:
+        """The prompt that belongs to the list type; None where variants choose one."""
+        return list_type_of(self.kind).prompt
+
+    @property
+    def n_shown(self) -> int:
+        """Number of candidates that a model may see."""
+        own = self.own_prompt
+        candidates = load_variant(own).settings.max_candidates if own else self.candidates
+        return max(self.kind.length, candidates)
 
     def prompt_settings(self) -> dict[str, int]:
-        """What replaces the settings of a prompt variant."""
-        own = ("max_history", "evidence", "evidence_chars", "description_chars", "reason_chars",
-               "budget_tokens")  # fmt: skip
-        values = {name: getattr(self, name) for name in own}
-        chosen = {name: value for name, value in values.items() if value is not None}
+        """Return what replaces the settings of a prompt variant."""
+        chosen = self.model_dump(include=_OF_PROMPT, exclude_none=True)
         return chosen | {"max_candidates": self.candidates}
 
 
-class VariantSettings(_Table):
+class VariantSettings(Model):
     """One way of making lists.
 
     Attributes:
-        name: What it is called in the report.
+        name: Its name in the report.
         llm: A model spec; ``none`` for retrieval alone.
         prompt: A prompt variant or a ``.toml`` file.
-        retriever: Where candidates come from, one of `RETRIEVERS`.
+        retriever: Proposes the candidates; a name of `RETRIEVERS`.
         blend: A blend file that `Recommender` applies, or nothing.
     """
 
     name: str = Field(pattern=_NAME)
     llm: str = "none"
     prompt: str = "reviews"
-    retriever: Literal["fused", "popularity", "bm25", "item-knn"] = "fused"
+    retriever: str = SHIPPED
     blend: str = ""
 
 
-class MatrixSettings(_Table):
+class MatrixSettings(Model):
     """Variants that are every combination of these; ``["all"]`` prompts are those shipped.
 
     Without a model the prompt makes no difference, so ``none`` gives one variant a retriever.
@@ -178,11 +188,11 @@ class MatrixSettings(_Table):
 
     prompts: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
-    retrievers: tuple[Literal["fused", "popularity", "bm25", "item-knn"], ...] = ("fused",)
+    retrievers: tuple[str, ...] = (SHIPPED,)
 
 
-class SensitivitySettings(_Table):
-    """What is asked again under changed circumstances.
+class SensitivitySettings(Model):
+    """Questions that are asked again under changed circumstances.
 
     Attributes:
         variants: Names of variants; none by default.
@@ -197,8 +207,8 @@ class SensitivitySettings(_Table):
     history: tuple[Annotated[int, Field(ge=1)], ...] = (5, 10, 20)
 
 
-class BudgetSettings(_Table):
-    """Where the run stops asking; 0 for no limit. It is passed by what is in flight at most.
+class BudgetSettings(Model):
+    """Limits at which the run stops asking; 0 for none. In flight is what may pass one.
 
     Attributes:
         calls: Model calls, those of earlier runs into the same folder included.
@@ -210,11 +220,11 @@ class BudgetSettings(_Table):
     calls: int = Field(default=0, ge=0)
     tokens: int = Field(default=0, ge=0)
     cost: float = Field(default=0.0, ge=0)
-    prices: dict[str, tuple[float, float]] = {}
+    prices: dict[str, tuple[float, float]] = Field(default_factory=dict)
 
     @property
     def limited(self) -> bool:
-        """Whether there is any limit."""
+        """True if there is any limit."""
         return bool(self.calls or self.tokens or self.cost)
 
 
@@ -222,7 +232,7 @@ def _title(prompt: str) -> str:
     return Path(prompt).stem if prompt.endswith(".toml") else prompt
 
 
-class Experiment(_Table):
+class Experiment(Model):
     """Everything that is compared and how.
 
     Attributes:
@@ -256,37 +266,9 @@ class Experiment(_Table):
     sensitivity: SensitivitySettings = SensitivitySettings()
     budget: BudgetSettings = BudgetSettings()
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        try:
-            _, cut_off = parse_metric(self.metric)
-        except ConfigError as error:
-            raise ValueError(str(error)) from error
-        if cut_off not in self.ks:
-            raise ValueError(f"metric '{self.metric}' needs {cut_off} among ks")
-        if max(self.ks) > self.pipeline.k:
-            raise ValueError(f"ks go up to {max(self.ks)}, but lists have k = {self.pipeline.k}")
-        names = [variant.name for variant in self.all_variants()]
-        twice = {name for name in names if names.count(name) > 1}
-        if twice:
-            raise ValueError(f"two variants are called '{twice.pop()}'")
-        if not self.matrix.prompts and set(self.matrix.models) - {"none"}:
-            raise ValueError("matrix names models to ask but no prompts; prompts = ['all'] is all")
-        asked = {variant.llm for variant in self.all_variants()} - {"none"}
-        strange = sorted(set(self.budget.prices) - asked)
-        if strange:
-            raise ValueError(f"budget.prices names '{strange[0]}', which no variant asks")
-        unpriced = sorted(asked - set(self.budget.prices))
-        if self.budget.cost and unpriced:
-            raise ValueError(f"budget.cost needs a price for '{unpriced[0]}' in budget.prices")
-        unknown = set(self.sensitivity.variants) - set(names)
-        if unknown:
-            raise ValueError(f"sensitivity names '{unknown.pop()}', which is no variant")
-        return self
-
     @classmethod
     def load(cls, path: str | Path) -> Experiment:
-        """Reads an experiment file.
+        """Read an experiment file.
 
         Raises:
             ConfigError: If the file cannot be read or holds something unknown.
@@ -295,33 +277,85 @@ class Experiment(_Table):
 
     @classmethod
     def of(cls, table: dict[str, Any], *, where: str = "") -> Experiment:
-        """An experiment of a parsed table.
+        """Return the experiment of a parsed table.
 
         Raises:
             ConfigError: If it holds something unknown or contradictory.
         """
         try:
-            return cls.model_validate(table)
+            experiment = cls.model_validate(table)
+            experiment._check()
         except ValidationError as error:
             raise ConfigError(first_problem(error, where)) from error
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}" if where else str(error)) from error
+        return experiment
 
     def all_variants(self) -> list[VariantSettings]:
-        """The variants named one by one, then those of the matrix."""
-        prompts = self.matrix.prompts
+        """Return the variants named one by one, then those of the matrix."""
+        own, prompts = self.pipeline.own_prompt, self.matrix.prompts
         if prompts == ("all",):
             prompts = tuple(variant_names())
-        found = list(self.variants)
-        for llm in self.matrix.models:
-            for retriever in self.matrix.retrievers:
-                tail = "" if retriever == "fused" else f" {retriever}"
-                for prompt in prompts if llm != "none" else ("plain",):
-                    name = llm + tail if llm == "none" else f"{llm} {_title(prompt)}{tail}"
-                    found.append(
-                        VariantSettings(
-                            name=_NO_NAME.sub("-", name),
-                            llm=llm,
-                            prompt=prompt,
-                            retriever=retriever,
-                        )
+        found = [one.model_copy(update={"prompt": own}) if own else one for one in self.variants]
+        for llm, retriever in product(self.matrix.models, self.matrix.retrievers):
+            for prompt in (own,) if own else prompts if llm != "none" else ("plain",):
+                title = "" if own or llm == "none" else _title(prompt)
+                parts = (llm, title, "" if retriever == SHIPPED else retriever)
+                found.append(
+                    VariantSettings(
+                        name=_NO_NAME.sub("-", " ".join(filter(None, parts))),
+                        llm=llm,
+                        prompt=prompt,
+                        retriever=retriever,
                     )
+                )
         return found
+
+    def _check(self) -> None:
+        problem = next(self._problems(), None)
+        if problem is not None:
+            raise ConfigError(problem)
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what is unknown or contradictory, beyond the shape of the tables.
+
+        Raises:
+            ConfigError: If a format, a metric, a list type or a retriever is unknown.
+        """
+        format_named(self.data.format)
+        _, cut_off = parse_metric(self.metric)
+        if cut_off not in self.ks:
+            yield f"metric '{self.metric}' needs {cut_off} among ks"
+        length = self.pipeline.kind.length
+        if max(self.ks) > length:
+            yield f"ks go up to {max(self.ks)}, but lists have k = {length}"
+        yield from self._problems_of_prompts()
+        for name in (*self.matrix.retrievers, *(one.retriever for one in self.variants)):
+            check_name(name)
+        yield from self._problems_of_variants()
+
+    def _problems_of_prompts(self) -> Iterator[str]:
+        pipeline, own = self.pipeline, self.pipeline.own_prompt
+        asked = set(self.matrix.models) - {"none"}
+        if own is None:
+            if asked and not self.matrix.prompts:
+                yield "matrix names models to ask but no prompts; prompts = ['all'] is all"
+            return
+        changed = set(pipeline.model_dump(exclude_defaults=True)) & {*_OF_PROMPT, "candidates"}
+        named = ["matrix.prompts"] if self.matrix.prompts else []
+        named += [f"prompt of '{one.name}'" for one in self.variants if one.prompt != "reviews"]
+        for name in (*sorted(f"pipeline.{name}" for name in changed), *named):
+            yield f"leave out {name}: a {pipeline.list_type} takes the prompt {own} as it is"
+
+    def _problems_of_variants(self) -> Iterator[str]:
+        variants = self.all_variants()
+        names = [variant.name for variant in variants]
+        yield from (f"two variants are called '{n}'" for n in names if names.count(n) > 1)
+        asked = {variant.llm for variant in variants} - {"none"}
+        prices = set(self.budget.prices)
+        for name in sorted(prices - asked):
+            yield f"budget.prices names '{name}', which no variant asks"
+        for name in sorted(asked - prices) if self.budget.cost else ():
+            yield f"budget.cost needs a price for '{name}' in budget.prices"
+        for name in sorted(set(self.sensitivity.variants) - set(names)):
+            yield f"sensitivity names '{name}', which is no variant"

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from rag_rec.core import ConfigError
 from rag_rec.data import Dataset
-from rag_rec.evaluation.experiments.answers import Answers, Gathered, answers_to, check_identity
+from rag_rec.evaluation.experiments.answers import AnswerFile, Answers, Gathered
 from rag_rec.evaluation.experiments.conditions import Plan, conditions_of, sensitivity_conditions
 from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_path, identity_of
 from rag_rec.evaluation.experiments.experiment import Experiment
@@ -35,7 +35,7 @@ def run(
     on_step: OnStep | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Asks every variant for the same users, scores them, and writes the reports.
+    """Ask every variant for the same users, scores them, and writes the reports.
 
     Run into the same folder again, it asks only for what is missing.
 
@@ -73,7 +73,7 @@ def run(
 
 @contextmanager
 def _alone(out: Path) -> Generator[None]:
-    """Holds a run's folder; two runs at a time would pay twice and mix their lines."""
+    """Hold a run's folder; two runs at a time would pay twice and mix their lines."""
     out.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(out / ".lock", timeout=0):
@@ -87,13 +87,11 @@ def _alone(out: Path) -> Generator[None]:
 def ask_all(
     study: Study, models: Mapping[str, ChatModel] | None, on_progress: OnProgress | None
 ) -> list[str]:
-    """Has every variant answer in every condition; returns what a reader must know of it.
+    """Have every variant answer in every condition; return what a reader must know of it.
 
     Only tasks go in: the engine is made without the scorers.
     """
-    engine = Engine(
-        study.experiment, study.retriever, study.out, rankings=study.rankings, models=models
-    )
+    engine = Engine(study.experiment, study.index, study.retrievers, study.out, models=models)
     notes: list[str] = []
     try:
         engine.answer_all(plan(study), on_progress)
@@ -105,7 +103,7 @@ def ask_all(
 
 
 def plan(study: Study) -> Plan:
-    """What is asked, in order: the test for everybody, then validation, then sensitivity."""
+    """Return what is asked, in order: the test for everybody, then validation, then sensitivity."""
     experiment, sampled = study.experiment, study.sampled
     variants = experiment.all_variants()
     conditions = conditions_of(experiment, sampled.test.tasks, sampled.validation.tasks)
@@ -117,22 +115,17 @@ def plan(study: Study) -> Plan:
 
 
 def gather(study: Study) -> Gathered:
-    """All answers on disk, by condition, variant and user.
+    """Return all answers on disk, by condition, variant and user.
 
     Raises:
         ConfigError, DataError: If answers were made under other settings or for other histories.
     """
     found: dict[str, dict[str, Answers]] = {}
-    for condition, variant in (
-        (condition, one) for condition, variants in plan(study) for one in variants
-    ):
-        path = answer_path(study.out, variant.name, condition.name)
-        answers: Answers = {}
-        if path.exists():
+    for condition, variants in plan(study):
+        for variant in variants:
             identity = identity_of(
                 study.experiment, variant, condition.name, study.index, study.out
             )
-            check_identity(path, identity)
-            answers = answers_to(condition.tasks, path)
-        found.setdefault(condition.name, {})[variant.name] = answers
+            file = AnswerFile(answer_path(study.out, variant.name, condition.name), identity)
+            found.setdefault(condition.name, {})[variant.name] = file.read(condition.tasks)
     return found

@@ -1,10 +1,11 @@
-"""What an experiment has spent, against what it may."""
+"""The budget of an experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.core import Usage
+from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.experiments.experiment import BudgetSettings
 
 
@@ -13,7 +14,7 @@ class BudgetSpent(Exception):
 
 
 class Spending:
-    """What has been spent, against what may be.
+    """Count what has been spent against the limits.
 
     Args:
         budget: The limits and the prices.
@@ -23,16 +24,16 @@ class Spending:
         self._budget = budget
         self.calls, self.tokens, self.cost = 0, 0, 0.0
 
-    def add(self, llm: str, answers: Sequence[Answer]) -> None:
-        """Counts answers of a model."""
+    def add(self, llm: str, answers: Sequence[UserAnswer]) -> None:
+        """Count answers of a model."""
         for answer in answers:
             usage = answer.usage
-            self.calls += int(usage["calls"])
-            self.tokens += int(usage["prompt_tokens"] + usage["completion_tokens"])
+            self.calls += usage.calls
+            self.tokens += usage.prompt_tokens + usage.completion_tokens
             self.cost += price_of(usage, self._budget.prices.get(llm))
 
     def check(self) -> None:
-        """Raises `BudgetSpent` when a limit is reached."""
+        """Raise `BudgetSpent` when a limit is reached."""
         limits = (
             ("calls", self.calls, self._budget.calls),
             ("tokens", self.tokens, self._budget.tokens),
@@ -43,8 +44,8 @@ class Spending:
                 raise BudgetSpent(f"budget.{name} = {limit} is spent ({spent:g})")
 
 
-def price_of(usage: Mapping[str, float], price: tuple[float, float] | None) -> float:
-    """Money for one answer; 0 where the experiment names no price."""
+def price_of(usage: Usage, price: tuple[float, float] | None) -> float:
+    """Return the cost of one answer; 0 where the experiment names no price."""
     if price is None:
         return 0.0
-    return (usage["prompt_tokens"] * price[0] + usage["completion_tokens"] * price[1]) / 1e6
+    return (usage.prompt_tokens * price[0] + usage.completion_tokens * price[1]) / 1e6

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from rag_rec.core import ConfigError, DataError, IndexNotFound
 from rag_rec.data import Dataset, load_sample
-from rag_rec.evaluation.experiments.baselines import baseline_rankings
+from rag_rec.evaluation.experiments.baselines import BASELINES, FittedIndex
 from rag_rec.evaluation.experiments.experiment import DataSettings, Experiment
-from rag_rec.evaluation.experiments.retrievers import Ranking
+from rag_rec.evaluation.experiments.retrievers import RETRIEVERS, SHIPPED
 from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
 from rag_rec.index import Embedder, ItemIndex, OnStep
-from rag_rec.retrieval import FusedRetriever, build_index
+from rag_rec.retrieval import Retriever, build_index, open_retriever
 
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
@@ -29,16 +29,14 @@ class Study:
         out: The run's folder.
         sampled: The split and its users.
         index: Built from the fit alone.
-        retriever: The fused retriever of the index.
-        rankings: The rows that need no model, by name.
+        retrievers: Those of the rows that are always there and of the variants, by name.
     """
 
     experiment: Experiment
     out: Path
     sampled: Sampled
     index: ItemIndex
-    retriever: FusedRetriever
-    rankings: Mapping[str, Ranking]
+    retrievers: Mapping[str, Retriever]
 
     @classmethod
     def open(
@@ -73,8 +71,10 @@ class Study:
             build_index(sampled.fit, folder, embedder=embedder, on_step=on_step)
             index = ItemIndex.open(folder, embedder)
         check_index(index, sampled.fit)
-        rankings = baseline_rankings(index, experiment.seed)
-        return cls(experiment, out, sampled, index, FusedRetriever(index), rankings)
+        fitted = FittedIndex(index, open_retriever(index), experiment.seed)
+        named = (variant.retriever for variant in experiment.all_variants())
+        retrievers = {name: RETRIEVERS[name](fitted) for name in {SHIPPED, *BASELINES, *named}}
+        return cls(experiment, out, sampled, index, retrievers)
 
     def close(self) -> None:
         """Closes the index."""

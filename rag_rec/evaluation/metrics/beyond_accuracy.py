@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.evaluation.experiments.baselines import counts_of
 from rag_rec.index import ItemIndex
 
 Lists = Sequence[NDArray[np.int64]]
@@ -19,7 +18,7 @@ _SMOOTHING = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """What is known of the items; ``n`` items.
+    """The items as measures see them; ``n`` items.
 
     Attributes:
         events: Events of each item in the fit, ``[n]``.
@@ -49,7 +48,7 @@ class Catalog:
             for name in some or ():
                 shares[row, place[name]] += 1 / len(some)
         return cls(
-            events=counts_of(index),
+            events=index.popularity,
             users=np.bincount(known, minlength=index.n_items),
             n_users=max(1, index.interactions["user_id"].n_unique()),
             vectors=np.asarray(index.item_vectors),
@@ -63,7 +62,7 @@ def coverage(lists: Lists, n_items: int) -> float:
 
 
 def gini(lists: Lists, n_items: int) -> float:
-    """How unequally listings are spread over the catalog: 0 evenly, near 1 on few items.
+    """Return the inequality of listings over the catalog: 0 evenly, near 1 on few items.
 
     >>> gini([np.array([0]), np.array([1])], 2)
     0.0
@@ -113,7 +112,7 @@ def diversity(items: NDArray[np.int64], catalog: Catalog) -> float:
 def popularity_lift(
     items: NDArray[np.int64], history: NDArray[np.int64], catalog: Catalog
 ) -> float | None:
-    """How much more popular the list is than the history, as a share (Abdollahpouri et al. 2020).
+    """Return the list's popularity over the history's, less 1 (Abdollahpouri et al. 2020).
 
     None without a history, or if nobody else knows what is in it.
     """

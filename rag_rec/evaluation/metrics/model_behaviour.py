@@ -1,4 +1,4 @@
-"""How a model behaves: valid replies, repairs, echoes, reasons, tokens, seconds."""
+"""The behaviour of a model: valid replies, repairs, echoes, reasons, tokens, seconds."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import get_args
 import numpy as np
 
 from rag_rec.core import ReasonStatus
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.experiments.spending import price_of
 
 _STATUSES: tuple[ReasonStatus, ...] = get_args(ReasonStatus)
 
 
 def model_behaviour(
-    answers: Sequence[Answer],
+    answers: Sequence[UserAnswer],
     histories: Mapping[str, Sequence[str]],
     price: tuple[float, float] | None = None,
 ) -> dict[str, float | None]:
-    """Rates over the users a model was asked for; empty where none was.
+    """Return rates over the users a model was asked for; empty where none was.
 
     ``valid``: the first reply filled the list by itself. ``unparseable``: it was not the agreed
     JSON. ``out of candidates`` and ``duplicate``: users in whose replies that occurred.
@@ -41,13 +41,13 @@ def model_behaviour(
         "failed": _share(answer.outcome == "failed" for answer in asked),
         "refused or error": _share(answer.error is not None for answer in asked),
         "valid": _share(_first_valid(answer) for answer in asked),
-        "unparseable": _share(answer.repairs.get("unparseable", 0) > 0 for answer in asked),
-        "truncated": _share(answer.repairs.get("truncated", 0) > 0 for answer in asked),
-        "out of candidates": _share(answer.repairs.get("unknown_label", 0) > 0 for answer in asked),
-        "duplicate": _share(answer.repairs.get("duplicate", 0) > 0 for answer in asked),
+        "unparseable": _share(answer.repairs.unparseable > 0 for answer in asked),
+        "truncated": _share(answer.repairs.truncated > 0 for answer in asked),
+        "out of candidates": _share(answer.repairs.unknown_label > 0 for answer in asked),
+        "duplicate": _share(answer.repairs.duplicate > 0 for answer in asked),
         "history copied": _share(bool(set(a.items) & set(histories[a.user])) for a in asked),
-        "profile refuted": _share(a.repairs.get("refuted_profile", 0) > 0 for a in asked),
-        "re-asked": _share(answer.repairs.get("reasked", 0) > 0 for answer in asked),
+        "profile refuted": _share(a.repairs.refuted_profile > 0 for a in asked),
+        "re-asked": _share(answer.repairs.reasked > 0 for answer in asked),
         "repaired": _share("repaired" in answer.origins for answer in asked),
         "slots by model": _share(origin != "backfill" for origin in slots),
         "kept order": _share(
@@ -58,22 +58,23 @@ def model_behaviour(
 
 
 def costs(
-    asked: Sequence[Answer], price: tuple[float, float] | None = None
+    asked: Sequence[UserAnswer], price: tuple[float, float] | None = None
 ) -> dict[str, float | None]:
-    """What the answers took; a user's tokens, seconds and cost are of those no cache had a part in.
+    """Return what the answers took.
 
-    ``cost`` is what was spent on this run, the cache's savings included.
+    A user's tokens, seconds and cost are of those that no cache had a part in. ``cost`` is
+    what was spent on this run, the cache's savings included.
     """
     usages = [answer.usage for answer in asked]
-    paid = [usage for usage in usages if usage["calls"] and not usage.get("cached")]
-    seconds = [usage["wall_s"] for usage in paid]
-    calls = sum(usage["calls"] for usage in usages)
-    cached = sum(usage.get("cached", 0) for usage in usages)
+    paid = [usage for usage in usages if usage.calls and not usage.cached]
+    seconds = [usage.wall_s for usage in paid]
+    calls = sum(usage.calls for usage in usages)
+    cached = sum(usage.cached for usage in usages)
     return {
         "calls": calls,
         "cache hits": cached / (calls + cached) if calls + cached else None,
-        "prompt tokens a user": _mean(usage["prompt_tokens"] for usage in paid),
-        "completion tokens a user": _mean(usage["completion_tokens"] for usage in paid),
+        "prompt tokens a user": _mean(usage.prompt_tokens for usage in paid),
+        "completion tokens a user": _mean(usage.completion_tokens for usage in paid),
         "seconds p50": float(np.quantile(seconds, 0.5)) if seconds else None,
         "seconds p95": float(np.quantile(seconds, 0.95)) if seconds else None,
         "cost": sum(price_of(usage, price) for usage in usages) if price else None,
@@ -83,14 +84,12 @@ def costs(
     }
 
 
-def _first_valid(answer: Answer) -> bool:
-    """Whether the first reply alone is a list without anything to mend."""
+def _first_valid(answer: UserAnswer) -> bool:
+    """Return True if the first reply alone is a list without anything to mend."""
     return (
         answer.outcome == "ok"
         and "repaired" not in answer.origins
-        and not any(
-            n for name, n in answer.repairs.items() if not name.startswith(("poor", "refuted"))
-        )
+        and not any(n for name, n in answer.repairs if not name.startswith(("poor", "refuted")))
     )
 
 

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from rag_rec.evaluation.experiments.answers import Answer, Answers
+from rag_rec.evaluation.experiments.answers import Answers, UserAnswer
+from rag_rec.evaluation.experiments.baselines import BASELINES
+from rag_rec.evaluation.experiments.retrievers import SHIPPED
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.scorer import Relevance, Scorer, Task
 from rag_rec.evaluation.report_model import RowKind
+from rag_rec.retrieval import Retriever
 
 CEILING = "ceiling"
 RETRIEVAL = "retrieval only"
-ALWAYS = ("random", "popularity", "bm25", "item-knn", RETRIEVAL, CEILING)
-DEPTH = 100
+_DEPTH = 100
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,54 +38,55 @@ class LeaderboardRow:
     kind: RowKind
     relevance: list[Relevance]
     lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    answers: Mapping[str, Answer] = field(default_factory=dict)
+    answers: Mapping[str, UserAnswer] = field(default_factory=dict)
     delivered: Relevance | None = None
 
     def values(self, metric: Callable[[Relevance], np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
-        """A metric a user, averaged over repeats."""
+        """Return a metric a user, averaged over repeats."""
         return np.mean([metric(found) for found in self.relevance], axis=0)
 
 
 def retrieved(study: Study, tasks: Sequence[Task]) -> dict[str, list[str]]:
-    """The fused retriever's own order by user, 100 deep or as deep as a prompt goes."""
-    depth = min(max(DEPTH, study.experiment.pipeline.depth), study.index.n_items)
-    ids = study.index.item_ids
-    found = study.retriever.rank([task.history for task in tasks], depth)
-    return {
-        task.key: [ids[ix] for ix in items.tolist()]
-        for task, (items, _) in zip(tasks, found, strict=True)
-    }
+    """Return the shipped retriever's order by user, 100 deep or as deep as a prompt goes."""
+    depth = max(_DEPTH, study.experiment.pipeline.n_shown)
+    return ranked(study.retrievers[SHIPPED], tasks, depth)
+
+
+def ranked(retriever: Retriever, tasks: Sequence[Task], k: int) -> dict[str, list[str]]:
+    """Return a retriever's order by user; of some users at a time, for provenance takes memory."""
+    found: dict[str, list[str]] = {}
+    for start in range(0, len(tasks), _BATCH):
+        some = tasks[start : start + _BATCH]
+        lists = retriever.retrieve([task.history for task in some], k)
+        found |= {t.key: [c.item_id for c in one] for t, one in zip(some, lists, strict=True)}
+    return found
 
 
 def standing_rows(
     study: Study, tasks: Sequence[Task], scorer: Scorer, deep: Mapping[str, Sequence[str]]
 ) -> list[LeaderboardRow]:
-    """The rows that are always there."""
-    pipeline = study.experiment.pipeline
-    users, histories = [task.key for task in tasks], [task.history for task in tasks]
-    lists: dict[str, dict[str, list[str]]] = {
-        name: dict(zip(users, rank(histories, pipeline.k), strict=True))
-        for name, rank in study.rankings.items()
-    }
-    lists[RETRIEVAL] = {user: list(deep[user][: pipeline.k]) for user in users}
+    """Return the rows that are always there."""
+    pipeline, users = study.experiment.pipeline, [task.key for task in tasks]
+    k, n_shown = pipeline.kind.length, pipeline.n_shown
+    lists = {name: ranked(study.retrievers[name], tasks, k) for name in BASELINES}
+    lists[RETRIEVAL] = {user: list(deep[user][:k]) for user in users}
     rows = [
-        LeaderboardRow(name, "baseline", [scorer.relevance(found, users, pipeline.k)], found)
+        LeaderboardRow(name, "baseline", [scorer.relevance(found, users, k)], found)
         for name, found in lists.items()
     ]
-    n_shown = pipeline.depth
     shown = scorer.relevance({u: deep[u][:n_shown] for u in users}, users, n_shown)
-    return [*rows, LeaderboardRow(CEILING, "ceiling", [perfect(shown, pipeline.k)])]
+    return [*rows, LeaderboardRow(CEILING, "ceiling", [perfect(shown, k)])]
 
 
 def perfect(shown: Relevance, k: int) -> Relevance:
-    """What the best order of these candidates reaches in a list of ``k``."""
+    """Return what the best order of these candidates reaches in a list of ``k``."""
     return Relevance(np.sort(shown.hits, axis=1)[:, ::-1][:, :k], shown.n_relevant)
 
 
 def variant_row(
     name: str, repeats: Sequence[Answers], users: Sequence[str], scorer: Scorer, *, k: int
 ) -> LeaderboardRow:
-    """A variant's row; the lists and answers shown are those of the first time it was asked.
+    """Return a variant's row; the lists and answers shown are those of the first time it was asked.
 
     Where the model gave nothing usable, the pipeline delivers retrieval's order. That is no merit
     of the variant: it counts as an empty list, and what was delivered is scored beside it.

@@ -34,7 +34,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Relevance:
-    """Where the targets were, for ``u`` users and lists of up to ``depth``.
+    """Places of the targets, for ``u`` users and lists of up to ``depth``.
 
     Attributes:
         hits: ``bool [u, depth]``, whether the item at that place is a target.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from rag_rec.evaluation.experiments.answers import Answer, Answers, Gathered
+from rag_rec.evaluation.experiments.answers import Answers, Gathered, UserAnswer
 from rag_rec.evaluation.experiments.conditions import Condition, sensitivity_conditions
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import measure
@@ -64,10 +64,10 @@ def _figures(
     users = [task.key for task in condition.tasks if task.key in answers and task.key in plain]
     if not users:
         return None
-    scorer, pipeline = study.sampled.test.scorer, study.experiment.pipeline
+    scorer, k = study.sampled.test.scorer, study.experiment.pipeline.kind.length
 
     def mean(lists: dict[str, list[str]]) -> float:
-        relevance = scorer.relevance(lists, users, pipeline.k)
+        relevance = scorer.relevance(lists, users, k)
         return float(measure(relevance, study.experiment.metric).mean())
 
     figures = ConditionFigures(
@@ -79,7 +79,7 @@ def _figures(
     if condition.kind == "shuffled":
         bias = position_bias(plain, {user: answers[user] for user in users}, scorer)
         return figures.model_copy(update=asdict(bias))
-    kept = mean({user: answers[user].candidates[: pipeline.k] for user in users})
+    kept = mean({user: answers[user].candidates[:k] for user in users})
     return figures.model_copy(update={"retrieval": kept})
 
 
@@ -104,7 +104,9 @@ def position_bias(plain: Answers, mixed: Answers, scorer: Scorer) -> PositionBia
     )
 
 
-def _by_position(answers: Sequence[Answer], scorer: Scorer) -> list[tuple[int, int, float, float]]:
+def _by_position(
+    answers: Sequence[UserAnswer], scorer: Scorer
+) -> list[tuple[int, int, float, float]]:
     users = [answer.user for answer in answers]
     depth = max((answer.n_shown for answer in answers), default=0)
     shown = {answer.user: answer.shown for answer in answers}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.measure import Details
 from rag_rec.evaluation.metrics.rows import LeaderboardRow
 
@@ -102,5 +102,5 @@ def _candidates(row: LeaderboardRow, user: str, deep: Mapping[str, Sequence[str]
     return answer.candidates[: answer.n_shown] if answer else deep[user][: len(row.lists[user])]
 
 
-def _outcome(answer: Answer) -> str:
+def _outcome(answer: UserAnswer) -> str:
     return answer.outcome.replace("_", " ") + (f": {answer.error}" if answer.error else "")

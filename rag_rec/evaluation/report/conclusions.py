@@ -71,7 +71,7 @@ def _repeated_orders(report: Report) -> Iterator[str]:
 
 
 def _limit_of_retrieval(report: Report) -> str:
-    shown = report.experiment.pipeline.depth
+    shown = report.lists.n_shown
     share = report.funnel.retrieval[f"retrieved, first {shown}"]
     return (
         f"Retrieval puts the target among the {shown} candidates of {format_percent(share)} of the "

@@ -11,9 +11,9 @@ from rag_rec.evaluation.report.sections import (
     Bullets,
     Cell,
     Chart,
-    Column,
     ColumnKind,
     Folded,
+    Heading,
     Mark,
     Paragraph,
     Section,
@@ -26,7 +26,7 @@ from rag_rec.evaluation.report.sections import (
 from rag_rec.evaluation.report_model import ConditionFigures, Report, ReportRow
 from rag_rec.evaluation.statistics import Comparison
 
-_NAME = Column("", "text")
+_NAME = Heading("", "text")
 _COUNTS = ("asked", "calls", "prompt tokens a user", "completion tokens a user")
 _MEASURES = ("seconds p50", "seconds p95", "cost", "cost of a thousand users")
 
@@ -39,13 +39,15 @@ def article_of(report: Report) -> Article:
 
 
 def _setting(report: Report) -> str:
-    data, users = report.data, report.users
+    data, users, pipeline = report.data, report.users, report.experiment.pipeline
+    typed = f"Lists of type {pipeline.list_type}, {report.lists.length} items each. "
     strata = ", ".join(f"{n} {name}" for name, n in users.strata.items())
     return (
         f"{data.items:,} items, {data.events_fitted_on:,} events and {data.reviews_fitted_on:,} "
         f"reviews fitted on; {data.reviews_hidden:,} reviews of hidden events kept out. Split "
         f"{report.experiment.split.protocol}; {users.measured:,} of {users.planned:,} users "
-        f"({strata}). Seed {report.experiment.seed}, {report.cores} cores, version "
+        f"({strata}). {'' if pipeline.list_type == 'topk' else typed}"
+        f"Seed {report.experiment.seed}, {report.cores} cores, version "
         f"{report.version}."
     )
 
@@ -77,8 +79,8 @@ def _leaderboard(report: Report) -> list[Block]:
     rows = sorted(report.rows, key=lambda row: -row.value)
     marks = [Mark(row.name, row.value, ends=(row.low, row.high), tone=row.kind) for row in rows]
     columns = [
-        _NAME, Column(metric), Column("95 % interval", "range"), Column("difference", "signed"),
-        Column("corrected p", "p"), Column("verdict", "verdict"), Column("failed", "share"),
+        _NAME, Heading(metric), Heading("95 % interval", "range"), Heading("difference", "signed"),
+        Heading("corrected p", "p"), Heading("verdict", "verdict"), Heading("failed", "share"),
     ]  # fmt: skip
     body = [
         [row.name, row.value, (row.low, row.high), *_test(row), row.behaviour.get("failed")]
@@ -89,7 +91,7 @@ def _leaderboard(report: Report) -> list[Block]:
     return [
         Chart("intervals", marks, f"{metric} and its 95 % interval over users"),
         Table(columns, body),
-        Folded("All metrics", [Table([_NAME, *map(Column, names)], metrics)]),
+        Folded("All metrics", [Table([_NAME, *map(Heading, names)], metrics)]),
     ]
 
 
@@ -105,10 +107,10 @@ def _differences(report: Report, tested: Sequence[tuple[str, Comparison]]) -> li
         for name, c in tested
     ]
     columns = [
-        _NAME, Column("difference", "signed"), Column("interval", "signed range"),
-        Column("p", "p"), Column("corrected p", "p"), Column("effect dz"),
-        Column("users that differ", "part"), Column("users needed", "count"),
-        Column("smallest visible"), Column("verdict", "verdict"),
+        _NAME, Heading("difference", "signed"), Heading("interval", "signed range"),
+        Heading("p", "p"), Heading("corrected p", "p"), Heading("effect dz"),
+        Heading("users that differ", "part"), Heading("users needed", "count"),
+        Heading("smallest visible"), Heading("verdict", "verdict"),
     ]  # fmt: skip
     body = [
         [name, c.difference, (c.low, c.high), c.p, c.p_holm, format_number(c.effect, 2),
@@ -126,12 +128,12 @@ def _funnel(report: Report) -> list[Block]:
         "shares",
         [Mark(name, share, ends=(0.0, share)) for name, share in reversed(stages)],
         "share of users whose target is still there after each stage of retrieval",
-        table=Table([Column("stage", "text"), Column("recall")], list(stages)),
+        table=Table([Heading("stage", "text"), Heading("recall")], list(stages)),
     )
     names = ("proposed", "in the prompt", "in the list", "first")
     variants = report.funnel.variants.items()
     body = [[name, *(found[stage] for stage in names)] for name, found in variants]
-    return [chart, Table([Column("variant", "text"), *map(Column, names)], body)]
+    return [chart, Table([Heading("variant", "text"), *map(Heading, names)], body)]
 
 
 def _cost(report: Report, asked: Sequence[ReportRow]) -> Chart:
@@ -152,7 +154,7 @@ def _cost(report: Report, asked: Sequence[ReportRow]) -> Chart:
         + (f"; every answer of {cached} came from a cache" if cached else ""),
         x_name,
         table=Table(
-            [_NAME, Column(x_name, "number" if priced else "count"), Column(metric)],
+            [_NAME, Heading(x_name, "number" if priced else "count"), Heading(metric)],
             [[row.name, x, row.value] for row, x in spent],
         ),
     )
@@ -183,8 +185,8 @@ def _strata(report: Report) -> list[Block]:
         )
         for name, n in counts.items()
     ]
-    columns = [_NAME, *(Column(f"{name} ({n} users)", "estimate") for name, n in counts.items()),
-               Column("gap")]  # fmt: skip
+    columns = [_NAME, *(Heading(f"{name} ({n} users)", "estimate") for name, n in counts.items()),
+               Heading("gap")]  # fmt: skip
     body: list[list[Cell]] = []
     for row in report.rows:
         groups = (row.strata[name] for name in counts)
@@ -196,7 +198,7 @@ def _beyond(report: Report) -> Table:
     rows = [row for row in report.rows if row.beyond]
     names = list(rows[0].beyond)
     body = [[row.name, *(format_number(row.beyond[name], 3) for name in names)] for row in rows]
-    return Table([_NAME, *map(Column, names)], body)
+    return Table([_NAME, *map(Heading, names)], body)
 
 
 def _behaviour(asked: Sequence[ReportRow]) -> Table:
@@ -205,7 +207,7 @@ def _behaviour(asked: Sequence[ReportRow]) -> Table:
         [name, *(_figure(name, row.behaviour[name]) for row in asked)]
         for name in asked[0].behaviour
     ]
-    return Table([_NAME, *(Column(row.name) for row in asked)], body)
+    return Table([_NAME, *(Heading(row.name) for row in asked)], body)
 
 
 def _figure(name: str, value: float | None) -> str:
@@ -220,8 +222,8 @@ def _sensitivity(report: Report, conditions: Mapping[str, ConditionFigures]) -> 
         yield Paragraph("Planned, but nothing of it has been answered.")
         return
     columns = [
-        Column("condition", "text"), Column("users", "part"), Column(report.experiment.metric),
-        Column("as asked before"), Column("retrieval, same condition"),
+        Heading("condition", "text"), Heading("users", "part"), Heading(report.experiment.metric),
+        Heading("as asked before"), Heading("retrieval, same condition"),
     ]  # fmt: skip
     yield Table(columns, [
         [name, (found.users, found.planned), found.value, found.as_asked, found.retrieval]
@@ -238,8 +240,8 @@ def _shuffled(found: ConditionFigures) -> Iterator[Block]:
         f"{format_number(found.correlation, 2)}, shared items {format_percent(found.overlap)}, tau "
         f"between the order shown and the list {format_number(found.follows, 2)}."
     )
-    columns = [Column("target shown at", "text"), Column("users", "count"),
-               Column("put first", "share"), Column("mean reciprocal place")]  # fmt: skip
+    columns = [Heading("target shown at", "text"), Heading("users", "count"),
+               Heading("put first", "share"), Heading("mean reciprocal place")]  # fmt: skip
     yield Chart(
         "curve",
         [
@@ -255,9 +257,9 @@ def _shuffled(found: ConditionFigures) -> Iterator[Block]:
 def _blends(report: Report) -> list[Block]:
     strata = list(report.users.strata)
     columns = [
-        Column("variant", "text"), Column("weight", "text"),
-        *(Column(name, "text") for name in strata), Column("validation users", "count"),
-        Column("calls saved", "share"), Column("file", "text"),
+        Heading("variant", "text"), Heading("weight", "text"),
+        *(Heading(name, "text") for name in strata), Heading("validation users", "count"),
+        Heading("calls saved", "share"), Heading("file", "text"),
     ]  # fmt: skip
     body: list[list[Cell]] = []
     for name, fit in report.blends.items():

@@ -16,8 +16,8 @@ from rag_rec.evaluation.report.sections import (
     Bullets,
     Cell,
     Chart,
-    Column,
     Folded,
+    Heading,
     Paragraph,
     Section,
     Table,
@@ -115,7 +115,7 @@ def _table(table: Table) -> str:
     )
 
 
-def _cell(cell: Cell, column: Column) -> str:
+def _cell(cell: Cell, column: Heading) -> str:
     text = format_cell(cell, column.kind)
     tone = text if column.kind == "verdict" and text in {"better", "worse"} else column.kind
     return f'<td class="{tone}">{escape(text)}</td>'

@@ -37,7 +37,7 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class Heading:
     """A column of a table: its heading and the kind of its cells, see `format_cell`."""
 
     name: str
@@ -48,7 +48,7 @@ class Column:
 class Table:
     """A table; every row has as many cells as there are columns."""
 
-    columns: Sequence[Column]
+    columns: Sequence[Heading]
     rows: Sequence[Sequence[Cell]]
 
 

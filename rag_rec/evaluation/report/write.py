@@ -88,9 +88,9 @@ def _users(report: Report, details: Details) -> pl.DataFrame:
                 "outcome": answer.outcome if answer else None,
                 "error": answer.error if answer else None,
                 "n_shown": answer.n_shown if answer else None,
-                "calls": int(answer.usage["calls"]) if answer else None,
-                "prompt_tokens": int(answer.usage["prompt_tokens"]) if answer else None,
-                "completion_tokens": int(answer.usage["completion_tokens"]) if answer else None,
-                "seconds": float(answer.usage["wall_s"]) if answer else None,
+                "calls": answer.usage.calls if answer else None,
+                "prompt_tokens": answer.usage.prompt_tokens if answer else None,
+                "completion_tokens": answer.usage.completion_tokens if answer else None,
+                "seconds": answer.usage.wall_s if answer else None,
             })  # fmt: skip
     return pl.DataFrame(lines, infer_schema_length=None)
