@@ -49,7 +49,7 @@ def values(study: Study, prompt: Path, seed: int, share_kept: float) -> NDArray[
     """The metric of each user, asked once more."""
     recorder = RecordingModel(ScriptedModel(ordering(seed, share_kept), context_tokens=32_000))
     settings = Settings(llm="x", prompt=str(prompt), k=K)
-    recommender = Recommender(study.index, recorder, settings, retriever=study.retriever)
+    recommender = Recommender(study.index, recorder, settings, retriever=study.retrievers["fused"])
     tasks = study.sampled.test.tasks
     answers = answer_tasks(recommender, recorder, tasks)
     lists = {answer.user: answer.items for answer in answers}

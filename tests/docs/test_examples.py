@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 
 from rag_rec.cli import app
 from rag_rec.data import FORMATS
-from rag_rec.evaluation import METRICS
+from rag_rec.evaluation import METRICS, RETRIEVERS
 from rag_rec.list_types import LIST_TYPES
 from rag_rec.llm import BACKENDS
 
@@ -26,7 +26,7 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 @pytest.fixture(autouse=True)
 def _registries_as_shipped() -> Iterator[None]:
     """Take out again what an example registers, so that no later test meets it."""
-    registries: list[dict[str, Any]] = [BACKENDS, FORMATS, LIST_TYPES, METRICS]
+    registries: list[dict[str, Any]] = [BACKENDS, FORMATS, LIST_TYPES, METRICS, RETRIEVERS]
     before = [dict(registry) for registry in registries]
     yield
     for registry, shipped in zip(registries, before, strict=True):

@@ -17,26 +17,27 @@ import pytest
 from scipy import stats
 
 from rag_rec import Dataset, ItemIndex, Recommender, Settings, build_index
-from rag_rec.core import Candidate, Usage, UserHistory
+from rag_rec.core import Candidate, Evidence, Usage, UserHistory
 from rag_rec.core.errors import ConfigError, DataError, PromptError
 from rag_rec.evaluation import Experiment, run
 from rag_rec.evaluation.audit import leaks, outsiders, retries
 from rag_rec.evaluation.comparison import check, compare_reports
 from rag_rec.evaluation.experiments.answers import answer_tasks
-from rag_rec.evaluation.experiments.baselines import baseline_rankings
+from rag_rec.evaluation.experiments.baselines import FittedIndex
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.recorder import RecordingModel
-from rag_rec.evaluation.experiments.retrievers import Propose
+from rag_rec.evaluation.experiments.retrievers import RETRIEVERS
 from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
 from rag_rec.evaluation.experiments.study import check_index
 from rag_rec.evaluation.metrics.accuracy import measure
+from rag_rec.evaluation.metrics.rows import ranked
 from rag_rec.evaluation.metrics.scorer import Scorer
 from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.statistics import permutation_p
 from rag_rec.llm import CachedModel, Completion, Message, OnDone, Request
 from rag_rec.pipeline import RecommendationState
 from rag_rec.pipeline.ask import ask
-from rag_rec.retrieval import FusedRetriever
+from rag_rec.retrieval import Retriever, open_retriever
 from rag_rec.testing import HashEmbedder, ScriptedModel
 from tests.experiment_help import as_given, at_random, backwards, experiment, run_with
 
@@ -54,8 +55,8 @@ def index(sampled: Sampled, tmp_path_factory: pytest.TempPathFactory) -> ItemInd
 
 
 @pytest.fixture(scope="module")
-def fused(index: ItemIndex) -> FusedRetriever:
-    return FusedRetriever(index)
+def fused(index: ItemIndex) -> Retriever:
+    return open_retriever(index)
 
 
 # --- the label never enters -----------------------------------------------------------------
@@ -142,8 +143,16 @@ def test_neither_targets_nor_validation_events_are_in_the_fit(
 # --- a leaking retriever ----------------------------------------------------------------------
 
 
+class Explained:
+    """Explains nothing."""
+
+    def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
+        del history, item_ids
+        return {}
+
+
 def test_a_retriever_that_knows_the_answers_by_user_is_caught(
-    sampled: Sampled, fused: FusedRetriever
+    sampled: Sampled, fused: Retriever
 ) -> None:
     tasks, scorer = sampled.test.tasks, sampled.test.scorer
     targets = dict(
@@ -154,22 +163,24 @@ def test_a_retriever_that_knows_the_answers_by_user_is_caught(
         others = [candidate for candidate in some if candidate.item_id != target]
         return [Candidate(target, 9.0, {}), *others][:k]
 
-    def by_name(histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
-        found = fused.retrieve(histories, k)
-        known = [targets[history.user_id or ""][0] for history in histories]
-        return [first(target, some, k) for target, some in zip(known, found, strict=True)]
+    class ByName(Explained):
+        def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
+            found = fused.retrieve(histories, k)
+            known = [targets[history.user_id or ""][0] for history in histories]
+            return [first(target, some, k) for target, some in zip(known, found, strict=True)]
 
-    def by_place(histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
-        found = fused.retrieve(histories, k)
-        known = list(targets.values())
-        return [first(known[at][0], some, k) for at, some in enumerate(found)]
+    class ByPlace(Explained):
+        def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
+            found = fused.retrieve(histories, k)
+            known = list(targets.values())
+            return [first(known[at][0], some, k) for at, some in enumerate(found)]
 
-    def check_with(propose: Propose) -> str | None:
-        return leaks(propose, tasks, scorer, depth=20, seed=1)
+    def check_with(retriever: Retriever) -> str | None:
+        return leaks(retriever, tasks, scorer, depth=20, seed=1)
 
-    assert "by name or by place" in (check_with(by_name) or "")
-    assert "by name or by place" in (check_with(by_place) or "")
-    assert check_with(fused.retrieve) is None
+    assert "by name or by place" in (check_with(ByName()) or "")
+    assert "by name or by place" in (check_with(ByPlace()) or "")
+    assert check_with(fused) is None
 
 
 def test_an_index_with_the_answers_in_it_is_refused(
@@ -217,6 +228,7 @@ class PeekingModel(ScriptedModel):
     def _until_found(self, request: Request) -> Completion:
         text = request.messages[-1].content
         wanted = next((t for key, t in self._targets.items() if key in text), None)
+        reply, calls = "", 0
         for calls in range(1, 9):
             reply = super().generate([replace(request, seed=request.seed + calls)])[0].text
             labels = [entry["label"] for entry in json.loads(reply)["items"]]
@@ -357,11 +369,11 @@ def test_a_list_that_names_an_item_twice_is_refused() -> None:
 
 def test_equal_scores_are_worth_no_more_than_chance(index: ItemIndex, sampled: Sampled) -> None:
     """Every item is scored alike; in the catalog's order the targets of this test stand first."""
-    rank = baseline_rankings(index, seed=1)["random"]
+    by_chance = RETRIEVERS["random"](FittedIndex(index, open_retriever(index), seed=1))
     tasks = sampled.test.tasks
     users = [task.key for task in tasks]
     scorer = Scorer({user: frozenset(index.item_ids[:1]) for user in users})
-    lists = dict(zip(users, rank([task.history for task in tasks], 10), strict=True))
+    lists = ranked(by_chance, tasks, 10)
     hits = int(measure(scorer.relevance(lists, users, 10), "hit@10").sum())
     assert stats.binomtest(hits, len(users), 10 / index.n_items).pvalue > 0.001
 
@@ -407,7 +419,7 @@ def test_answers_of_an_edited_prompt_are_not_mixed(tmp_path: Path) -> None:
 
 
 def test_the_same_variant_twice_is_rarely_called_different(
-    index: ItemIndex, fused: FusedRetriever, sampled: Sampled
+    index: ItemIndex, fused: Retriever, sampled: Sampled
 ) -> None:
     """A model that orders by chance, against itself with another seed, 200 times; then a real gap.
 

@@ -16,9 +16,9 @@ import polars as pl
 import pytest
 
 from rag_rec import Dataset
-from rag_rec.core import UserHistory
+from rag_rec.core import Usage, UserHistory
 from rag_rec.evaluation import read_report
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.measure import Details
 from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Relevance, Task
@@ -126,11 +126,11 @@ def many(n: int) -> Details:
         )
     for name in ("one", "two"):
         answers = {
-            task.key: Answer(
+            task.key: UserAnswer(
                 task.key, some[:10], ["llm"] * 10, ["evidence"] * 10, [""] * 10, "ok",
                 candidates=some, n_shown=20,
                 messages=[("system", "s" * 400), ("user", "u" * 2_000)], replies=["r" * 300],
-                usage={"calls": 1, "wall_s": 1.0, "prompt_tokens": 800, "completion_tokens": 90},
+                usage=Usage(calls=1, wall_s=1.0, prompt_tokens=800, completion_tokens=90),
             )
             for task, some in zip(tasks, lists, strict=True)
         }  # fmt: skip

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_rec import Dataset, ItemIndex, Recommender, Settings
-from rag_rec.core import UserHistory
+from rag_rec.core import Repairs, Usage, UserHistory
 from rag_rec.core.errors import ConfigError, DataError
 from rag_rec.evaluation.blend_fitting import fit_blend, share_asked
-from rag_rec.evaluation.experiments.answers import Answer
+from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.sampling import sample_users
@@ -73,7 +73,7 @@ def test_settings_of_a_prompt_are_replaced_in_a_copy(tmp_path: Path) -> None:
             update={"max_candidates": 6, "reason_chars": 0}
         )
         assert after.examples == before.examples
-        assert after.system.fill({"k": "3"}) == before.system.fill({"k": "3"})
+        assert after.system.template == before.system.template
 
 
 @given(st.permutations(list("abcdef")), st.floats(0, 1), st.integers(0, 6))
@@ -136,11 +136,11 @@ def test_the_recommender_asks_only_where_a_blend_says_so(
     assert recommender.run_id != Recommender(hash_index, model, Settings(llm="x", k=5)).run_id
 
 
-def answer(user: str, items: list[str], candidates: list[str], **more: object) -> Answer:
-    usage = {"calls": 1, "prompt_tokens": 10, "completion_tokens": 5, "wall_s": 1.0}
+def answer(user: str, items: list[str], candidates: list[str], **more: object) -> UserAnswer:
+    usage = Usage(calls=1, prompt_tokens=10, completion_tokens=5, wall_s=1.0)
     n = len(items)
-    base = Answer(user, items, ["llm"] * n, ["evidence"] * n, [""] * n, "ok", candidates,
-                  len(candidates), [("user", "x")], ["{}"], {}, usage)  # fmt: skip
+    base = UserAnswer(user, items, ["llm"] * n, ["evidence"] * n, [""] * n, "ok", candidates,
+                  len(candidates), [("user", "x")], ["{}"], Repairs(), usage)  # fmt: skip
     return replace(base, **more)  # type: ignore[arg-type]
 
 
@@ -162,13 +162,13 @@ def test_a_model_that_helps_long_histories_is_asked_for_those_only() -> None:
     assert share_asked(fit.blend, tasks) == 0.5
 
 
-def test_manners_by_hand() -> None:
+def test_model_behaviour_by_hand() -> None:
     good = answer("a", ["x", "y"], ["x", "y", "z"])
     mended = answer("b", ["z", "y"], ["x", "y", "z"], origins=["llm", "repaired"],
                     statuses=["verified", "replaced"],
-                    repairs={"reasked": 1, "duplicate": 1}, replies=["{}", "{}"])  # fmt: skip
+                    repairs=Repairs(reasked=1, duplicate=1), replies=["{}", "{}"])  # fmt: skip
     failed = answer("c", ["x", "y"], ["x", "y", "z"], origins=["backfill"] * 2, outcome="failed",
-                    error="no", repairs={"unparseable": 1, "backfilled": 2})  # fmt: skip
+                    error="no", repairs=Repairs(unparseable=1, backfilled=2))  # fmt: skip
     unasked = answer("d", ["x"], ["x"], messages=[], outcome="retrieval_only")
     found = model_behaviour(
         [good, mended, failed, unasked], {key: ["y"] for key in "abcd"}, (1.0, 2.0)
