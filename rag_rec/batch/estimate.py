@@ -10,10 +10,11 @@ from pathlib import Path
 from rag_rec.batch.engines.base import BatchPipeline, UserState, omitted_in
 from rag_rec.batch.limits import RunLimiter, prompt_tokens
 from rag_rec.batch.store.finished import finished_in, pending_rows
-from rag_rec.batch.users import BadUser, BatchUser, read_users
+from rag_rec.batch.users import BadUser, BatchUser, UserRow, read_users
 from rag_rec.core import Model
 from rag_rec.llm import CachedModel, Request
 from rag_rec.profiles import TasteProfiler
+from rag_rec.requests import RequestReader
 
 _SAMPLE = 300
 
@@ -26,8 +27,8 @@ class Estimate(Model):
         finished: Rows that the output or its failures hold already.
         bad_rows: Rows that would go to the failures at once.
         sampled: Users whose prompts were made; the numbers below are scaled up from them.
-        requests: Requests to the model, those for taste profiles included; re-asks and retries
-            come on top.
+        requests: Requests to the model, those that read wishes and write taste profiles included;
+            re-asks and retries come on top.
         cached: Requests that the reply cache would answer.
         prompt_tokens: Tokens read.
         exact: True if they are counted with the model's tokenizer.
@@ -89,11 +90,14 @@ def estimate(
 
 
 def _requests(pipeline: BatchPipeline, users: Sequence[UserState]) -> list[Request]:
-    """Return the requests for the lists of some users, and those for their taste profiles."""
-    profiler = TasteProfiler(pipeline.recommender.index)
+    """Return the requests for the lists of some users, and those that come before them."""
+    recommender = pipeline.recommender
+    reader = RequestReader(recommender.index, seed=recommender.settings.seed)
+    profiler = TasteProfiler(recommender.index)
     states = [one.state for one in users]
-    profiles = [profiler.request_for(state.history) for state in states if state.profile]
-    return [*profiles, *(state.call for state in states if state.call is not None)]
+    words = [reader.request_for(one.user.request) for one in users if one.user.request]
+    profiles = [profiler.facts(state.history).request() for state in states if state.profile]
+    return [*words, *profiles, *(state.call for state in states if state.call is not None)]
 
 
 @dataclass(slots=True)
@@ -105,13 +109,13 @@ class _Census:
     bad: int = 0
     sample: list[BatchUser] = field(default_factory=list)
 
-    def counted(self, users: Iterable[BatchUser | BadUser]) -> Iterator[BatchUser | BadUser]:
+    def counted(self, users: Iterable[UserRow]) -> Iterator[UserRow]:
         """Yield all rows and count them."""
         for user in users:
             self.rows += 1
             yield user
 
-    def count(self, pending: Iterable[BatchUser | BadUser]) -> None:
+    def count(self, pending: Iterable[UserRow]) -> None:
         """Count the rows that are not finished, and keep some of the users."""
         drawn = random.Random(0)  # noqa: S311 - a sample
         for user in pending:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
+from time import monotonic
 
 from rag_rec.core import (
     ConfigError,
@@ -51,7 +51,7 @@ class RateLimiter:
     def book(self, tokens: int) -> float:
         """Book a request of so many tokens; return the seconds until it may be sent."""
         with self._lock:
-            now = time.monotonic()
+            now = monotonic()
             begin = max(now, self._next_request, self._next_token, self._paused_until)
             if self._per_request:
                 self._next_request = begin + self._per_request
@@ -66,11 +66,11 @@ class RateLimiter:
     def pause(self, seconds: float) -> None:
         """Hold all requests back for so long, as the provider asked."""
         with self._lock:
-            self._paused_until = max(self._paused_until, time.monotonic() + seconds)
+            self._paused_until = max(self._paused_until, monotonic() + seconds)
 
     def paused_s(self) -> float:
         """Return the seconds of such a pause that are left."""
-        return max(0.0, self._paused_until - time.monotonic())
+        return max(0.0, self._paused_until - monotonic())
 
 
 class RunLimiter:

@@ -26,7 +26,7 @@ from rag_rec.batch.progress import Progress, Rates, Status
 from rag_rec.batch.store.finished import pending_rows
 from rag_rec.batch.store.job import BatchJob, Totals
 from rag_rec.batch.store.record import TRANSPORT_KINDS, BatchRecord, Record
-from rag_rec.batch.users import BadUser, BatchUser, read_users
+from rag_rec.batch.users import UserRow, read_users
 from rag_rec.core import ConfigError, Model, Settings, Usage
 from rag_rec.data import count_rows
 from rag_rec.index import Embedder
@@ -189,7 +189,7 @@ def _opened(
     return Recommender.open(index, model or "none", settings=settings, embedder=embedder)
 
 
-def _waiting(job: BatchJob, options: BatchOptions) -> Iterator[BatchUser | BadUser]:
+def _waiting(job: BatchJob, options: BatchOptions) -> Iterator[UserRow]:
     """Read the rows of the user file that are not finished."""
 
     def note(names: list[str]) -> None:

@@ -3,37 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar, cast
+from typing import Annotated, Literal, cast
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
 
-from rag_rec.core import (
-    ConfigError,
-    Constraints,
-    DataError,
-    Interaction,
-    first_problem,
-    parse_json,
-)
+from rag_rec.core import ConfigError, Constraints, DataError, Interaction, parse_json
 from rag_rec.data import FileRow, normalise, read_rows
 
-COLUMNS = ("user_id", "custom_id", "history", "profile", "constraints", "k")
 _ALIASES = {
     "user_id": ("userid", "user", "uid", "customerid", "reviewerid"),
     "custom_id": ("customid",),
     "history": ("history", "itemids", "items"),
     "profile": ("profile", "profiletext"),
+    "request": ("request",),
     "constraints": ("constraints",),
     "k": ("k", "listlength"),
 }
+COLUMNS = tuple(_ALIASES)
 _MAX_ID = 512
-_MAX_PROFILE = 100_000
+_MAX_WORDS = 100_000
 _MAX_K = 1_000
 
 RowProblem = Literal["bad_row", "duplicate_id"]
-_T = TypeVar("_T")
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"expected text, found {_shown(value)}")  # noqa: TRY004 - pydantic's way
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ValueError("is not UTF-8 text; save the file as UTF-8") from error
+    return value
+
+
+def _id(value: object) -> str:
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    text = _text(value).strip()
+    if not 0 < len(text) <= _MAX_ID:
+        raise ValueError(f"an id has 1 to {_MAX_ID} characters, this one {len(text):,}")
+    return text
+
+
+def _words(value: object) -> str:
+    text = _text(value)
+    if len(text) > _MAX_WORDS:
+        raise ValueError(
+            f"a profile or request has at most {_MAX_WORDS:,} characters, not {len(text):,}"
+        )
+    return text
+
+
+def _k(value: object) -> int:
+    if isinstance(value, str) and value.strip().isdecimal() and len(value.strip()) < 10:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_K:
+        raise ValueError(f"expected a whole number from 1 to {_MAX_K}, found {_shown(value)}")
+    return value
+
+
+def _events(value: object) -> list[dict[str, object]]:
+    if isinstance(value, str):
+        text = _text(value).strip()
+        value = _json(text) if text.startswith("[") else text.split("|")
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"expected a list of item ids, found {_shown(value)}")  # noqa: TRY004
+    return [_event(event) for event in cast("Sequence[object]", value)]
+
+
+def _event(value: object) -> dict[str, object]:
+    event = cast("dict[str, object]", value) if isinstance(value, dict) else {"item_id": value}
+    return event | {"item_id": _id(event.get("item_id"))}
+
+
+def _json(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_json(_text(value))
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({str(error)[:80]})") from error
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+_Id = Annotated[str, BeforeValidator(_id)]
+_Words = Annotated[str, BeforeValidator(_words)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +107,24 @@ class BatchUser:
         user_id: The user of the log, when there is one.
         history: Events in place of the log's, oldest first; None for the log's own.
         profile: Plain words about the user.
+        request: A wish in plain words.
         constraints: Constraints of the list.
         k: List length; None for the run's.
     """
 
     row: int
-    custom_id: str
-    user_id: str | None = None
-    history: tuple[Interaction, ...] | None = None
-    profile: str | None = None
-    constraints: Constraints | None = None
-    k: int | None = None
+    custom_id: _Id
+    user_id: _Id | None = None
+    history: Annotated[tuple[Interaction, ...], BeforeValidator(_events)] | None = None
+    profile: _Words | None = None
+    request: _Words | None = None
+    constraints: Annotated[Constraints, BeforeValidator(_json)] | None = None
+    k: Annotated[int, BeforeValidator(_k)] | None = None
 
     @property
     def is_unnamed(self) -> bool:
         """True if nothing is known but the id of the record."""
-        return self.user_id is None and self.history is None and self.profile is None
+        return all(x is None for x in (self.user_id, self.history, self.profile, self.request))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +142,8 @@ class BadUser:
     reason: str
 
 
-class _Unusable(ValueError):
-    """The problem of one field."""
+UserRow = BatchUser | BadUser
+_USER = TypeAdapter(BatchUser)
 
 
 def read_users(
@@ -88,7 +151,7 @@ def read_users(
     columns: Mapping[str, str] | None = None,
     *,
     on_ignored: Callable[[list[str]], None] | None = None,
-) -> Iterator[BatchUser | BadUser]:
+) -> Iterator[UserRow]:
     """Yield the users of a file, in order, read as they are taken.
 
     Args:
@@ -97,6 +160,7 @@ def read_users(
         on_ignored: Called once with the names of columns that are not used.
 
     Raises:
+        ConfigError: If ``columns`` names a column that there is not.
         DataError: If the file as a whole cannot be used.
     """
     path = Path(path)
@@ -139,106 +203,25 @@ def _match(keys: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _user(row: FileRow, names: Mapping[str, str]) -> BatchUser | BadUser:
-    def value(ours: str, read: Callable[[Any], _T]) -> _T | None:
-        given = row.fields.get(names[ours]) if ours in names else None
-        if given is None or (isinstance(given, str) and not given.strip()):
-            return None
-        try:
-            return read(given)
-        except _Unusable as error:
-            raise _Unusable(f"{names[ours]}: {error}") from error
-
-    try:
-        user_id = value("user_id", _id)
-        custom_id = value("custom_id", _id) or user_id
-        user = BatchUser(row.number, _some(custom_id), user_id)
-        return replace(
-            user,
-            history=value("history", _history),
-            profile=value("profile", _profile),
-            constraints=value("constraints", _constraints),
-            k=value("k", _k),
-        )
-    except _Unusable as error:
-        return BadUser(row.number, "bad_row", str(error))
-
-
-def _some(custom_id: str | None) -> str:
+def _user(row: FileRow, names: Mapping[str, str]) -> UserRow:
+    fields: Mapping[str, object] = row.fields
+    given = {ours: fields[theirs] for ours, theirs in names.items()}
+    given = {ours: value for ours, value in given.items() if not _is_blank(value)}
+    custom_id = given.get("custom_id", given.get("user_id"))
     if custom_id is None:
-        raise _Unusable("no user_id and no custom_id (--column user_id=NAME names it)")
-    return custom_id
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise _Unusable(f"expected text, found {_shown(value)}")
+        reason = "no user_id and no custom_id (--column user_id=NAME names it)"
+        return BadUser(row.number, "bad_row", reason)
     try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise _Unusable("is not UTF-8 text; save the file as UTF-8") from error
-    return value
-
-
-def _id(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
-    text = _text(value).strip()
-    if not 0 < len(text) <= _MAX_ID:
-        raise _Unusable(f"an id has 1 to {_MAX_ID} characters, this one {len(text):,}")
-    return text
-
-
-def _profile(value: Any) -> str:
-    text = _text(value)
-    if len(text) > _MAX_PROFILE:
-        raise _Unusable(f"a profile has at most {_MAX_PROFILE:,} characters, not {len(text):,}")
-    return text
-
-
-def _k(value: Any) -> int:
-    if isinstance(value, str) and value.strip().isdecimal() and len(value.strip()) < 10:
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_K:
-        raise _Unusable(f"expected a whole number from 1 to {_MAX_K}, found {_shown(value)}")
-    return value
-
-
-def _history(value: Any) -> tuple[Interaction, ...]:
-    if isinstance(value, str):
-        text = _text(value).strip()
-        value = _json(text) if text.startswith("[") else text.split("|")
-    if not isinstance(value, list):
-        raise _Unusable(f"expected a list of item ids, found {_shown(value)}")
-    return tuple(_event(event) for event in cast("list[Any]", value))
-
-
-def _event(value: Any) -> Interaction:
-    if isinstance(value, dict):
-        table = cast("dict[str, Any]", value)
-        try:
-            return Interaction.model_validate({**table, "item_id": _id(table.get("item_id"))})
-        except ValidationError as error:
-            raise _Unusable(first_problem(error)) from error
-    return Interaction(item_id=_id(value))
-
-
-def _constraints(value: Any) -> Constraints:
-    if isinstance(value, str):
-        value = _json(_text(value))
-    try:
-        return Constraints.model_validate(value)
+        return _USER.validate_python(given | {"row": row.number, "custom_id": custom_id})
     except ValidationError as error:
-        raise _Unusable(first_problem(error)) from error
+        first = error.errors(include_url=False)[0]
+        field, *inner = (str(part) for part in first["loc"] if isinstance(part, str))
+        message = first["msg"].removeprefix("Value error, ")
+        column = names.get(field, names.get("user_id", field))
+        return BadUser(
+            row.number, "bad_row", ": ".join((column, *inner, message[:1].lower() + message[1:]))
+        )
 
 
-def _json(text: str) -> Any:
-    try:
-        return parse_json(text)
-    except ValueError as error:
-        raise _Unusable(f"is not JSON ({str(error)[:80]})") from error
-
-
-def _shown(value: Any) -> str:
-    text = ascii(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+def _is_blank(value: object) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())

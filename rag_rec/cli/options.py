@@ -61,7 +61,8 @@ Users = Annotated[
         "--users",
         metavar="FILE",
         help="CSV, JSON lines or Parquet. A column user_id; if wanted custom_id, history (item "
-        "ids: a list, or between |), profile (plain words), constraints (JSON), k.",
+        "ids: a list, or between |), profile (plain words), request (a wish in plain words), "
+        "constraints (JSON), k.",
     ),
 ]
 BatchK = Annotated[

@@ -28,6 +28,11 @@ class Deadline:
             self._ends = now + self._seconds
         return self._ends - now
 
+    @property
+    def has_passed(self) -> bool:
+        """True if no seconds are left; does not start the clock."""
+        return self._ends is not None and time.monotonic() >= self._ends
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -119,15 +119,14 @@ class Pipeline:
 
     def _understand(self, state: RecommendationState, reply: Completion | None) -> None:
         text = state.request.text or ""
-        if reply is None:
-            understood = self._reader.by_rules(text)
-        else:
-            understood = self._reader.from_reply(text, reply)
         try:
-            state.history = with_request(state.history, understood)
+            if reply is None:
+                state.understood = self._reader.by_rules(text)
+            else:
+                state.understood = self._reader.from_reply(text, reply)
+            state.history = with_request(state.history, state.understood)
         except ConfigError as error:
             state.failure = error
-        state.understood = understood
 
     # --- retrieve, profile, render ------------------------------------------------------------
 

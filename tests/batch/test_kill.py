@@ -26,13 +26,19 @@ PROCESSES.set_forkserver_preload(["rag_rec.batch", "rag_rec.testing", "chromadb"
 
 
 class Telling:
-    """Progress that tells another process how many records are acknowledged."""
+    """Progress that tells another process how many records are acknowledged.
 
-    def __init__(self, pipe: Connection) -> None:
+    One that is to be killed waits for it at the end.
+    """
+
+    def __init__(self, pipe: Connection, *, doomed: bool) -> None:
         self._pipe = pipe
+        self._doomed = doomed
 
-    def update(self, status: Status, *, last: bool = False) -> None:  # noqa: ARG002
+    def update(self, status: Status, *, last: bool = False) -> None:
         self._pipe.send(status.done + status.failed)
+        while last and self._doomed:
+            signal.pause()
 
     def note(self, text: str) -> None:
         pass
@@ -62,12 +68,13 @@ def work(
     settings: Settings,
     pipe: Connection,
     inside: tuple[int, float] | None,
+    doomed: bool,
 ) -> None:
     """A run, in a process of its own."""
     if inside is not None:
         die_inside_write(*inside)
     index, users, out = paths
-    options = BatchOptions(progress=Telling(pipe), embedder=HashEmbedder())
+    options = BatchOptions(progress=Telling(pipe, doomed=doomed), embedder=HashEmbedder())
     run(index, users, out, settings=settings, options=options)
 
 
@@ -93,7 +100,8 @@ class Job:
         """A run that dies: inside its ``at``-th write, or once ``at`` records more are there."""
         mine, theirs = PROCESSES.Pipe(duplex=False)
         hook = None if inside is None else (at, inside)
-        process = PROCESSES.Process(target=work, args=(self.paths, self.settings, theirs, hook))
+        doomed = (self.paths, self.settings, theirs, hook, True)
+        process = PROCESSES.Process(target=work, args=doomed)
         process.start()
         theirs.close()
         acknowledged = self._until(process, mine, None if inside is not None else at)
@@ -110,7 +118,8 @@ class Job:
     def finished(self) -> None:
         """A run that is left alone."""
         mine, theirs = PROCESSES.Pipe(duplex=False)
-        process = PROCESSES.Process(target=work, args=(self.paths, self.settings, theirs, None))
+        left_alone = (self.paths, self.settings, theirs, None, False)
+        process = PROCESSES.Process(target=work, args=left_alone)
         process.start()
         theirs.close()
         self._until(process, mine, None)

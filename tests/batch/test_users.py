@@ -92,7 +92,10 @@ def test_csv_jsonl_and_parquet_say_the_same(tmp_path: Path) -> None:
         ({"user_id": "a", "history": "[1, 2"}, "history: is not JSON"),
         ({"user_id": "a", "constraints": {"exlude": []}}, "constraints: exlude: extra inputs"),
         ({"user_id": "a", "constraints": "no"}, "constraints: is not JSON"),
-        ({"user_id": "a", "profile": "x" * 100_001}, "profile: a profile has at most 100,000"),
+        (
+            {"user_id": "a", "profile": "x" * 100_001},
+            "profile: a profile or request has at most 100,000",
+        ),
         ({"user_id": "a", "profile": 3}, "profile: expected text, found 3"),
     ],
 )
@@ -133,7 +136,7 @@ def test_a_line_that_is_no_object_costs_itself(line: bytes, tmp_path: Path) -> N
         (b",", "no user_id"),
         (b'"never closed,x', "is a quote not closed?"),
         (b"x" * 10_000_000 + b",x", "512 characters"),
-        (b"z," + b"x" * 10_000_000, "a profile has at most"),
+        (b"z," + b"x" * 10_000_000, "a profile or request has at most"),
     ],
 )
 def test_a_csv_row_that_cannot_be_read_costs_itself(

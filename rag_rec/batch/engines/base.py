@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.record import FailureRecord, Record, failure_kind, record_type
-from rag_rec.batch.users import BadUser, BatchUser
+from rag_rec.batch.users import BadUser, BatchUser, UserRow
 from rag_rec.core import DataError, QuotaExhausted, RateLimited, RunStopped, Settings, UserHistory
 from rag_rec.index import Embedder
 from rag_rec.list_types import Kind, kind_of
@@ -17,7 +17,7 @@ from rag_rec.llm import Admission, AdmittedModel, CachedModel, ChatModel, Comple
 from rag_rec.pipeline import RecommendationRequest, RecommendationState, User
 from rag_rec.recommender import Recommender
 
-_UNNAMED = "no user_id, history or profile to go by"
+_UNNAMED = "no user_id, history, profile or request to go by"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class EngineLimits:
 class BatchEngine(Protocol):
     """Make records of users."""
 
-    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+    def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """Yield records, some at a time, in any order; a bad row becomes a failure.
 
         Users are taken as they are needed. When the run is stopping, what was begun is finished;
@@ -91,11 +91,11 @@ class BatchPipeline:
         self._kinds: dict[int | None, Kind] = {None: kind_of(list_type, k)}
         self.fingerprint = RunFingerprint.of(recommender, list_type=list_type, k=k)
 
-    def begin(self, users: Sequence[BatchUser | BadUser]) -> Prepared:
+    def begin(self, users: Sequence[UserRow]) -> Prepared:
         """Take the steps that need no model call; send nothing."""
         return self._prepare(self.recommender.begin, users)
 
-    def preview(self, users: Sequence[BatchUser | BadUser]) -> Prepared:
+    def preview(self, users: Sequence[UserRow]) -> Prepared:
         """Make the prompts, with facts in place of a model's words; send nothing."""
         return self._prepare(self.recommender.preview, users)
 
@@ -114,7 +114,7 @@ class BatchPipeline:
     def _prepare(
         self,
         step: Callable[[Iterable[RecommendationRequest]], list[RecommendationState]],
-        users: Sequence[BatchUser | BadUser],
+        users: Sequence[UserRow],
     ) -> Prepared:
         failures: list[Record] = [
             self._bad_row(user) for user in users if isinstance(user, BadUser)
@@ -136,15 +136,16 @@ class BatchPipeline:
             kind=self._kinds[user.k],
             profile=user.profile,
             constraints=user.constraints,
+            text=user.request,
             deadline_s=self.limits.user_deadline_s,
         )
 
     def _user(self, user: BatchUser) -> User:
-        """Return the history of the file, or the user id; a profile alone stands for new users."""
+        """Return the history of the file, or the user id; words alone stand for new users."""
         if user.history is not None:
             return UserHistory(user_id=user.user_id, events=user.history)
-        known = user.user_id is not None and self.recommender.index.has_user(user.user_id)
-        if user.user_id is None or (user.profile is not None and not known):
+        says = user.profile is not None or user.request is not None
+        if user.user_id is None or (says and not self.recommender.index.has_user(user.user_id)):
             return UserHistory(user_id=user.user_id)
         return user.user_id
 

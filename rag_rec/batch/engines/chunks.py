@@ -8,7 +8,7 @@ from itertools import islice
 
 from rag_rec.batch.engines.base import BatchPipeline, UserState
 from rag_rec.batch.store.record import Record
-from rag_rec.batch.users import BadUser, BatchUser
+from rag_rec.batch.users import UserRow
 
 CHUNK_USERS = 1_024
 
@@ -32,12 +32,12 @@ class ChunksEngine:
         self._chunk_users = chunk_users
         self._ordered = ordered
 
-    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+    def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
         waiting, stopping = iter(users), self._pipeline.limits.stopping
         with ThreadPoolExecutor(1, "rag-rec-prepare") as pool:
 
-            def following() -> list[BatchUser | BadUser]:
+            def following() -> list[UserRow]:
                 return [] if stopping() else list(islice(waiting, self._chunk_users))
 
             chunk = following()

@@ -22,11 +22,11 @@ from rag_rec.batch.engines.base import BatchPipeline, EngineLimits, open_recomme
 from rag_rec.batch.engines.threads import ThreadsEngine
 from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.store.record import Record, RemoteRecord
-from rag_rec.batch.users import BadUser, BatchUser
+from rag_rec.batch.users import UserRow
 from rag_rec.core import ConfigError, Settings
 
 _STAGED_ROWS = 2_000
-_USER: TypeAdapter[BatchUser | BadUser] = TypeAdapter(BatchUser | BadUser)
+_USER: TypeAdapter[UserRow] = TypeAdapter(UserRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class RayEngine:
         self._limiter = limiter
         self._options = options
 
-    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+    def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
         with tempfile.TemporaryDirectory(dir=self._options.scratch, prefix=".ray-users-") as folder:
             if _stage(users, Path(folder)):
@@ -125,7 +125,7 @@ class _RayActor:
         return {"record": rows, "stop": [stop] * len(rows)}
 
 
-def _stage(users: Iterable[BatchUser | BadUser], folder: Path) -> int:
+def _stage(users: Iterable[UserRow], folder: Path) -> int:
     """Write users as Parquet, some thousand a file; return their number."""
     waiting, n = iter(users), 0
     while part := list(islice(waiting, _STAGED_ROWS)):

@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 
 from rag_rec.batch.engines.base import BatchPipeline, UserState
 from rag_rec.batch.store.record import Record
-from rag_rec.batch.users import BadUser, BatchUser
+from rag_rec.batch.users import UserRow
 
 _BLOCK = 64
 _MOMENT_S = 0.05
@@ -33,7 +33,7 @@ class ThreadsEngine:
         self._pipeline = pipeline
         self._limits = pipeline.limits
 
-    def run(self, users: Iterable[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+    def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
         waiting = iter(users)
         if self._pipeline.recommender.model is None:
@@ -52,7 +52,7 @@ class ThreadsEngine:
         flight.check()
 
     def _all_begun(
-        self, waiting: Iterator[BatchUser | BadUser], flight: _Flight, ahead: ThreadPoolExecutor
+        self, waiting: Iterator[UserRow], flight: _Flight, ahead: ThreadPoolExecutor
     ) -> Iterator[Sequence[Record]]:
         """Start all users, one block prepared ahead; yield the records that land meanwhile."""
         full = self._limits.concurrency + _BLOCK
@@ -71,7 +71,7 @@ class ThreadsEngine:
     def _ending(self, flight: _Flight) -> bool:
         return flight.error is not None or self._limits.stopping()
 
-    def _without_model(self, users: Iterator[BatchUser | BadUser]) -> Iterator[Sequence[Record]]:
+    def _without_model(self, users: Iterator[UserRow]) -> Iterator[Sequence[Record]]:
         while not self._limits.stopping() and (block := list(islice(users, _BLOCK))):
             ready, failures = self._pipeline.begin(block)
             yield [*failures, *self._pipeline.complete(ready)]

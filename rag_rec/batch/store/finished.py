@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rag_rec.batch.store.journal import read_records
-from rag_rec.batch.users import BadUser, BatchUser
+from rag_rec.batch.users import BadUser, BatchUser, UserRow
 
 
 class IdSet:
@@ -66,9 +66,7 @@ def finished_in(output: Path | None) -> IdSet:
     return found
 
 
-def pending_rows(
-    users: Iterable[BatchUser | BadUser], finished: IdSet
-) -> Iterator[BatchUser | BadUser]:
+def pending_rows(users: Iterable[UserRow], finished: IdSet) -> Iterator[UserRow]:
     """Yield the rows that are not finished; one that repeats an id becomes a bad row."""
     seen = IdSet()
     for user in users:

@@ -15,6 +15,7 @@ from pydantic import create_model
 
 from rag_rec.core import (
     BudgetTooSmall,
+    ConfigError,
     DataError,
     Model,
     ModelTimeout,
@@ -43,11 +44,11 @@ FailureKind = Literal[
 ]
 """The reason why a user has no list.
 
-``bad_row``: the row cannot be read, or a field of it. ``duplicate_id``: a row before it has the
-same id. ``unknown_user``, ``unknown_item``: the index does not know them. ``prompt_too_long``: k
-candidates do not fit the model's context. ``rate_limited``, ``timeout``, ``transport``: no answer,
-and another try may succeed. ``refused``, ``truncated``, ``unusable_reply``: an answer without a
-list.
+``bad_row``: the row cannot be read, or a field of it, or its rules contradict each other.
+``duplicate_id``: a row before it has the same id. ``unknown_user``, ``unknown_item``: the index
+does not know them. ``prompt_too_long``: k candidates do not fit the model's context.
+``rate_limited``, ``timeout``, ``transport``: no answer, and another try may succeed. ``refused``,
+``truncated``, ``unusable_reply``: an answer without a list.
 """
 
 TRANSPORT_KINDS: frozenset[FailureKind] = frozenset({"rate_limited", "timeout", "transport"})
@@ -139,6 +140,8 @@ def failure_kind(error: RagRecError | None) -> FailureKind:
             return "unknown_item"
         case DataError():
             return "unknown_user"
+        case ConfigError():
+            return "bad_row"
         case BudgetTooSmall():
             return "prompt_too_long"
         case RateLimited():

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from rag_rec.core import OnDone, TransportError, Usage
+from rag_rec.core import ModelTimeout, OnDone, TransportError, Usage
 from rag_rec.llm.base import Completion, Request
 from rag_rec.llm.middleware.admission import Admission, OpenAdmission
 
@@ -91,6 +91,9 @@ class Sender:
         Returns:
             The last attempt's completion, with the usage of all.
         """
+        if request.deadline and request.deadline.has_passed:
+            late = "the user's deadline has passed, so nothing was sent"
+            return Completion(error=ModelTimeout(late, provider="run"))
         spent: list[Usage | None] = []
         attempt = 0
         while True:
