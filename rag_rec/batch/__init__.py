@@ -14,7 +14,6 @@ from rag_rec.batch.openai_batch.submission import Submission, poll, submit
 from rag_rec.batch.progress import JsonEvents, Progress, Status, progress_for
 from rag_rec.batch.run import BatchOptions, Summary, run
 from rag_rec.batch.store.convert import convert
-from rag_rec.batch.store.journal import Journal, read_records
 from rag_rec.batch.store.record import BatchRecord, FailureRecord
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "BatchRecord",
     "FailureRecord",
     "ImportSummary",
-    "Journal",
     "JsonEvents",
     "Progress",
     "RunLimiter",
@@ -40,7 +38,6 @@ __all__ = [
     "poll",
     "progress_for",
     "read_manifest",
-    "read_records",
     "run",
     "submit",
 ]

@@ -12,20 +12,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from rag_rec.batch.engines.base import (
-    BatchEngine,
-    BatchPipeline,
-    EngineLimits,
-    open_recommender,
-)
+from rag_rec.batch.engines.base import BatchEngine, BatchPipeline, open_recommender
 from rag_rec.batch.engines.chunks import ChunksEngine
-from rag_rec.batch.engines.ray import RayEngine, RayOptions
+from rag_rec.batch.engines.ray import RayEngine
 from rag_rec.batch.engines.threads import ThreadsEngine
 from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.progress import Progress, Rates, Status
 from rag_rec.batch.store.finished import pending_rows
 from rag_rec.batch.store.job import BatchJob, Totals
-from rag_rec.batch.store.record import TRANSPORT_KINDS, BatchRecord, Record
+from rag_rec.batch.store.record import TRANSPORT_KINDS, Record
 from rag_rec.batch.users import UserRow, read_users
 from rag_rec.core import ConfigError, Model, Settings, Usage
 from rag_rec.data import count_rows
@@ -128,7 +123,12 @@ def run(
     settings = settings or Settings()
     limiter = RunLimiter(settings)
     with _opened(index, settings, limiter, llm, options) as recommender:
-        pipeline = _pipeline(recommender, limiter, options)
+        pipeline = BatchPipeline(
+            recommender,
+            list_type=options.list_type,
+            k=options.k,
+            stopping=lambda: limiter.stop is not None,
+        )
         job = BatchJob(
             Path(out),
             Path(users),
@@ -139,7 +139,7 @@ def run(
         with job:
             limiter.add_usage(job.totals.usage)
             options.on_limiter(limiter)
-            engine = _engine(pipeline, limiter, options, Path(index), job.output.parent)
+            engine = _engine(pipeline, limiter, options, Path(index), job.output)
             watch = _Watch(job, limiter, options.progress)
             for records in chain(engine.run(_waiting(job, options)), [()]):
                 if records:
@@ -149,25 +149,11 @@ def run(
             return _closed(job, limiter)
 
 
-def _pipeline(
-    recommender: Recommender, limiter: RunLimiter, options: BatchOptions
-) -> BatchPipeline:
-    settings = recommender.settings
-    one_at_a_time = settings.llm.partition(":")[0] == "local"
-    limits = EngineLimits(
-        concurrency=1 if one_at_a_time else settings.request.concurrency,
-        user_deadline_s=settings.batch.user_deadline_s,
-        stopping=lambda: limiter.stop is not None,
-    )
-    return BatchPipeline(recommender, list_type=options.list_type, k=options.k, limits=limits)
-
-
 def _engine(
-    pipeline: BatchPipeline, limiter: RunLimiter, options: BatchOptions, index: Path, scratch: Path
+    pipeline: BatchPipeline, limiter: RunLimiter, options: BatchOptions, index: Path, output: Path
 ) -> BatchEngine:
     if options.engine == "ray":
-        shared = RayOptions(index, scratch, options.actors, options.list_type, options.k)
-        return RayEngine(pipeline.recommender.settings, limiter, shared)
+        return RayEngine(pipeline, limiter, index, output, options.actors)
     return ChunksEngine(pipeline) if options.engine == "vllm" else ThreadsEngine(pipeline)
 
 
@@ -232,7 +218,7 @@ class _Watch:
             self._count_failures(record)
 
     def _count_failures(self, record: Record) -> None:
-        if isinstance(record, BatchRecord) or record.kind is None:
+        if record.kind is None:
             self._failed_in_a_row = 0
         elif record.kind in TRANSPORT_KINDS:
             self._failed_in_a_row += 1

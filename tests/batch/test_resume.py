@@ -21,7 +21,7 @@ from rag_rec.batch.engines.base import BatchPipeline, open_recommender
 from rag_rec.batch.estimate import Estimate, estimate
 from rag_rec.batch.limits import RateLimiter, RunLimiter
 from rag_rec.batch.store.finished import IdSet
-from rag_rec.batch.store.journal import Journal, read_records
+from rag_rec.batch.store.journal import Journal, read_journal
 from rag_rec.core import Usage
 from rag_rec.core.settings import BatchSettings, Prices
 from rag_rec.llm import Completion, Message, Request
@@ -92,14 +92,14 @@ def test_a_journal_keeps_whole_lines(
     path = tmp_path_factory.mktemp("j") / "j.jsonl"
     journal = Journal(path)
     for text in texts:
-        journal.append(json.dumps({"run_id": text}).encode())
+        journal.append(json.dumps({"run_id": "r", "custom_id": text, "usage": {}}).encode())
     journal.close()
     torn = torn.replace(b"\n", b"")
     with path.open("ab") as handle:
         handle.write(torn)
     again = Journal(path)
     assert again.recovered == len(torn)
-    assert [record["run_id"] for record in read_records(path)] == texts
+    assert [record.key for record in read_journal(path)] == [f"id {text}" for text in texts]
     again.close()
 
 

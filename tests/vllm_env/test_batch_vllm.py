@@ -14,7 +14,6 @@ from rag_rec import ItemIndex, Settings, build_index, load_sample
 from rag_rec.batch import BatchOptions, run
 from rag_rec.batch.engines.base import BatchPipeline
 from rag_rec.batch.engines.chunks import ChunksEngine
-from rag_rec.batch.store.record import is_served
 from rag_rec.batch.users import BatchUser
 from rag_rec.recommender import Recommender
 from rag_rec.testing import HashEmbedder
@@ -106,7 +105,7 @@ def test_ordered_prompts_hit_the_prefix_cache(index: Path, model: object) -> Non
         engine = ChunksEngine(BatchPipeline(recommender), ordered=ordered)
         made = [record for part in engine.run(iter(users)) for record in part]
         assert len(made) == len(users)
-        assert all(is_served(record) for record in made), made
+        assert all(record.kind is None for record in made), made
         more_queries, more_hits = prefix_cache(model)
         rates[ordered] = (more_hits - hits) / (more_queries - queries)
     print(

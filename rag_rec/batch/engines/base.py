@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rag_rec.batch.store.fingerprint import RunFingerprint
-from rag_rec.batch.store.record import FailureRecord, Record, failure_kind, record_type
+from rag_rec.batch.store.record import BatchRecord, FailureRecord, Record, failure_kind, record_type
 from rag_rec.batch.users import BadUser, BatchUser, UserRow
 from rag_rec.core import DataError, QuotaExhausted, RateLimited, RunStopped, Settings, UserHistory
 from rag_rec.index import Embedder
@@ -18,21 +18,6 @@ from rag_rec.pipeline import RecommendationRequest, RecommendationState, User
 from rag_rec.recommender import Recommender
 
 _UNNAMED = "no user_id, history, profile or request to go by"
-
-
-@dataclass(frozen=True, slots=True)
-class EngineLimits:
-    """Limits of an engine.
-
-    Attributes:
-        concurrency: Users in flight at most.
-        user_deadline_s: Seconds all requests of one user may take together; 0 for no limit.
-        stopping: Returns True when the run is ending: nothing new is begun then.
-    """
-
-    concurrency: int = 16
-    user_deadline_s: float = 0.0
-    stopping: Callable[[], bool] = lambda: False
 
 
 class BatchEngine(Protocol):
@@ -67,7 +52,7 @@ class BatchPipeline:
         list_type: Type of the lists, a name of `LIST_TYPES`.
         k: Length of the lists (of a row, for slates) where a row names none; that of the settings
             (plain lists) or of the type if None.
-        limits: Deadline of each user, and the end of the run.
+        stopping: Returns True when the run is ending: nothing new is begun then.
 
     Attributes:
         fingerprint: The fingerprint of the lists.
@@ -82,14 +67,19 @@ class BatchPipeline:
         *,
         list_type: str = "topk",
         k: int | None = None,
-        limits: EngineLimits | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         k = k or (recommender.settings.k if list_type == "topk" else None)
         self.recommender = recommender
-        self.limits = limits or EngineLimits()
-        self._list_type = list_type
+        self.stopping = stopping
         self._kinds: dict[int | None, Kind] = {None: kind_of(list_type, k)}
         self.fingerprint = RunFingerprint.of(recommender, list_type=list_type, k=k)
+
+    @property
+    def concurrency(self) -> int:
+        """Users in flight at most."""
+        settings = self.recommender.settings
+        return 1 if settings.llm.partition(":")[0] == "local" else settings.request.concurrency
 
     def begin(self, users: Sequence[UserRow]) -> Prepared:
         """Take the steps that need no model call; send nothing."""
@@ -130,14 +120,14 @@ class BatchPipeline:
 
     def _request(self, user: BatchUser) -> RecommendationRequest:
         if user.k not in self._kinds:
-            self._kinds[user.k] = kind_of(self._list_type, user.k)
+            self._kinds[user.k] = kind_of(self.fingerprint.type, user.k)
         return RecommendationRequest(
             user=self._user(user),
             kind=self._kinds[user.k],
             profile=user.profile,
             constraints=user.constraints,
             text=user.request,
-            deadline_s=self.limits.user_deadline_s,
+            deadline_s=self.recommender.settings.batch.user_deadline_s,
         )
 
     def _user(self, user: BatchUser) -> User:
@@ -154,17 +144,17 @@ class BatchPipeline:
         result, failure = one.state.result, one.state.failure
         if isinstance(failure, RunStopped | QuotaExhausted):
             return None
-        if isinstance(failure, RateLimited) and self.limits.stopping():
+        if isinstance(failure, RateLimited) and self.stopping():
             return None
         if result is None or result.outcome == "failed":
             return self._failure(one)
         made = record_type(type(result))
-        return made.model_construct(custom_id=one.user.custom_id, **dict(result))
+        return _record(made.model_construct(custom_id=one.user.custom_id, **dict(result)))
 
-    def _failure(self, one: UserState) -> FailureRecord:
+    def _failure(self, one: UserState) -> Record:
         user, state, result = one.user, one.state, one.state.result
         reason = state.failure if result is None else result.error
-        return FailureRecord(
+        failed = FailureRecord(
             row=user.row,
             custom_id=user.custom_id,
             user_id=user.user_id,
@@ -174,10 +164,16 @@ class BatchPipeline:
             run_id=self.recommender.run_id,
             fallback=result,
         )
+        return _record(failed)
 
-    def _bad_row(self, user: BadUser) -> FailureRecord:
+    def _bad_row(self, user: BadUser) -> Record:
         run_id = self.recommender.run_id
-        return FailureRecord(row=user.row, kind=user.kind, reason=user.reason, run_id=run_id)
+        bad = FailureRecord(row=user.row, kind=user.kind, reason=user.reason, run_id=run_id)
+        return _record(bad)
+
+
+def _record(document: BatchRecord | FailureRecord) -> Record:
+    return Record.of(document.model_dump_json())
 
 
 def omitted_in(users: Sequence[UserState]) -> tuple[str, ...]:

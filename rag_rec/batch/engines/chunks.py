@@ -34,7 +34,7 @@ class ChunksEngine:
 
     def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
-        waiting, stopping = iter(users), self._pipeline.limits.stopping
+        waiting, stopping = iter(users), self._pipeline.stopping
         with ThreadPoolExecutor(1, "rag-rec-prepare") as pool:
 
             def following() -> list[UserRow]:

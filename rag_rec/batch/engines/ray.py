@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,34 +17,15 @@ from typing import Any
 import polars as pl
 from pydantic import TypeAdapter
 
-from rag_rec.batch.engines.base import BatchPipeline, EngineLimits, open_recommender
+from rag_rec.batch.engines.base import BatchPipeline, open_recommender
 from rag_rec.batch.engines.threads import ThreadsEngine
 from rag_rec.batch.limits import RunLimiter
-from rag_rec.batch.store.record import Record, RemoteRecord
+from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import UserRow
 from rag_rec.core import ConfigError, Settings
 
 _STAGED_ROWS = 2_000
 _USER: TypeAdapter[UserRow] = TypeAdapter(UserRow)
-
-
-@dataclass(frozen=True, slots=True)
-class RayOptions:
-    """Places and options that actors and driver share.
-
-    Attributes:
-        index: The index.
-        scratch: Folder for staged users.
-        actors: Number of actors; 0 for one a CPU, less one that is left for reading.
-        list_type: Type of the lists.
-        k: Their length where a row names none; None for the default.
-    """
-
-    index: Path
-    scratch: Path
-    actors: int = 0
-    list_type: str = "topk"
-    k: int | None = None
 
 
 class RayEngine:
@@ -54,41 +34,51 @@ class RayEngine:
     Requests in flight at an interrupt are lost, unless the reply cache holds their answers.
 
     Args:
-        settings: The settings of the run.
+        pipeline: The pipeline that the actors open again.
         limiter: Counts the usage of the actors; ends the run.
-        options: Places and options that actors and driver share.
+        index: The index.
+        output: The output, beside which users are staged.
+        actors: Number of actors; 0 for one a CPU, less one that is left for reading.
 
     Raises:
         ConfigError: If Ray is missing.
     """
 
-    def __init__(self, settings: Settings, limiter: RunLimiter, options: RayOptions) -> None:
+    def __init__(
+        self, pipeline: BatchPipeline, limiter: RunLimiter, index: Path, output: Path, actors: int
+    ) -> None:
         self._ray = _import()
-        self._settings = settings
+        self._pipeline = pipeline
         self._limiter = limiter
-        self._options = options
+        self._index = index
+        self._actors = actors
+        self._folder = output.with_name(f".{output.name}.users")
 
     def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
-        with tempfile.TemporaryDirectory(dir=self._options.scratch, prefix=".ray-users-") as folder:
-            if _stage(users, Path(folder)):
-                yield from self._records(folder)
+        shutil.rmtree(self._folder, ignore_errors=True)  # of a run that was killed
+        self._folder.mkdir()
+        try:
+            if _stage(users, self._folder):
+                yield from self._records()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _records(self, folder: str) -> Iterator[list[Record]]:
+    def _records(self) -> Iterator[list[Record]]:
         _begin(self._ray)
-        n = self._options.actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
-        settings = _share(self._settings, self._limiter, n)
-        users = self._ray.data.read_parquet(folder)
-        made = users.map_batches(
+        n = self._actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
+        settings = _share(self._pipeline.recommender.settings, self._limiter, n)
+        lists = (self._pipeline.fingerprint.type, self._pipeline.fingerprint.k)
+        made = self._ray.data.read_parquet(str(self._folder)).map_batches(
             _RayActor,
-            fn_constructor_args=(self._options, settings.model_dump_json()),
+            fn_constructor_args=(self._index, settings.model_dump_json(), *lists),
             batch_size=4 * settings.request.concurrency,
             batch_format="numpy",
             compute=self._ray.data.ActorPoolStrategy(size=n),
             num_cpus=1,
         )
         for batch in made.iter_batches(batch_size=None, batch_format="numpy"):
-            records: list[Record] = [RemoteRecord.of(str(text)) for text in batch["record"] if text]
+            records = [Record.of(str(line)) for line in batch["record"] if line]
             for record in records:
                 self._limiter.add_usage(record.usage)
             for reason in {str(text) for text in batch["stop"] if text}:
@@ -101,27 +91,22 @@ class RayEngine:
 class _RayActor:
     """The pipeline in a process of Ray."""
 
-    def __init__(self, options: RayOptions, settings: str) -> None:
+    def __init__(self, index: Path, settings: str, list_type: str, k: int | None) -> None:
         parsed = Settings.model_validate_json(settings)
-        self._limiter = RunLimiter(parsed)
-        pipeline = BatchPipeline(
-            open_recommender(options.index, parsed, self._limiter),
-            list_type=options.list_type,
-            k=options.k,
-            limits=EngineLimits(
-                parsed.request.concurrency,
-                parsed.batch.user_deadline_s,
-                lambda: self._limiter.stop is not None,
-            ),
+        self._limiter = limiter = RunLimiter(parsed)
+        recommender = open_recommender(index, parsed, limiter)
+        self._engine = ThreadsEngine(
+            BatchPipeline(
+                recommender, list_type=list_type, k=k, stopping=lambda: limiter.stop is not None
+            )
         )
-        self._engine = ThreadsEngine(pipeline)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[str]]:
         """Return the records of some users, as JSON, and the reason if the actor stops."""
         users = [_USER.validate_json(text) for text in batch["user"]]
         made = [record for part in self._engine.run(users) for record in part]
         stop = self._limiter.stop.reason if self._limiter.stop else ""
-        rows = [record.model_dump_json() for record in made] or [""]
+        rows = [record.line for record in made] or [""]
         return {"record": rows, "stop": [stop] * len(rows)}
 
 

@@ -31,7 +31,6 @@ class ThreadsEngine:
 
     def __init__(self, pipeline: BatchPipeline) -> None:
         self._pipeline = pipeline
-        self._limits = pipeline.limits
 
     def run(self, users: Iterable[UserRow]) -> Iterator[Sequence[Record]]:
         """See `BatchEngine.run`."""
@@ -55,7 +54,7 @@ class ThreadsEngine:
         self, waiting: Iterator[UserRow], flight: _Flight, ahead: ThreadPoolExecutor
     ) -> Iterator[Sequence[Record]]:
         """Start all users, one block prepared ahead; yield the records that land meanwhile."""
-        full = self._limits.concurrency + _BLOCK
+        full = self._pipeline.concurrency + _BLOCK
         block = list(islice(waiting, _BLOCK))
         prepared = ahead.submit(self._pipeline.begin, block)
         while block and not self._ending(flight):
@@ -69,10 +68,10 @@ class ThreadsEngine:
             yield failures
 
     def _ending(self, flight: _Flight) -> bool:
-        return flight.error is not None or self._limits.stopping()
+        return flight.error is not None or self._pipeline.stopping()
 
     def _without_model(self, users: Iterator[UserRow]) -> Iterator[Sequence[Record]]:
-        while not self._limits.stopping() and (block := list(islice(users, _BLOCK))):
+        while not self._pipeline.stopping() and (block := list(islice(users, _BLOCK))):
             ready, failures = self._pipeline.begin(block)
             yield [*failures, *self._pipeline.complete(ready)]
 
@@ -86,7 +85,7 @@ class _Flight:
 
     def __init__(self, pipeline: BatchPipeline) -> None:
         self._pipeline = pipeline
-        self._concurrency = pipeline.limits.concurrency
+        self._concurrency = pipeline.concurrency
         self._slots = threading.Semaphore(self._concurrency)
         self._unwritten = 0
         self._pool = ThreadPoolExecutor(self._concurrency, "rag-rec-batch")

@@ -7,7 +7,8 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rag_rec.batch.store.journal import read_records
+from rag_rec.batch.store.journal import read_journal
+from rag_rec.batch.store.record import key_of
 from rag_rec.batch.users import BadUser, BatchUser, UserRow
 
 
@@ -46,11 +47,6 @@ def _hash(name: str) -> bytes:
     return hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
-def key_of(custom_id: str | None, row: int | None) -> str:
-    """Return the key of a finished row: its id, or its number if it has no id of its own."""
-    return f"row {row}" if custom_id is None else f"id {custom_id}"
-
-
 def failures_beside(output: Path) -> Path:
     """Return the path of the failures file of an output."""
     return output.with_name(f"{output.stem}.failures.jsonl")
@@ -61,8 +57,8 @@ def finished_in(output: Path | None) -> IdSet:
     found = IdSet()
     for path in (output, failures_beside(output)) if output else ():
         if path.exists():
-            for record in read_records(path):
-                found.add(key_of(record.get("custom_id"), record.get("row")))
+            for record in read_journal(path):
+                found.add(record.key)
     return found
 
 

@@ -14,7 +14,7 @@ the journals say; its fingerprint and the usage that no record carries are only 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -23,9 +23,9 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from rag_rec.batch.store.fingerprint import RunFingerprint
-from rag_rec.batch.store.finished import IdSet, failures_beside, key_of
-from rag_rec.batch.store.journal import Journal, read_records, replace_file
-from rag_rec.batch.store.record import Record, is_served
+from rag_rec.batch.store.finished import IdSet, failures_beside
+from rag_rec.batch.store.journal import Journal, read_journal, replace_file
+from rag_rec.batch.store.record import FailureKind, Record
 from rag_rec.core import ConfigError, Model, StorageError, Usage
 
 JobState = Literal["running", "complete", "stopped", "interrupted"]
@@ -37,12 +37,24 @@ class Totals(Model):
     Attributes:
         done: Users with a list.
         failed: Rows in the failures file.
+        reasons: These rows by the kind of their failure.
         usage: Usage of both, and usage that no record carries.
     """
 
     done: int = 0
     failed: int = 0
+    reasons: Mapping[FailureKind, int] = {}
     usage: Usage = Usage()
+
+    def plus(self, record: Record) -> Totals:
+        """Return the totals with one record more."""
+        usage = self.usage + record.usage
+        if record.kind is None:
+            return self.model_copy(update={"done": self.done + 1, "usage": usage})
+        reasons = {**self.reasons, record.kind: self.reasons.get(record.kind, 0) + 1}
+        return self.model_copy(
+            update={"failed": self.failed + 1, "reasons": reasons, "usage": usage}
+        )
 
 
 class JobManifest(Model):
@@ -85,7 +97,7 @@ class BatchJob:
     Attributes:
         output: Path of the output.
         failures: Path of the failures file.
-        finished: Keys of rows that are finished (see `key_of`).
+        finished: Keys of the rows that are finished.
         manifest: The manifest as it was last written.
         totals: Counts as of now.
         recovered: Bytes of unfinished lines that were removed on opening.
@@ -132,14 +144,12 @@ class BatchJob:
         Raises:
             StorageError: If one cannot be written.
         """
-        output, failures = self._journals
         written: set[Journal] = set()
         for record in records:
-            served = is_served(record)
-            journal = output if served else failures
-            journal.append(record.model_dump_json().encode())
+            journal = self._journals[record.kind is not None]
+            journal.append(record.line.encode())
             written.add(journal)
-            self._add(record.usage, done=int(served), failed=int(not served))
+            self.totals = self.totals.plus(record)
         for journal in written:
             journal.sync()
 
@@ -211,34 +221,15 @@ class BatchJob:
                 self.save("running", cleared=None)
                 return
             usage = self.manifest.other_usage
-            for record in _own_records(self.failures):
-                usage += Usage.model_validate(record["usage"])
+            for record in read_journal(self.failures):
+                usage += record.usage
             self.save("running", other_usage=usage, cleared=digest)
         self._journals[1].clear()
         self.save("running", cleared=None)
 
     def _count(self) -> None:
         self.totals = Totals(usage=self.manifest.other_usage)
-        for which, journal in enumerate(self._journals):
-            for record in _own_records(journal.path):
-                self.finished.add(key_of(record.get("custom_id"), record.get("row")))
-                usage = Usage.model_validate(record["usage"])
-                self._add(usage, done=int(which == 0), failed=which)
-
-    def _add(self, usage: Usage, *, done: int, failed: int) -> None:
-        totals = self.totals
-        self.totals = Totals.model_construct(
-            done=totals.done + done, failed=totals.failed + failed, usage=totals.usage + usage
-        )
-
-
-def _own_records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the records of a batch run.
-
-    Raises:
-        StorageError: At a record of something else.
-    """
-    for number, record in enumerate(read_records(path), 1):
-        if "run_id" not in record or "usage" not in record:
-            raise StorageError(f"line {number} is not a record of a batch run", path=path)
-        yield record
+        for journal in self._journals:
+            for record in read_journal(journal.path):
+                self.finished.add(record.key)
+                self.totals = self.totals.plus(record)

@@ -7,14 +7,13 @@ a ``write`` leaves a last line without its end; the next one to open the file re
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, cast
 
+from rag_rec.batch.store.record import Record
 from rag_rec.core import StorageError
 
 _BLOCK = 1 << 16
@@ -109,25 +108,22 @@ class Journal:
             ) from error
 
 
-def read_records(path: Path) -> Iterator[dict[str, Any]]:
+def read_journal(path: Path) -> Iterator[Record]:
     """Yield the records of a journal, in order; a last line without its end is left out.
 
     Raises:
-        StorageError: At a line that is not a JSON object; the file has other writers.
+        StorageError: At a line that is not a record; the file has other writers.
     """
     with path.open("rb") as handle:
         for number, line in enumerate(handle, 1):
             if not line.endswith(b"\n"):
                 return
             try:
-                record = json.loads(line)
+                yield Record.of(line[:-1].decode())
             except ValueError as error:
-                raise StorageError(
-                    f"line {number} is not a record ({error}); was the file edited?", path=path
-                ) from error
-            if not isinstance(record, dict):
-                raise StorageError(f"line {number} is not a record but another value", path=path)
-            yield cast("dict[str, Any]", record)
+                why = str(error).splitlines()[0]
+                message = f"line {number} is not a record ({why}); was the file edited?"
+                raise StorageError(message, path=path) from error
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -7,9 +7,8 @@ The JSON schemas are published as ``docs/batch-record.schema.json`` and
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
-from typing import Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from pydantic import create_model
 
@@ -95,40 +94,42 @@ class FailureRecord(Model):
     fallback: RecommendationList | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RemoteRecord:
-    """A record of another process: its line, and the few fields that the run needs.
+class Record(NamedTuple):
+    """A document as the line that is written, and the few fields that a run needs.
 
     Attributes:
-        line: The line as it is to be written.
+        line: The document as JSON.
+        key: Key of the row that it finishes: its id, or its number if it has no id of its own.
         usage: Cost of the user.
-        kind: Kind of the failure, or None.
-        reason: Reason of the failure, for people.
+        kind: Kind of a failure; None for a list.
+        reason: Reason of a failure, for people.
     """
 
     line: str
+    key: str
     usage: Usage
-    kind: FailureKind | None
-    reason: str
+    kind: FailureKind | None = None
+    reason: str = ""
 
     @classmethod
-    def of(cls, line: str) -> RemoteRecord:
-        """Read the line of a `BatchRecord` or `FailureRecord`."""
+    def of(cls, line: str) -> Record:
+        """Read a line of the output or of the failures file.
+
+        Raises:
+            ValueError: If it is not one.
+        """
         document = json.loads(line)
-        usage = Usage.model_validate(document["usage"])
-        return cls(line, usage, document.get("kind"), document.get("reason", ""))
-
-    def model_dump_json(self) -> str:
-        """Return the line."""
-        return self.line
-
-
-Record = BatchRecord | FailureRecord | RemoteRecord
+        if not isinstance(document, dict) or not {"run_id", "usage"} <= document.keys():
+            raise ValueError("not the record of a batch run")
+        found = cast("dict[str, Any]", document)
+        key = key_of(found.get("custom_id"), found.get("row"))
+        usage = Usage.model_validate(found["usage"])
+        return cls(line, key, usage, found.get("kind"), found.get("reason", ""))
 
 
-def is_served(record: Record) -> bool:
-    """Return True for a record that holds a list."""
-    return isinstance(record, BatchRecord) or record.kind is None
+def key_of(custom_id: str | None, row: int | None) -> str:
+    """Return the key of a finished row."""
+    return f"row {row}" if custom_id is None else f"id {custom_id}"
 
 
 def failure_kind(error: RagRecError | None) -> FailureKind:
