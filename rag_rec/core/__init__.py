@@ -49,12 +49,20 @@ from rag_rec.core.results import (
 from rag_rec.core.scratch import ScratchFolder
 from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
 from rag_rec.core.strict_json import MAX_JSON_CHARS, STRICT_DECODER, parse_json
-from rag_rec.core.text import NAME_CHARS, one_line, plain_text, prompt_safe
+from rag_rec.core.text import (
+    CURRENCY_SIGNS,
+    NAME_CHARS,
+    entities_resolved,
+    one_line,
+    plain_text,
+    prompt_safe,
+)
 from rag_rec.core.thoughts import without_thoughts
 from rag_rec.core.toml import first_problem, read_toml
 from rag_rec.core.version import __version__
 
 __all__ = [
+    "CURRENCY_SIGNS",
     "FILES",
     "MAX_JSON_CHARS",
     "NAME_CHARS",
@@ -106,6 +114,7 @@ __all__ = [
     "Usage",
     "UserHistory",
     "__version__",
+    "entities_resolved",
     "first_problem",
     "one_line",
     "one_step",

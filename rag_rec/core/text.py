@@ -5,13 +5,25 @@ from __future__ import annotations
 import html
 import re
 
+CURRENCY_SIGNS = "$€£¥₹₽₩₺₫₴₦฿₱₪"
+"""Signs of currencies, for character classes of patterns."""
+
 NAME_CHARS = 200
 """Characters of a title, brand or list of categories that prompts show."""
 
+# scripts that are written with joiners: Arabic and its kin, Indic and its kin
+_JOINING = (
+    r"\u0600-\u08ff\ufb50-\ufdff\ufe70-\ufefc"
+    r"\u0900-\u0dff\u0f00-\u109f\u1780-\u18af\u1900-\u1cff\ua800-\uabff"
+)
+_EMOJI = r"\u2190-\u2bff\U0001f000-\U0001faff"
+_STRAY_JOINER = (
+    rf"(?<![{_JOINING}])\u200c|(?<![{_JOINING}{_EMOJI}])\u200d|(?<=[{_EMOJI}])\u200d(?![{_EMOJI}])"
+)
 _HIDDEN = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\u00ad\u061c\u115f\u1160\u200b-\u200f\u2028-\u202e"
+    r"(?:[\x00-\x1f\x7f-\x9f\ud800-\udfff\u00ad\u061c\u115f\u1160\u200b\u200e\u200f\u2028-\u202e"
     r"\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb\ue000-\uf8ff\U0001bca0-\U0001bca3"
-    r"\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U0010ffff]+"
+    rf"\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U0010ffff]|{_STRAY_JOINER})+"
 )
 # modify the character before them: joiners and variation selectors
 _MODIFIERS = re.compile(r"[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
@@ -32,6 +44,15 @@ def one_line(text: str) -> str:
     return " ".join(_HIDDEN.sub(" ", _MODIFIERS.sub("", text)).split())
 
 
+def entities_resolved(text: str) -> str:
+    """Return a text with the characters that its HTML entities stand for.
+
+    >>> entities_resolved("Tom &amp; Gerri&#39;s")
+    "Tom & Gerri's"
+    """
+    return html.unescape(_LONG_REFERENCE.sub(" ", text))
+
+
 def plain_text(text: str) -> str:
     """Return `one_line` of a text that may be HTML: entities resolved, tags and scripts removed.
 
@@ -39,8 +60,7 @@ def plain_text(text: str) -> str:
     'Tea & biscuits'
     """
     if "<" in text or "&" in text:
-        text = html.unescape(_LONG_REFERENCE.sub(" ", text))
-        text = _TAG.sub(" ", _STYLE.sub(" ", text))
+        text = _TAG.sub(" ", _STYLE.sub(" ", entities_resolved(text)))
     return one_line(text)
 
 
