@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from operator import or_
@@ -10,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rag_rec.core import ConfigError, Constraints, Item, Relaxable
+from rag_rec.core import ConfigError, Constraints, Item, Relaxable, one_line
 
 _FIELDS: Mapping[Relaxable, tuple[str, ...]] = {
     "price": ("min_price", "max_price"),
@@ -26,12 +28,12 @@ _ITEM_FIELDS = (*_FIELDS["price"], *_FIELDS["category"], *_FIELDS["brand"], *_FI
 
 
 def fold(name: str) -> str:
-    """Return a brand's or category's name as names are compared, without case and extra spaces.
+    """Return a brand's or category's name as names are compared: without case and HTML entities.
 
-    >>> fold(" Black  TEA")
-    'black tea'
+    >>> fold(" Black  &amp; DECKER")
+    'black & decker'
     """
-    return " ".join(name.casefold().split())
+    return unicodedata.normalize("NFC", one_line(html.unescape(name))).casefold()
 
 
 def limits_items(constraints: Constraints) -> bool:

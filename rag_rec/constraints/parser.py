@@ -16,7 +16,7 @@ from lark.exceptions import UnexpectedInput
 from pydantic import ValidationError
 
 from rag_rec.constraints.item_rules import both, price_bounds, release_bounds
-from rag_rec.core import ConfigError, Constraints, Relaxable, one_line
+from rag_rec.core import CURRENCY_SIGNS, ConfigError, Constraints, Relaxable, one_line
 
 _GRAMMAR = r"""
 start: clause (AND clause)*
@@ -204,7 +204,7 @@ def _compared(
 
 
 def _amount(text: str) -> float:
-    return float(text.lstrip("$€£¥ "))
+    return float(text.strip(f"{CURRENCY_SIGNS} "))
 
 
 def _count(name: str, sign: str, number: int) -> Constraints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from rag_rec.core import CURRENCY_SIGNS
 from rag_rec.language.words import words_of
 
 AMOUNT = r"((?>\d+(?:[.,]\d+)*))"
@@ -15,7 +16,7 @@ _UNIT = (
     r"|months?|years?|pages|watts?|w|inch\w*|pieces|percent|degrees?|words|steps|items|people)\b"
     r"|[%°]"
 )
-PRICE = rf"(?:[$€£¥]\s?)?{AMOUNT}(?!\s*(?:{_UNIT}))"
+PRICE = rf"(?:[{CURRENCY_SIGNS}]\s?)?{AMOUNT}(?!\s*(?:{_UNIT}))"
 """Pattern of a number that can be a price: it may carry a currency sign, and no other unit."""
 
 BELOW = "(?:under|below|less than|cheaper than)"
@@ -24,7 +25,7 @@ ABOVE = "(?:over|above|more than)"
 
 _LIMIT = re.compile(rf"\b(?:{BELOW}|at most|no more than)\s{PRICE}", re.IGNORECASE)
 _STATED = re.compile(
-    rf"[$€£¥]\s?{AMOUNT}|{AMOUNT}\s?(?:[$€£¥]|euros?\b|pounds?\b|dollars?\b|eur\b|gbp\b|usd\b)"
+    rf"[{CURRENCY_SIGNS}]\s?{AMOUNT}|{AMOUNT}\s?(?:[{CURRENCY_SIGNS}]|euros?\b|pounds?\b|dollars?\b|eur\b|gbp\b|usd\b)"
     rf"|\b(?:costs?|costing|priced?|prices|price tag)\s(?:at |of |is |just |only )*{AMOUNT}",
     re.IGNORECASE,
 )

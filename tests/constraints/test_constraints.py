@@ -61,6 +61,18 @@ def test_where_reads(text: str, expected: Constraints) -> None:
     assert where(text) == expected
 
 
+@pytest.mark.parametrize("brand", ["Black & Decker", "Black &amp; Decker", "BLACK  &AMP; decker"])
+@pytest.mark.parametrize("text", ['brand="Black & Decker"', 'brand="Black &amp; Decker"'])
+def test_names_are_compared_without_html_entities(brand: str, text: str) -> None:
+    item = Item(item_id="a", brand=brand, categories=("Cafe\u0301",))
+    assert failed(item, where(text)) == ()
+    assert failed(item, where("category=CAF\u00c9")) == ()
+
+
+def test_a_price_may_carry_any_currency_before_or_behind() -> None:
+    assert where("price<=₹500") == where("price<= 500 €") == Constraints(max_price=500)
+
+
 def test_a_strict_bound_leaves_its_own_price_out() -> None:
     item = Item(item_id="a", price=20.0)
     assert failed(item, where("price<20")) == failed(item, where("price>20")) == ("price",)
