@@ -3,11 +3,14 @@
 from rag_rec.data.dataset import SAMPLE_FOLDER, Dataset, load_sample
 from rag_rec.data.formats.base import Format, Sources, TableRows, Tables
 from rag_rec.data.formats.registry import FORMATS, format_named, register_format
+from rag_rec.data.inspection import inspect_file
+from rag_rec.data.matching import normalise
 from rag_rec.data.readers.files import FileRow
 from rag_rec.data.readers.rows import count_rows, read_rows
-from rag_rec.data.rejects import BadRow, OnError, Rejects
+from rag_rec.data.rejects import MAX_REJECTED, BadRow, OnError, Rejects
+from rag_rec.data.report import ColumnReport, TableReport
 from rag_rec.data.reviews import ReviewStore
-from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, dtypes, normalise
+from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, dtypes
 from rag_rec.data.splitting import (
     PROTOCOLS,
     Split,
@@ -16,6 +19,7 @@ from rag_rec.data.splitting import (
     reviews_to_fit,
     shuffle_ties,
 )
+from rag_rec.data.tables import Choices
 from rag_rec.data.update import updated
 
 __all__ = [
@@ -23,11 +27,14 @@ __all__ = [
     "INTERACTIONS",
     "ITEMS",
     "LINE",
+    "MAX_REJECTED",
     "PROTOCOLS",
     "REVIEWS",
     "SAMPLE_FOLDER",
     "BadRow",
+    "Choices",
     "Column",
+    "ColumnReport",
     "Dataset",
     "FileRow",
     "Format",
@@ -36,12 +43,14 @@ __all__ = [
     "ReviewStore",
     "Sources",
     "Split",
+    "TableReport",
     "TableRows",
     "Tables",
     "count_rows",
     "dtypes",
     "format_named",
     "hide_items",
+    "inspect_file",
     "leave_last_out",
     "load_sample",
     "normalise",

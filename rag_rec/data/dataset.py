@@ -13,7 +13,8 @@ import polars as pl
 from rag_rec.core import ConfigError, DataError
 from rag_rec.data.formats.base import Sources, TableName, TableRows, Tables
 from rag_rec.data.formats.registry import FORMATS, format_named
-from rag_rec.data.rejects import OnError, Rejects
+from rag_rec.data.rejects import MAX_REJECTED, OnError, Rejects
+from rag_rec.data.report import TableReport
 from rag_rec.data.reviews import ReviewStore, frame_digest
 from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, dtypes, empty
 
@@ -35,6 +36,7 @@ class Dataset:
         rejected: Number of rows set aside.
         given: The tables that were read; the others are empty, or made of those.
         retired: Items that are no longer in the catalog, whose events and reviews still teach.
+        reports: For each file, how its columns were read.
     """
 
     items: pl.DataFrame
@@ -44,6 +46,7 @@ class Dataset:
     rejected: int = 0
     given: frozenset[TableName] = frozenset(get_args(TableName))
     retired: pl.DataFrame = field(default_factory=lambda: empty(ITEMS).drop(LINE))
+    reports: list[TableReport] = field(default_factory=list)
 
     @classmethod
     def load(
@@ -55,9 +58,11 @@ class Dataset:
         interactions: str | Path | None = None,
         format: str = "auto",  # noqa: A002
         columns: Mapping[str, Mapping[str, str]] | None = None,
+        forms: Mapping[str, Mapping[str, str]] | None = None,
         on_error: OnError = "stop",
         rejects_file: str | Path = "rejected.csv",
         earlier_items: Iterable[str] = (),
+        max_rejected: float = MAX_REJECTED,
     ) -> Dataset:
         """Read and validate a data set.
 
@@ -71,15 +76,20 @@ class Dataset:
                 folders; ``sequences`` lines of ``user item item ...``. See `register_format` for
                 one of your own.
             columns: For each table (``items``, ``reviews``, ``interactions``), our column name to
-                the file's, where it is not recognised.
+                the file's, where it is not recognised; an empty name leaves the column out.
+            forms: For each table, our column name to the form of its values, where that is not
+                recognised: ``comma`` or ``point``, ``day-first``, ``month-first`` or ``yyyymmdd``,
+                or the separator of lists.
             on_error: ``stop`` at the first bad row, or ``skip`` it into ``rejects_file``.
             rejects_file: CSV of the rows set aside.
             earlier_items: Ids that the log and the reviews may name although the catalog does
                 not, such as those of the index that is updated.
+            max_rejected: Largest share of a file's rows that may be set aside.
 
         Raises:
             ConfigError: On an unknown format, or sources that it cannot take.
-            DataError: On missing files or columns, or a bad row when ``on_error`` is ``stop``.
+            DataError: On missing files or columns, or a bad row when ``on_error`` is ``stop``,
+                or more of them than ``max_rejected`` allows.
         """
         chosen = format_named(format)
         given: dict[TableName, str | Path | None] = {
@@ -97,8 +107,11 @@ class Dataset:
             raise ConfigError(f"a folder needs a format that takes one: --format {names}")
         place = None if folder is None else Path(folder)
         rejects = Rejects(on_error, Path(rejects_file))
-        tables = chosen.read(Sources(place, files, columns or {}), rejects)
-        return _checked(tables, rejects, pl.DataFrame({"item_id": [*earlier_items]}, ITEM_ID))
+        tables = chosen.read(Sources(place, files, columns or {}, forms or {}), rejects)
+        earlier = pl.DataFrame({"item_id": [*earlier_items]}, ITEM_ID)
+        data = _checked(tables, rejects, earlier)
+        rejects.check(max_rejected)
+        return data
 
     @property
     def is_whole(self) -> bool:
@@ -154,6 +167,7 @@ def _checked(tables: Tables, rejects: Rejects, earlier: pl.DataFrame) -> Dataset
         rejects.notices,
         rejects.count,
         frozenset(name for name in get_args(TableName) if getattr(tables, name) is not None),
+        reports=rejects.reports,
     )
 
 

@@ -16,9 +16,9 @@ from rag_rec.data.schema import INTERACTIONS, LINE, REVIEWS, Column, dtypes, emp
 _ITEMS = (
     Column("item_id", "id", required=True, aliases=("parentasin", "asin")),
     Column("title", "text", aliases=("title",)),
-    Column("description", "text", aliases=("description",)),
-    Column("brand", "text", aliases=("brand", "store")),
-    Column("price", "price", aliases=("price",), lenient=True),
+    Column("description", "prose", aliases=("description",)),
+    Column("brand", "name", aliases=("brand", "store")),
+    Column("price", "price", aliases=("price",)),
     Column("categories", "list", aliases=("categories", "category")),
     Column("released", "date", aliases=("released",)),
     Column("in_stock", "flag", aliases=("instock",)),
@@ -74,12 +74,4 @@ def _catalog(items: TableRows, rejects: Rejects) -> pl.DataFrame:
     if first.height < table.height:
         n_repeated = table.height - first.height
         rejects.notice(f"{items.path.name}: {n_repeated} repeated items left out")
-    return first.with_columns(description=_lines_joined(pl.col("description")))
-
-
-def _lines_joined(description: pl.Expr) -> pl.Expr:
-    """Join the parts of a description that is a list by line breaks."""
-    inner = description.str.strip_chars().str.strip_chars("[]")
-    bare = inner.str.replace_all(r"""^["']|["']$""", "")
-    joined = bare.str.replace_all(r"""["'],\s*["']""", "\n")
-    return pl.when(description.str.starts_with("[")).then(joined).otherwise(description)
+    return first

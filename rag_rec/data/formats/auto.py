@@ -8,8 +8,9 @@ from pathlib import Path
 import polars as pl
 
 from rag_rec.data.formats.base import Format, Sources, TableRows, Tables, as_log
+from rag_rec.data.matching import match_columns
 from rag_rec.data.rejects import Rejects
-from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, match_columns
+from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column
 from rag_rec.data.tables import header_of
 
 _HISTORY_NAMES = ("itemidlist", "historyitemid", "itemids", "history")

@@ -11,7 +11,7 @@ import polars as pl
 
 from rag_rec.data.rejects import BadRow, Rejects
 from rag_rec.data.schema import INTERACTIONS, LINE, Column, dtypes
-from rag_rec.data.tables import read_table
+from rag_rec.data.tables import Choices, read_table
 
 TableName = Literal["items", "reviews", "interactions"]
 
@@ -56,12 +56,14 @@ class Sources:
     Attributes:
         folder: The folder, for formats that take one.
         files: Single files by table.
-        columns: For each table, our column name to the file's.
+        columns: For each table, our column name to the file's; an empty name leaves it out.
+        forms: For each table, our column name to the name of its values' form.
     """
 
     folder: Path | None = None
     files: Mapping[TableName, Path] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    forms: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     def rows(
         self, table: TableName, columns: Sequence[Column], rejects: Rejects
@@ -74,8 +76,8 @@ class Sources:
         self, path: Path, table: TableName, columns: Sequence[Column], rejects: Rejects
     ) -> TableRows:
         """Return the rows of the given file, which is read as they are taken."""
-        mapping = self.columns.get(table, {})
-        frames = read_table(path, columns, mapping=mapping, rejects=rejects)
+        choices = Choices(self.columns.get(table, {}), self.forms.get(table, {}))
+        frames = read_table(path, columns, table=table, rejects=rejects, choices=choices)
         return TableRows(frames, path)
 
 

@@ -53,7 +53,7 @@ def _file(folder: Path, stem: str) -> Path | None:
 
 def _described(items: TableRows, path: Path, rejects: Rejects) -> TableRows:
     table = pl.concat(items.frames)
-    extracts = pl.concat(read_table(path, _EXTRACTS, mapping={}, rejects=rejects))
+    extracts = pl.concat(read_table(path, _EXTRACTS, table="items", rejects=rejects))
     joined = table.join(extracts.unique("item_id", keep="first"), on="item_id", how="left")
     rejects.notice(f"{path.name}: descriptions for {extracts.height} of {table.height} items")
     described = joined.with_columns(description=pl.col("extract").fill_null(""))

@@ -13,6 +13,7 @@ from rag_rec.data.formats.auto import read_auto
 from rag_rec.data.formats.base import Format, Sources, TableRows, Tables, as_log
 from rag_rec.data.readers.files import MAX_LINE, numbered_lines, plain_file
 from rag_rec.data.rejects import BadRow, Rejects
+from rag_rec.data.report import TableReport
 from rag_rec.data.schema import LINE
 
 
@@ -31,7 +32,9 @@ SEQUENCES = Format("sequences", _read)
 def _log(path: Path, rejects: Rejects) -> pl.DataFrame:
     schema = {"user_id": pl.String, "item_id": pl.List(pl.String), LINE: pl.Int64}
     frame = pl.DataFrame(list(_sequences(path, rejects)), schema=schema, orient="row")
-    return as_log(frame.explode("item_id"))
+    log = as_log(frame.explode("item_id"))
+    rejects.reports.append(TableReport(path, "interactions", log.height))
+    return log
 
 
 def _sequences(path: Path, rejects: Rejects) -> Iterator[tuple[str, list[str], int]]:
