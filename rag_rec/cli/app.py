@@ -24,6 +24,10 @@ COMMANDS = {
         "demo",
         "Build the sample's index and recommend for three of its customers, one of them cold.",
     ),
+    "inspect": (
+        "inspect",
+        "Show how the columns of files would be read, before an index is built.",
+    ),
     "index": ("index", "Build an index, or update it: only texts that changed are embedded again."),
     "recommend": (
         "recommend",

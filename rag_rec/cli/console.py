@@ -15,6 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Table
 
 _err = Console(stderr=True, highlight=False)
 
@@ -22,6 +23,11 @@ _err = Console(stderr=True, highlight=False)
 def note(text: str) -> None:
     """Write a line for the person to stderr."""
     _err.print(text, markup=False, soft_wrap=True)
+
+
+def note_table(table: Table) -> None:
+    """Write a table for the person, on stderr."""
+    _err.print(table)
 
 
 def build_progress() -> Progress:

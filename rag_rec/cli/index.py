@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.console import note, note_table, steps_shown
+from rag_rec.cli.inspect import Columns, Read, by_table, table_of_columns
 from rag_rec.cli.options import AsJson
-from rag_rec.core import ConfigError
-from rag_rec.data import FORMATS, Dataset, load_sample
+from rag_rec.data import FORMATS, MAX_REJECTED, Dataset, load_sample
 from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder, indexed_ids
 from rag_rec.retrieval import RetrievalConfig, build_index
 
@@ -32,17 +31,14 @@ Items = Annotated[
 Reviews = Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")]
 Interactions = Annotated[Path | None, typer.Option(metavar="FILE", help="Interaction log.")]
 Format = Annotated[Formats, typer.Option(help="auto knows usual column names.")]
-Columns = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="TABLE.OURS=THEIRS",
-        help="Name a column, such as items.title=product_name; repeatable.",
-    ),
-]
 Sample = Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")]
 EmbedderName = Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")]
 OnError = Annotated[OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")]
 Rejects = Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")]
+MaxRejected = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="Largest share of a file's rows that may be skipped."),
+]
 MemoryGib = Annotated[
     float,
     typer.Option(
@@ -67,10 +63,12 @@ def index(
     interactions: Interactions = None,
     format: Format = Formats["auto"],  # noqa: A002
     columns: Columns = None,
+    read: Read = None,
     sample: Sample = False,
     embedder: EmbedderName = DEFAULT_EMBEDDER,
     on_error: OnError = OnErrors.stop,
     rejects: Rejects = Path("rejected.csv"),
+    max_rejected: MaxRejected = MAX_REJECTED,
     rebuild: Rebuild = False,
     replace: Replace = False,
     memory_gib: MemoryGib = 6.0,
@@ -80,6 +78,8 @@ def index(
 
     Only texts that changed are embedded again. Items that are no longer in the catalog still teach
     and are never listed.
+
+    Example: rag-rec index --items items.csv --interactions log.csv --out indexes/shop
     """
     if sample:
         if folder or items or reviews or interactions or columns:
@@ -92,11 +92,15 @@ def index(
             reviews=reviews,
             interactions=interactions,
             format=format.value,
-            columns=_columns(columns or []),
+            columns=by_table("--columns", columns or ()),
+            forms=by_table("--read", read or ()),
             on_error=on_error.value,  # pyright: ignore[reportArgumentType]
             rejects_file=rejects,
             earlier_items=() if replace else indexed_ids(out),
+            max_rejected=max_rejected,
         )
+        for report in data.reports:
+            note_table(table_of_columns(report))
     for line in data.notices:
         note(line)
     if data.rejected:
@@ -139,16 +143,3 @@ def build(
         f"{embedded} texts embedded"
     )
     return manifest
-
-
-def _columns(pairs: Iterable[str]) -> dict[str, dict[str, str]]:
-    mapping: dict[str, dict[str, str]] = {}
-    for pair in pairs:
-        ours, _, theirs = pair.partition("=")
-        table, _, name = ours.partition(".")
-        if table not in {"items", "reviews", "interactions"} or not name or not theirs:
-            raise ConfigError(
-                f"--columns {pair}: write it as TABLE.OURS=THEIRS, such as items.title=product_name"
-            )
-        mapping.setdefault(table, {})[name] = theirs
-    return mapping

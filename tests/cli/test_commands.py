@@ -28,7 +28,9 @@ def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-@pytest.mark.parametrize("command", [(), ("index",), ("recommend",), ("show",), ("demo",)])
+@pytest.mark.parametrize(
+    "command", [(), ("inspect",), ("index",), ("recommend",), ("show",), ("demo",)]
+)
 def test_help_teaches(command: tuple[str, ...]) -> None:
     assert "Usage" in run(*command, "--help").stdout
 
