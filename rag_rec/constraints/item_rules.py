@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
@@ -12,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rag_rec.core import ConfigError, Constraints, Item, Relaxable, one_line
+from rag_rec.core import ConfigError, Constraints, Item, Relaxable, entities_resolved, one_line
 
 _FIELDS: Mapping[Relaxable, tuple[str, ...]] = {
     "price": ("min_price", "max_price"),
@@ -33,7 +32,7 @@ def fold(name: str) -> str:
     >>> fold(" Black  &amp; DECKER")
     'black & decker'
     """
-    return unicodedata.normalize("NFC", one_line(html.unescape(name))).casefold()
+    return unicodedata.normalize("NFC", one_line(entities_resolved(name))).casefold()
 
 
 def limits_items(constraints: Constraints) -> bool:

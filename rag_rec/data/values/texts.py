@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import html
+import re
 
 import polars as pl
 
+from rag_rec.core import entities_resolved
 from rag_rec.data.values.numbers import read_numbers
 
 TEXT_GAPS = ("\\N", "NULL", "null", "NaN", "nan", "NaT", "None", "<NA>", "#N/A", "N/A")
@@ -42,8 +43,12 @@ def decoded(text: pl.Series) -> pl.Series:
     rows = text.str.contains(_ENTITY).fill_null(value=False).arg_true()
     if not len(rows):
         return text
-    found = [html.unescape(html.unescape(value)) for value in text.gather(rows)]
+    found = [_resolved(_resolved(value)) for value in text.gather(rows)]
     return text.clone().scatter(rows, pl.Series(found, dtype=pl.String))
+
+
+def _resolved(text: str) -> str:
+    return re.sub(_ENTITY, lambda entity: entities_resolved(entity[0]), text)
 
 
 def read_flags(text: pl.Series, mark: str) -> pl.Series:
