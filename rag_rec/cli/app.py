@@ -39,7 +39,7 @@ COMMANDS = {
     ),
     "batch": ("batch", "Recommend for a whole file of users, and go on where it stopped."),
     "evaluate": (
-        "experiments",
+        "evaluate.experiments",
         "Measure retrieval, or compare prompts and models, on data of your own.",
     ),
 }

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rag_rec.cli.console import note, steps_shown
-from rag_rec.cli.evaluate_retrieval import app
+from rag_rec.cli.evaluate.retrieval import app
 from rag_rec.evaluation import (
     EXIT,
     METRICS,

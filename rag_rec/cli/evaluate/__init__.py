@@ -1,0 +1,1 @@
+"""``rag-rec evaluate``: experiments, and retrieval on its own."""
