@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
+from rag_rec.core import ScratchFolder
 from rag_rec.data.column_reader import ColumnReader, unread_column
 from rag_rec.data.matching import checked_columns, normalise
 from rag_rec.data.parts import FileParts
@@ -67,9 +67,9 @@ def read_table(
     def wanted(key: str) -> bool:
         return everything or key in choices.columns.values() or normalise(key) in aliases
 
-    with tempfile.TemporaryDirectory(prefix="rag-rec-table-") as folder:
+    with ScratchFolder("table") as folder:
         chunks = read_chunks(path, rejects=rejects, wanted=None if everything else wanted)
-        parts = FileParts(chunks, Path(folder), wanted)
+        parts = FileParts(chunks, folder, wanted)
         if not parts.header:
             return
         found = checked_columns(parts.header, columns, choices.columns, table=table, path=path)

@@ -289,7 +289,9 @@ def test_naughty_strings_survive_as_titles_and_ids(data_folder: Path, tmp_path: 
     path = write(
         tmp_path / "n.jsonl", "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     )
-    expected = ["" if text in NULLS else resolved(resolved(text)) for text in strings]
+    expected = [
+        "" if text in NULLS or not text.strip() else resolved(resolved(text)) for text in strings
+    ]
     assert Dataset.load(items=path).items["title"].to_list() == expected
     ids = list(dict.fromkeys(text.strip() for text in strings if text.strip()))
     ids = [text for text in ids if text not in NULLS]
