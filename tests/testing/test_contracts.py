@@ -15,7 +15,7 @@ from scipy import sparse
 
 from rag_rec import Candidate, Constraints, Evidence, ItemIndex, SentenceTransformerEmbedder
 from rag_rec.core import UserHistory
-from rag_rec.evaluation.experiments.retrievers import ProposedBy, shuffled
+from rag_rec.evaluation.experiments.retrievers import Shuffled
 from rag_rec.index import Embedder
 from rag_rec.integrations import LangChainRetriever
 from rag_rec.llm import (
@@ -115,6 +115,17 @@ def test_a_faulty_model_is_noticed(
 # --- retrievers -------------------------------------------------------------------------------
 
 
+class ProposedBy:
+    """A retriever whose candidates come from a function; another one explains them."""
+
+    def __init__(self, propose: Any, explainer: Retriever) -> None:
+        self.retrieve = propose
+        self._explainer = explainer
+
+    def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
+        return self._explainer.explain(history, item_ids)
+
+
 def users_of(index: ItemIndex) -> list[UserHistory]:
     some = [index.history(user) for user in sorted(index.user_ids)[:6]]
     cheap = some[0].model_copy(update={"constraints": Constraints(max_price=20)})
@@ -154,7 +165,7 @@ def seen_too(fused: Retriever) -> Any:
     ("fault", "message"),
     [
         (seen_too, "not eligible|twice"),
-        (lambda fused: shuffled(fused.retrieve, 3), "best first"),
+        (lambda fused: Shuffled(fused, 3).retrieve, "best first"),
         (
             lambda fused: lambda users, k: [f[: k - 1] for f in fused.retrieve(users, k)],
             "of 1 cand",
