@@ -28,7 +28,7 @@ COMMANDS = {
         "inspect",
         "Show how the columns of files would be read, before an index is built.",
     ),
-    "index": ("index", "Build an index, or update it: only texts that changed are embedded again."),
+    "index": ("index", "Build an index, or update it: tables that are not given are kept."),
     "recommend": (
         "recommend",
         "Recommend for one user: known by id, by a history of items, or by plain words.",
