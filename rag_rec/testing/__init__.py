@@ -11,14 +11,17 @@ from rag_rec.testing.contracts import (
 )
 from rag_rec.testing.fakes import HashEmbedder, ScriptedModel
 from rag_rec.testing.faulty import FAULTS, FaultyServer, at_random, by_content, by_number
+from rag_rec.testing.model_servers import MODEL_SERVERS, ModelServer
 from rag_rec.testing.server import ChatServer, Response, completion, first_labels
 
 __all__ = [
     "FAULTS",
+    "MODEL_SERVERS",
     "BatchApiServer",
     "ChatServer",
     "FaultyServer",
     "HashEmbedder",
+    "ModelServer",
     "Response",
     "ScriptedModel",
     "at_random",

@@ -19,6 +19,7 @@ from rag_rec.core import (
     without_thoughts,
 )
 from rag_rec.llm.base import Completion
+from rag_rec.llm.chat_api.endpoint import redacted
 from rag_rec.llm.chat_api.failures import message_of, status_error
 from rag_rec.llm.chat_api.reply_stream import is_stream, join_stream
 
@@ -47,7 +48,7 @@ def read_body(body: bytes, provider: str, *, n_sent: int | None = None) -> Compl
     try:
         reply = join_stream(body) if is_stream(body) else json.loads(body)
     except (ValueError, RecursionError) as error:
-        shown = repr(body[:60].decode("utf-8", "replace"))
+        shown = repr(redacted(body[:2_000].decode("utf-8", "replace"))[:60])
         problem = f"status 200 with a body that is not a completion: {shown} ({error})"
         return _failed(TransportError(problem[:200], provider=provider, retryable=True))
     choice = _first_choice(reply)
@@ -57,7 +58,7 @@ def read_body(body: bytes, provider: str, *, n_sent: int | None = None) -> Compl
     usage = read_usage(reply.get("usage"), n_sent)
     refusal = message.get("refusal")
     if refusal or finish in _FILTERED:
-        why = str(refusal)[:120] if refusal else "content filter"
+        why = redacted(str(refusal))[:120] if refusal else "content filter"
         return Completion("", usage, Refused(f"refused: {why}", provider=provider))
     text = _text_of(message, cut=finish in _CUT)
     if usage is not None and text and not usage.completion_tokens:

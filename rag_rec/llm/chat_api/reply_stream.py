@@ -23,23 +23,26 @@ def join_stream(body: bytes) -> dict[str, Any]:
         ValueError: If an event is not JSON, or the stream ends before the reply does.
     """
     texts: dict[str, list[Any]] = defaultdict(list)
+    choices: list[Any] = []
     finish, usage, ended = None, None, False
     for event in _events(body):
         if event == _END:
             ended = True
             continue
-        chunk = json.loads(event)
-        if not isinstance(chunk, dict) or "error" in chunk:
-            return {"error": chunk}
+        chunk = _table(json.loads(event))
+        if "error" in chunk:
+            return chunk
         usage = chunk.get("usage") or usage
-        for choice in (chunk.get("choices") or [])[:1]:
+        if choice := _first(chunk.get("choices")):
             finish = choice.get("finish_reason") or finish
+            choices = [{"message": {}, "finish_reason": finish}]
             for name, text in _delta(choice).items():
                 texts[name].append(text)
     if finish is None and not ended:
         raise ValueError("the stream was cut short")
-    message = {name: _joined(parts) for name, parts in texts.items()}
-    return {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+    for choice in choices:
+        choice["message"] = {name: _joined(parts) for name, parts in texts.items()}
+    return {"choices": choices, "usage": usage}
 
 
 def _events(body: bytes) -> Iterator[str]:
@@ -50,12 +53,19 @@ def _events(body: bytes) -> Iterator[str]:
 
 def _delta(choice: dict[str, Any]) -> dict[str, Any]:
     """Return the texts that a chunk adds, the arguments of a tool call among them."""
-    delta = cast("dict[str, Any]", choice.get("delta") or choice.get("message") or {})
+    delta = _table(choice.get("delta") or choice.get("message"))
     found = {name: delta[name] for name in _TEXTS if delta.get(name)}
-    for call in (delta.get("tool_calls") or [])[:1]:
-        if arguments := (call.get("function") or {}).get("arguments"):
-            found["content"] = arguments
+    if arguments := _table(_first(delta.get("tool_calls")).get("function")).get("arguments"):
+        found["content"] = arguments
     return found
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _first(value: Any) -> dict[str, Any]:
+    return _table(value[0]) if isinstance(value, list) and value else {}
 
 
 def _joined(parts: list[Any]) -> str | list[Any]:
