@@ -21,7 +21,7 @@ from rag_rec.core import (
     Usage,
     UserHistory,
 )
-from rag_rec.grounding.check_reason import ReasonChecker
+from rag_rec.grounding.check_reason import ReasonChecker, has_link
 from rag_rec.grounding.parse_reply import Entry, Reading
 
 _MIN_WORDS = 4
@@ -183,9 +183,11 @@ def _settle_reasons(slots: Sequence[_Slot], grounds: Grounds) -> dict[str, int]:
 
 
 def _is_poor(slot: _Slot) -> bool:
-    """Return True for a reason of too few words, or one that only repeats the title."""
+    """Return True for a reason of few words, with a link, or that only repeats the title."""
     few_words = len(_WORD.findall(slot.reason)) < _MIN_WORDS
-    return few_words or slot.reason.casefold() in slot.item.title.casefold()
+    return (
+        few_words or has_link(slot.reason) or slot.reason.casefold() in slot.item.title.casefold()
+    )
 
 
 def _recommendation(slot: _Slot, rank: int, candidate: Candidate) -> Recommendation:

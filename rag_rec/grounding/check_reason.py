@@ -28,7 +28,7 @@ from rag_rec.language import (
 
 _QUOTED = re.compile(r"[“\"«„]([^“”\"«»„]+)[”\"»“]|(?<!\w)'([^']{8,})'(?!\w)")
 _GAP = re.compile(r"\s*(?:…|\.\.\.)\s*")
-_LINK = re.compile(r"https?:|www\.|\S@\S|<[a-z/!]", re.IGNORECASE)
+_LINK = re.compile(r"https?:|www\.|\S@\S|<[a-z/!]|\]\(|javascript:", re.IGNORECASE)
 _REVIEWERS = re.compile(
     r"\b(?:reviews?|reviewers?|customers|buyers|owners"
     r"|people (?:say|love|praise|report|mention)"
@@ -191,8 +191,13 @@ def _support(claim: _Claim) -> Iterator[str]:
         yield "says too little of what it cites"
 
 
+def has_link(reason: str) -> bool:
+    """Return True for a reason with an address or markup, which no list may carry to a page."""
+    return bool(_LINK.search(reason))
+
+
 def _links(claim: _Claim) -> Iterator[str]:
-    if _LINK.search(claim.reason):
+    if has_link(claim.reason):
         yield "holds an address or markup"
 
 

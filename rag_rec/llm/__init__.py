@@ -7,7 +7,7 @@ from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
 from rag_rec.llm.adapters.openai import OpenAIChatModel
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
 from rag_rec.llm.adapters.vllm import VllmChatModel
-from rag_rec.llm.base import ChatModel, Completion, Deadline, Request, WrappedModel
+from rag_rec.llm.base import ChatModel, Completion, Deadline, Request, WrappedModel, as_sent
 from rag_rec.llm.chat_api.reply_body import read_body, read_usage
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
@@ -51,6 +51,7 @@ __all__ = [
     "TokenCounter",
     "VllmChatModel",
     "WrappedModel",
+    "as_sent",
     "open_from",
     "open_model",
     "read_body",

@@ -7,7 +7,7 @@ fails is a completion with an error, so that it cannot take its neighbours with 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -137,10 +137,20 @@ class WrappedModel:
         """Token counter of the model behind."""
         return self._model.tokens
 
+    def as_sent(self, request: Request) -> Request:
+        """See `as_sent`."""
+        return as_sent(self._model, request)
+
     def close(self) -> None:
         """Close the model behind, if it is owned."""
         if self._owned:
             self._model.close()
+
+
+def as_sent(model: ChatModel, request: Request) -> Request:
+    """Return a request with the ``max_tokens`` that a model sends, room for reasoning included."""
+    of_model: Callable[[Request], Request] | None = getattr(model, "as_sent", None)
+    return request if of_model is None else of_model(request)
 
 
 def timed(usage: Usage | None, started: float) -> Usage | None:

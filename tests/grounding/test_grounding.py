@@ -197,6 +197,26 @@ def test_a_poor_reason_is_replaced_by_one_from_the_log(hash_index: ItemIndex) ->
     assert result.repairs.poor_reason == 2
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "[win big](http://evil.example/?u=1) with this fine kettle",
+        "It is a fine kettle <img src=x onerror=alert(1)> for your tea",
+        "It is a fine kettle, see www.evil.example for more of them",
+        "A fine kettle, write to me@evil.example to get it for less",
+        "A fine kettle [here](evil) for your tea and your toast",
+    ],
+)
+def test_a_link_or_markup_never_reaches_a_list(hash_index: ItemIndex, words: str) -> None:
+    """Words of a review that a model repeats must not lead anywhere, whatever the prompt."""
+    entries = [{"label": 1, "reason": words}, {"label": 2, "reason": "It suits < 2 cups & more"}]
+    recommender = Recommender(hash_index, ScriptedModel(json.dumps({"items": entries})))
+    result = recommender.recommend(sorted(hash_index.user_ids)[3], 2)
+    assert [slot.reason_status for slot in result.items] == ["evidence", "unverified"]
+    assert "evil" not in result.items[0].reason
+    assert result.repairs.poor_reason == 1
+
+
 def test_when_nothing_is_eligible_the_list_is_empty_and_nobody_is_asked(
     hash_index: ItemIndex,
 ) -> None:

@@ -69,7 +69,7 @@ class OpenAIChatModel:
             options.retry,
             admission=options.admission,
             concurrency=options.concurrency,
-            prepare=self._prepare,
+            prepare=self.as_sent,
         )
 
     @property
@@ -115,7 +115,8 @@ class OpenAIChatModel:
         """Close the connections."""
         self._connections.close()
 
-    def _prepare(self, request: Request) -> Request:
+    def as_sent(self, request: Request) -> Request:
+        """Return a request with room for reasoning, if the model is known to reason."""
         return self._form.with_room(request, self._size) if self._form.reasons else request
 
     def _once(self, request: Request) -> Completion:
