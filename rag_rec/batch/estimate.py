@@ -12,7 +12,7 @@ from rag_rec.batch.limits import RunLimiter, prompt_tokens
 from rag_rec.batch.store.finished import finished_in, pending_rows
 from rag_rec.batch.users import BadUser, BatchUser, UserRow, read_users
 from rag_rec.core import Model
-from rag_rec.llm import CachedModel, Request
+from rag_rec.llm import CachedModel, Request, as_sent
 from rag_rec.profiles import TasteProfiler
 from rag_rec.requests import RequestReader
 
@@ -71,7 +71,7 @@ def estimate(
     asked = _requests(pipeline, ready)
     paid = [r for r in asked if not (isinstance(model, CachedModel) and model.holds(r))]
     read = round(share * sum(prompt_tokens(model.tokens, r) for r in paid)) if model else 0
-    written = round(share * sum(request.max_tokens for request in paid))
+    written = round(share * sum(as_sent(model, r).max_tokens for r in paid)) if model else 0
     prices = limiter.prices
     return Estimate(
         users=census.users - round(share * len(failures)),

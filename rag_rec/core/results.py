@@ -93,8 +93,8 @@ class Repairs(Model):
         unknown_label: Entries naming a candidate that was not shown.
         duplicate: Entries naming a candidate already listed.
         constraint: Entries that would have broken a constraint.
-        poor_reason: Reasons of under four words, repeated or only the title; replaced by a
-            sentence from the log.
+        poor_reason: Reasons of under four words, repeated, only the title, or with a link or
+            markup; replaced by a sentence from the log.
         refuted_reason: Reasons that did not hold against the evidence they cite.
         refuted_profile: Taste profiles (0 or 1) that the model did not give, or that did not hold;
             counted facts stood in the prompt.
