@@ -94,16 +94,11 @@ def retries(answers: Sequence[UserAnswer], lists_hit: Mapping[str, bool]) -> str
             f"a question was put that no user's state accounts for; its answer was {stray[:80]!r}"
         )
     asked = [answer for answer in answers if answer.messages]
-    for answer in asked:
-        rule = 1 + answer.repairs.reasked
-        if len(answer.replies) > rule:
-            return (
-                f"user {answer.user} was asked {len(answer.replies)} times where the re-ask rule "
-                f"allows {rule}"
-            )
     counts = np.zeros((2, 2), np.int64)
     for answer in asked:
-        seen = len(answer.replies)
+        seen, rule = len(answer.replies), 1 + answer.repairs.reasked
+        if seen > rule:
+            return f"user {answer.user} was asked {seen} times where the re-ask rule allows {rule}"
         extra = answer.usage.calls + answer.usage.cached - answer.profiled > seen
         counts[int(lists_hit[answer.user]), int(extra)] += 1
     if not counts[:, 1].any():

@@ -13,7 +13,7 @@ from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import Values, measure
 from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
-from rag_rec.evaluation.report_model import FittedBlend, HistoryWeight
+from rag_rec.evaluation.report_model import FittedBlend
 from rag_rec.list_types import TopK
 from rag_rec.pipeline import Blend, LengthWeight, blended
 
@@ -21,6 +21,9 @@ WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
 
 MIN_USERS = 20
 """Validation users below which no blend is fitted."""
+
+MIN_OF_STRATUM = 10
+"""Users below which a stratum takes the overall weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,11 @@ class BlendFit:
     Attributes:
         blend: The weights.
         curve: Mean of the metric on validation at each of `WEIGHTS`.
-        n_users: Validation users.
         by_stratum: Weight, validation users and reason of the choice, by stratum.
     """
 
     blend: Blend
     curve: list[float]
-    n_users: int
     by_stratum: dict[str, tuple[float, int, str]]
 
 
@@ -51,44 +52,48 @@ def fit_blends(
     experiment, part = study.experiment, study.sampled.validation
     blend_rows: list[LeaderboardRow] = []
     blends: dict[str, FittedBlend] = {}
-    if not isinstance(experiment.pipeline.kind, TopK):
-        return blend_rows, blends
-    for variant in (one for one in experiment.all_variants() if one.llm != "none"):
-        answers = found.get("validation", {}).get(variant.name, {})
+    asking = [one.name for one in experiment.all_variants() if one.llm != "none"]
+    for name in asking if isinstance(experiment.pipeline.kind, TopK) else ():
+        answers = found.get("validation", {}).get(name, {})
         known = answered(part.tasks, [answers])
-        if len(known) < MIN_USERS:
-            continue
-        fit = fit_blend(
-            answers, known, part.scorer, metric=experiment.metric, split=experiment.split
-        )
-        row = next(row for row in rows if row.name == variant.name)
-        blend_rows.append(_blend_row(study, row, fit.blend, tasks))
-        blends[variant.name] = _fitted(study, variant.name, fit, tasks)
+        if len(known) >= MIN_USERS:
+            fit = fit_blend(
+                answers, known, part.scorer, metric=experiment.metric, split=experiment.split
+            )
+            row = next(row for row in rows if row.name == name)
+            blend_rows.append(_blend_row(study, row, fit.blend, tasks))
+            blends[name] = _saved(study, name, fit, n_users=len(known), tasks=tasks)
     return blend_rows, blends
 
 
 def _blend_row(
     study: Study, row: LeaderboardRow, blend: Blend, tasks: Sequence[Task]
 ) -> LeaderboardRow:
-    lists = blend_answers(row.answers, blend, tasks)
+    """Return the row of the lists `Recommender` would make, from answers already given."""
+    lists = {
+        task.key: list_with(row.answers[task.key], blend.weight_for(len(task.history.events)))
+        for task in tasks
+    }
     scorer, k = study.sampled.test.scorer, study.experiment.pipeline.kind.length
     relevance = scorer.relevance(lists, [task.key for task in tasks], k)
     return LeaderboardRow(f"blend of {row.name}", "blend", [relevance], lists)
 
 
-def _fitted(study: Study, variant: str, fit: BlendFit, tasks: Sequence[Task]) -> FittedBlend:
+def _saved(
+    study: Study, variant: str, fit: BlendFit, *, n_users: int, tasks: Sequence[Task]
+) -> FittedBlend:
+    """Write a blend to a file of the run; return what the report says of it."""
     experiment, blend = study.experiment, fit.blend
-    said = f"{variant}, {experiment.metric} of {fit.n_users} users of {experiment.name}"
+    said = f"{variant}, {experiment.metric} of {n_users} users of {experiment.name}"
     file = f"blends/{variant.replace(' ', '_')}.toml"
     (study.out / "blends").mkdir(exist_ok=True)
     blend.model_copy(update={"fitted_on": said}).save(study.out / file)
-    weights = [HistoryWeight(at_least=e.at_least, weight=e.weight) for e in blend.by_history]
     return FittedBlend(
         weight=blend.weight,
-        by_history=weights,
+        by_history=blend.by_history,
         by_stratum=fit.by_stratum,
         curve=dict(zip(map(str, WEIGHTS), fit.curve, strict=True)),
-        validation_users=fit.n_users,
+        validation_users=n_users,
         calls_saved=1 - share_asked(blend, tasks),
         file=file,
     )
@@ -119,31 +124,20 @@ def fit_blend(
         metric: The metric to maximise, such as ``ndcg@10``.
         split: Its limits of the strata.
     """
-    users = [task.key for task in tasks]
-    table = np.stack([_values(validation, users, scorer, metric, w) for w in WEIGHTS])
+    table = np.stack([_values(validation, tasks, scorer, metric, w) for w in WEIGHTS])
     overall, _ = _best(table)
     starts = {"cold": 0, "warm": split.cold_below, "hot": split.hot_from}
     by_stratum: dict[str, tuple[float, int, str]] = {}
     for name in starts:
         rows = np.array([task.stratum == name for task in tasks], np.bool_)
-        n = int(rows.sum())
-        found, why = (overall, "too few users: the overall weight") if n < 10 else _best(
-            table[:, rows]
-        )  # fmt: skip
-        by_stratum[name] = (found, n, why)
+        few = (overall, "too few users: the overall weight")
+        weight, why = _best(table[:, rows]) if rows.sum() >= MIN_OF_STRATUM else few
+        by_stratum[name] = (weight, int(rows.sum()), why)
     entries = tuple(
         LengthWeight(at_least=start, weight=by_stratum[name][0]) for name, start in starts.items()
     )
     blend = Blend(weight=overall, by_history=entries)
-    return BlendFit(blend, table.mean(axis=1).tolist(), len(users), by_stratum)
-
-
-def blend_answers(answers: Answers, blend: Blend, tasks: Sequence[Task]) -> dict[str, list[str]]:
-    """Return the lists `Recommender` would make with a blend, from answers already given."""
-    return {
-        task.key: list_with(answers[task.key], blend.weight_for(len(task.history.events)))
-        for task in tasks
-    }
+    return BlendFit(blend, table.mean(axis=1).tolist(), by_stratum)
 
 
 def list_with(answer: UserAnswer, weight: float) -> list[str]:
@@ -157,11 +151,11 @@ def list_with(answer: UserAnswer, weight: float) -> list[str]:
 
 
 def _values(
-    answers: Answers, users: Sequence[str], scorer: Scorer, metric: str, weight: float
+    answers: Answers, tasks: Sequence[Task], scorer: Scorer, metric: str, weight: float
 ) -> Values:
-    lists = {user: list_with(answers[user], weight) for user in users}
+    lists = {task.key: list_with(answers[task.key], weight) for task in tasks}
     depth = max((len(items) for items in lists.values()), default=0)
-    return measure(scorer.relevance(lists, users, depth), metric)
+    return measure(scorer.relevance(lists, [task.key for task in tasks], depth), metric)
 
 
 def _best(table: Values) -> tuple[float, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +18,7 @@ _CLOSE = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One row of both reports.
-
-    Attributes:
-        row: Its name.
-        metric: The first report's metric.
-        first: Mean in the first report.
-        second: Mean in the second.
-        comparison: Second minus first, over users.
-    """
+    """One row of both reports: its means of the first one's metric, and second minus first."""
 
     row: str
     metric: str
@@ -62,22 +55,22 @@ def compare_reports(first: Report, second: Report) -> list[Compared]:
     shared = [name for name in one.places if name in two.places]
     tested = {row.name for row in second.rows if row.kind in {"variant", "blend"}}
     standing, made = ([name for name in shared if (name in tested) == t] for t in (False, True))
-    return [found for names in (standing, made) for found in _compare(first, second, names, metric)]
+    return [*_compare(first, second, standing, metric), *_compare(first, second, made, metric)]
 
 
-def _compare(first: Report, second: Report, names: list[str], metric: str) -> list[Compared]:
+def _compare(
+    first: Report, second: Report, names: Sequence[str], metric: str
+) -> Iterator[Compared]:
     pairs = [(per_user(first, name, metric), per_user(second, name, metric)) for name in names]
-    compared = compare_pairs(pairs, alpha=first.experiment.alpha, seed=first.experiment.seed)
-    return [
-        Compared(name, metric, float(a.mean()), float(b.mean()), found)
-        for name, (a, b), found in zip(names, pairs, compared, strict=True)
-    ]
+    found = compare_pairs(pairs, alpha=first.experiment.alpha, seed=first.experiment.seed)
+    for name, (a, b), one in zip(names, pairs, found, strict=True):
+        yield Compared(name, metric, float(a.mean()), float(b.mean()), one)
 
 
 def per_user(report: Report, row: str, metric: str) -> Values:
     """Return a metric for each user of a report, computed again from the places of the targets."""
-    places = report.hits.places[row]
-    return np.mean([measure(found, metric) for found in _relevance(report, places)], axis=0)
+    every = [_relevance(report, places) for places in report.hits.places[row]]
+    return np.mean([measure(found, metric) for found in every], axis=0)
 
 
 def check(report: Report) -> None:
@@ -100,18 +93,15 @@ def check(report: Report) -> None:
                 )
 
 
-def _relevance(report: Report, places: list[list[list[int]]]) -> list[Relevance]:
-    depth = report.lists.length
+def _relevance(report: Report, places: Sequence[Sequence[int]]) -> Relevance:
+    """Return the places of one row and repeat as hits."""
     n = np.array(report.hits.n_relevant, np.int64)
-    found: list[Relevance] = []
-    for repeat in places:
-        if len(repeat) != len(n):
-            raise DataError(
-                f"refused: '{report.name}' holds {len(repeat)} users in one row and {len(n)} "
-                "in all; every row must have the same users"
-            )
-        hits = np.zeros((len(n), depth), np.bool_)
-        for row, some in enumerate(repeat):
-            hits[row, np.array(some, np.int64) - 1] = True
-        found.append(Relevance(hits, n))
-    return found
+    if len(places) != len(n):
+        raise DataError(
+            f"refused: '{report.name}' holds {len(places)} users in one row and {len(n)} in all; "
+            "every row must have the same users"
+        )
+    hits = np.zeros((len(n), report.lists.length), np.bool_)
+    for row, some in enumerate(places):
+        hits[row, np.array(some, np.int64) - 1] = True
+    return Relevance(hits, n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,15 +62,22 @@ class Details:
 def measure_study(study: Study, found: Gathered, notes: Sequence[str]) -> tuple[Report, Details]:
     """Score all variants over the users that every one of them has answered for.
 
+    Tasks are in random order, so a run that was cut short is a smaller sample; users in the
+    middle that some variant has no answer for are never skipped.
+
     Raises:
-        ConfigError: If there is no such user, or the baseline is no row.
+        ConfigError: If not even the first user has been answered for, or the baseline is no row.
     """
     experiment, part = study.experiment, study.sampled.test
     pipeline = experiment.pipeline
-    tasks = finished(part.tasks, list(found["test"].values()))
+    tasks = answered(part.tasks, list(found["test"].values()))
+    if not tasks:
+        raise ConfigError("no user has been answered for by every variant yet; go on with the run")
     users = [task.key for task in tasks]
     deep = retrieved(study, tasks)
-    rows = [*standing_rows(study, tasks, part.scorer, deep), *_variants(study, found, users)]
+    repeats = _complete_repeats(study, found, users)
+    variants = [variant_row(name, some, users, study) for name, some in repeats.items()]
+    rows = [*standing_rows(study, tasks, deep), *variants]
     blend_rows, blends = fit_blends(study, found, tasks, rows)
     rows += blend_rows
     report = Report(
@@ -87,7 +94,7 @@ def measure_study(study: Study, found: Gathered, notes: Sequence[str]) -> tuple[
             measured=len(tasks),
             strata={name: sum(task.stratum == name for task in tasks) for name in STRATA},
         ),
-        notes=[*notes, *_shortfalls(study, found, tasks)],
+        notes=[*notes, *_shortfalls(study, found, repeats, len(tasks))],
         findings=audit(study, tasks, rows),
         rows=leaderboard(study, rows, tasks),
         funnel=_funnel(study, rows, users, deep),
@@ -101,38 +108,19 @@ def measure_study(study: Study, found: Gathered, notes: Sequence[str]) -> tuple[
     return report, Details(tasks, user_ids, targets, rows, deep, titles)
 
 
-def finished(tasks: Sequence[Task], answers: Sequence[Answers]) -> list[Task]:
-    """Return the longest beginning of the tasks for which every variant has answered.
-
-    Tasks are in random order, so a run that was cut short is a smaller sample; users in the
-    middle that some variant has no answer for are never skipped.
-
-    Raises:
-        ConfigError: If not even the first user has been answered for by all.
-    """
-    known = answered(tasks, answers)
-    if not known:
-        raise ConfigError("no user has been answered for by every variant yet; go on with the run")
-    return known
-
-
-def _variants(study: Study, found: Gathered, users: Sequence[str]) -> list[LeaderboardRow]:
-    """Return a row for each variant, over those of its repeats that are complete."""
-    repeats = [name for name in found if name == "test" or name.startswith("repeat ")]
-    rows: list[LeaderboardRow] = []
-    for variant in study.experiment.all_variants():
-        every = [found[name][variant.name] for name in repeats]
-        whole = [answers for answers in every if all(user in answers for user in users)]
-        rows.append(
-            variant_row(
-                variant.name,
-                whole,
-                users,
-                study.sampled.test.scorer,
-                k=study.experiment.pipeline.kind.length,
-            )
-        )
-    return rows
+def _complete_repeats(
+    study: Study, found: Gathered, users: Sequence[str]
+) -> dict[str, list[Answers]]:
+    """Return by variant the answers of the test, and of those repeats that are complete."""
+    names = [name for name in found if name == "test" or name.startswith("repeat ")]
+    return {
+        variant.name: [
+            found[name][variant.name]
+            for name in names
+            if all(user in found[name][variant.name] for user in users)
+        ]
+        for variant in study.experiment.all_variants()
+    }
 
 
 def _data(study: Study) -> DataSummary:
@@ -148,34 +136,28 @@ def _data(study: Study) -> DataSummary:
     )
 
 
-def _shortfalls(study: Study, found: Gathered, tasks: Sequence[Task]) -> list[str]:
+def _shortfalls(
+    study: Study, found: Gathered, repeats: Mapping[str, Sequence[Answers]], n_measured: int
+) -> Iterator[str]:
     """Name everything that was planned and is missing."""
-    planned = len(study.sampled.test.tasks)
-    notes: list[str] = []
-    if len(tasks) < planned:
-        notes.append(
-            f"{len(tasks)} of {planned} users have been answered for by every variant; the "
+    planned, n_repeats = len(study.sampled.test.tasks), study.experiment.repeats
+    if n_measured < planned:
+        yield (
+            f"{n_measured} of {planned} users have been answered for by every variant; the "
             "report is on those, the first in an order drawn before anything was asked"
         )
-    repeats = [f"repeat {n}" for n in range(2, study.experiment.repeats + 1)]
-    for variant in study.experiment.all_variants():
-        whole = 1 + sum(
-            all(task.key in found.get(name, {}).get(variant.name, {}) for task in tasks)
-            for name in repeats
-        )
-        if whole < study.experiment.repeats:
-            notes.append(
-                f"{variant.name}: {whole} of {study.experiment.repeats} repeats are complete; "
-                "its figures are averages over those"
+    for name, whole in repeats.items():
+        if len(whole) < n_repeats:
+            yield (
+                f"{name}: {len(whole)} of {n_repeats} repeats are complete; its figures are "
+                "averages over those"
             )
     n_validation = len(study.sampled.validation.tasks)
-    asking = [v.name for v in study.experiment.all_variants() if v.llm != "none"]
-    for name in asking:
+    for name in (v.name for v in study.experiment.all_variants() if v.llm != "none"):
         n = len(found.get("validation", {}).get(name, {}))
         if n < n_validation:
             fitted = "" if n >= MIN_USERS else "; no blend is fitted"
-            notes.append(f"{name}: {n} of {n_validation} validation users answered{fitted}")
-    return notes
+            yield f"{name}: {n} of {n_validation} validation users answered{fitted}"
 
 
 def _funnel(
@@ -187,17 +169,20 @@ def _funnel(
     """Measure the share of users whose target is still there after every stage."""
     scorer, pipeline = study.sampled.test.scorer, study.experiment.pipeline
     depth = max(len(items) for items in deep.values())
-    found = scorer.relevance(deep, users, depth).hits
     cuts = sorted({*(n for n in _FUNNEL if n <= depth), pipeline.n_shown, pipeline.kind.length})
+
+    def hits(lists: Mapping[str, Sequence[str]]) -> NDArray[np.bool_]:
+        return scorer.relevance(lists, users, depth).hits
+
+    found = hits(deep)
     by_variant: dict[str, dict[str, float]] = {}
     for row in (row for row in rows if row.kind == "variant"):
-        proposed = {user: row.answers[user].candidates for user in users}
-        seen = {user: row.answers[user].shown for user in users}
+        listed = row.relevance[0].hits
         by_variant[row.name] = {
-            "proposed": _recall(scorer.relevance(proposed, users, depth).hits),
-            "in the prompt": _recall(scorer.relevance(seen, users, depth).hits),
-            "in the list": _recall(row.relevance[0].hits),
-            "first": _recall(row.relevance[0].hits[:, :1]),
+            "proposed": _recall(hits({user: row.answers[user].candidates for user in users})),
+            "in the prompt": _recall(hits({user: row.answers[user].shown for user in users})),
+            "in the list": _recall(listed),
+            "first": _recall(listed[:, :1]),
         }
     stages = {f"retrieved, first {n}": _recall(found[:, :n]) for n in cuts}
     return Funnel(retrieval=stages, variants=by_variant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 
@@ -12,8 +13,10 @@ from rag_rec.evaluation.report_model import Report
 EXIT = 100
 """Exit code of a gate that does not hold; 1 stays for errors."""
 
+_SIGNS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _GATE = re.compile(
-    r"^(?:(?P<row>.+?):)?(?P<metric>[a-z][a-z0-9_-]*@\d+)(?P<sign>>=|<=|>|<)(?P<limit>[\d.]+)$"
+    r"(?:(?P<row>.+?):)?(?P<metric>[a-z][a-z0-9_-]*@\d+)"
+    r"\s*(?P<sign>>=|<=|>|<)\s*(?P<limit>\d+\.?\d*|\.\d+)"
 )
 
 
@@ -35,7 +38,7 @@ class Gate:
 
     @classmethod
     def of(cls, text: str) -> Gate:
-        """Reads ``ndcg@10>=0.05`` or ``local plain:ndcg@10>=0.05``.
+        """Read ``ndcg@10>=0.05`` or ``local plain:ndcg@10>=0.05``.
 
         Raises:
             ConfigError: If it is written otherwise.
@@ -43,63 +46,43 @@ class Gate:
         >>> Gate.of("local plain:ndcg@10 >= 0.05")
         Gate(row='local plain', metric='ndcg@10', sign='>=', limit=0.05)
         """
-        found = _GATE.match(re.sub(r"\s*(>=|<=|>|<)\s*", r"\1", text.strip()))
-        try:
-            limit = float(found["limit"]) if found else 0.0
-        except ValueError:
-            found = None
-            limit = 0.0
+        found = _GATE.fullmatch(text.strip())
         if found is None:
             raise ConfigError(
                 f"--gate '{text}': write METRIC>=LIMIT or ROW:METRIC>=LIMIT, such as ndcg@10>=0.05"
             )
-        return cls(found["row"], found["metric"], found["sign"], limit)
+        return cls(found["row"], found["metric"], found["sign"], float(found["limit"]))
 
     def failures(self, report: Report) -> list[str]:
-        """One line for each row that does not keep the limit.
+        """Return one line for each row that does not keep the limit.
 
         Raises:
             ConfigError: If the report has no such row or metric.
         """
-        rows = [
-            row
-            for row in report.rows
-            if (row.name == self.row if self.row else row.kind == "variant")
-        ]
+        rows = [r for r in report.rows if (r.name == self.row if self.row else r.kind == "variant")]
         if not rows:
             names = ", ".join(row.name for row in report.rows)
             raise ConfigError(f"--gate: no row '{self.row}'; there are {names}")
-        lines: list[str] = []
-        for row in rows:
-            if self.metric not in row.metrics:
-                known = ", ".join(row.metrics)
-                raise ConfigError(f"--gate: {self.metric} was not measured; there are {known}")
-            value = row.metrics[self.metric]
-            if not self._holds(value):
-                lines.append(
-                    f"{row.name}: {self.metric} is {value:.4f}, not {self.sign} {self.limit:g}"
-                )
-        return lines
-
-    def _holds(self, value: float) -> bool:
-        return {
-            ">=": value >= self.limit,
-            "<=": value <= self.limit,
-            ">": value > self.limit,
-            "<": value < self.limit,
-        }[self.sign]
+        if self.metric not in rows[0].metrics:
+            known = ", ".join(rows[0].metrics)
+            raise ConfigError(f"--gate: {self.metric} was not measured; there are {known}")
+        values = {row.name: row.metrics[self.metric] for row in rows}
+        return [
+            f"{name}: {self.metric} is {value:.4f}, not {self.sign} {self.limit:g}"
+            for name, value in values.items()
+            if not _SIGNS[self.sign](value, self.limit)
+        ]
 
 
 def losses(report: Report, before: Report) -> list[str]:
-    """One line for each variant that is significantly worse than it was in another report.
+    """Return one line for each variant that is significantly worse than in another report.
 
     Raises:
         DataError: If the two do not measure the same users and targets.
         ConfigError: If no variant occurs in both.
     """
-    found = compare_reports(before, report)
     variants = {row.name for row in report.rows if row.kind == "variant"}
-    shared = [entry for entry in found if entry.row in variants]
+    shared = [found for found in compare_reports(before, report) if found.row in variants]
     if not shared:
         raise ConfigError("--gate-against: the reports have no variant in common")
     return [_loss(entry) for entry in shared if entry.comparison.verdict == "worse"]

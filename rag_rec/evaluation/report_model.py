@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from rag_rec.core import Model
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.statistics import Comparison
+from rag_rec.pipeline import LengthWeight
 
 FORMAT = 2
 """Version of the document; a report of another version cannot be read."""
@@ -18,16 +21,9 @@ RowKind = Literal["baseline", "ceiling", "variant", "blend"]
 
 
 class DataSummary(Model):
-    """The data after the split.
+    """Counts of the catalog and of the fit, its weighting of sources, and the index's digest.
 
-    Attributes:
-        items: Items of the catalog.
-        users: Users in the fit.
-        events_fitted_on: Events in the fit.
-        reviews_fitted_on: Reviews in the fit.
-        reviews_hidden: Reviews left out because they are about hidden events.
-        fusion: Name of the weighting of the sources.
-        index: Digest of the index.
+    ``reviews_hidden`` are those left out because they are about hidden events.
     """
 
     items: int
@@ -67,12 +63,8 @@ class ReportRow(Model):
     """One row of the leaderboard.
 
     Attributes:
-        name: Its name.
-        kind: Its origin.
         metrics: Means by metric, such as ``ndcg@10``.
-        value: Mean of the deciding metric.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
+        value: Mean of the deciding metric; ``low`` and ``high`` are the ends of its interval.
         strata: The same by stratum.
         gap: Largest minus smallest mean over strata.
         repeats: Mean of the deciding metric of each repeat.
@@ -81,9 +73,7 @@ class ReportRow(Model):
         comparison: The test against the baseline; None for rows that are not tested.
         beyond: Figures beyond accuracy; empty for the ceiling.
         behaviour: Rates and costs of the model; empty where none was asked.
-        llm: Model spec of a variant.
-        prompt: Prompt of a variant.
-        retriever: Retriever of a variant.
+        llm: Model spec of a variant; like ``prompt`` and ``retriever`` None for other rows.
     """
 
     name: str
@@ -96,9 +86,9 @@ class ReportRow(Model):
     gap: float
     repeats: list[float]
     delivered: float | None
-    comparison: Comparison | None
-    beyond: dict[str, float | None]
-    behaviour: dict[str, float | None]
+    comparison: Comparison | None = None
+    beyond: dict[str, float | None] = Field(default_factory=dict)
+    behaviour: dict[str, float | None] = Field(default_factory=dict)
     llm: str | None = None
     prompt: str | None = None
     retriever: str | None = None
@@ -111,19 +101,11 @@ class Funnel(Model):
     variants: dict[str, dict[str, float]]
 
 
-class HistoryWeight(Model):
-    """Weight of the model's order from a length of the history on."""
-
-    at_least: int
-    weight: float
-
-
 class FittedBlend(Model):
     """A blend of one variant, fitted on validation.
 
     Attributes:
         weight: Overall weight of the model's order.
-        by_history: Weights by length of the history.
         by_stratum: Weight, validation users and reason of the choice, by stratum.
         curve: Mean of the metric on validation at each weight.
         validation_users: Users it was fitted on.
@@ -132,7 +114,7 @@ class FittedBlend(Model):
     """
 
     weight: float
-    by_history: list[HistoryWeight]
+    by_history: tuple[LengthWeight, ...]
     by_stratum: dict[str, tuple[float, int, str]]
     curve: dict[str, float]
     validation_users: int
@@ -144,18 +126,18 @@ class ConditionFigures(Model):
     """A variant under another condition, over the users who were asked both ways.
 
     Attributes:
-        users: Users answered.
-        planned: Users planned.
         value: Mean of the deciding metric under the condition.
         as_asked: Mean of the deciding metric in the test, same users.
         retrieval: Mean of retrieval's own order under the condition; None where candidates are
             shuffled.
-        n_users: Users asked both ways; this and the fields below only where candidates are
-            shuffled, see `PositionBias`.
-        correlation: Mean Kendall tau between the two lists.
-        overlap: Mean share of items that both lists name.
-        follows: Mean Kendall tau between the order shown and the list.
-        by_position: Place, users, share with the target first, mean reciprocal place.
+        correlation: Mean Kendall tau between the two lists, over the items both name; 1 means that
+            the order shown does not matter. This and what follows only where candidates are
+            shuffled, and where there is something to compare.
+        overlap: Mean share of items that both lists name, where the model made either.
+        follows: Mean Kendall tau between the shuffled order shown and the list; 1 means that the
+            model repeats what it was shown.
+        by_position: For each place at which the target was shown: users, share of them with the
+            target first, and mean reciprocal place in the list.
     """
 
     users: int
@@ -163,7 +145,6 @@ class ConditionFigures(Model):
     value: float
     as_asked: float
     retrieval: float | None = None
-    n_users: int | None = None
     correlation: float | None = None
     overlap: float | None = None
     follows: float | None = None
@@ -176,8 +157,6 @@ class TargetPlaces(Model):
     Attributes:
         task: Digest of users and targets.
         users: Pseudonyms, in the order of every list here.
-        strata: Stratum of each user.
-        n_relevant: Number of targets of each user.
         places: By row, repeat and user: places of the targets from 1.
     """
 
@@ -192,22 +171,14 @@ class Report(Model):
     """Results of an experiment.
 
     Attributes:
-        format: Version of the document.
         version: Version of the package that measured.
-        name: Title.
-        description: A sentence or two for the reader.
         experiment: The experiment as it was run; its names are not looked up.
         lists: Shape of the lists.
         cores: Processor cores of the machine.
-        data: The data after the split.
-        users: Users planned and measured.
         notes: Shortfalls a reader must know.
         findings: Signs that answers were known; any of them makes the report void.
-        rows: The leaderboard.
-        funnel: Recall at every stage.
         blends: Fitted blends by variant.
         sensitivity: Figures by variant and condition.
-        hits: Places of the targets.
     """
 
     format: Literal[2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,19 +18,23 @@ POWER = 0.8
 _BLOCK = 4_000_000
 
 
+def mean_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the values that are not None; None if there are none."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """One variant against the baseline, over the same users.
 
     Attributes:
-        difference: Mean over users of variant minus baseline.
-        low: Lower end of the interval.
-        high: Upper end of the interval.
+        difference: Mean over users of variant minus baseline; ``low`` and ``high`` are the ends of
+            its interval.
         p: Two-sided p of the paired permutation test.
         p_holm: The same, corrected for the number of variants (Holm 1979).
         effect: Mean over standard deviation of the differences (Cohen's dz); None if no user
             differs.
-        n_users: Users compared.
         n_differ: Users with another value under the variant.
         n_needed: Users at which a difference of this size would be seen with power .8, at the
             level divided by the number of variants (Bonferroni's, the strictest that Holm's asks
@@ -52,27 +56,15 @@ class Comparison:
     verdict: str
 
 
-def compare_all(
-    variants: Sequence[Values], baseline: Values, *, alpha: float, seed: int
-) -> list[Comparison]:
-    """Compares variants with a baseline; corrected for their number.
-
-    Args:
-        variants: Per-user values of each variant, in the baseline's order of users.
-        baseline: Per-user values.
-        alpha: Chance of a false alarm over all variants together.
-        seed: Of the permutations and resamples.
-
-    Raises:
-        DataError: If a variant has another number of users, or there are none.
-    """
-    return compare_pairs([(baseline, values) for values in variants], alpha=alpha, seed=seed)
-
-
 def compare_pairs(
     pairs: Sequence[tuple[Values, Values]], *, alpha: float, seed: int
 ) -> list[Comparison]:
-    """Compares the second of each pair with the first; corrected for the number of pairs.
+    """Compare the second of each pair with the first; corrected for the number of pairs.
+
+    Args:
+        pairs: Values of the same users, ``float64 [u]`` each.
+        alpha: Chance of a false alarm over all pairs together.
+        seed: Of the permutations and resamples.
 
     Raises:
         DataError: If the two of a pair have another number of users, or none.
@@ -85,18 +77,18 @@ def compare_pairs(
             )
     differences = [second - first for first, second in pairs]
     raw = [permutation_p(d, seed=seed) for d in differences]
-    corrected = holm(raw)
     return [
         _comparison(d, p, q, alpha=alpha, n_tests=len(pairs), seed=seed)
-        for d, p, q in zip(differences, raw, corrected, strict=True)
+        for d, p, q in zip(differences, raw, holm(raw), strict=True)
     ]
 
 
 def permutation_p(differences: Values, *, resamples: int = RESAMPLES, seed: int = 0) -> float:
-    """Two-sided p of the paired permutation test: signs of the differences are exchangeable.
+    """Return the two-sided p of the paired permutation test.
 
-    ``(1 + as extreme) / (1 + resamples)``, which never is 0 (Phipson & Smyth 2010). Users without
-    a difference do not move the statistic and are left out.
+    Signs of the differences are exchangeable. ``(1 + as extreme) / (1 + resamples)``, which never
+    is 0 (Phipson & Smyth 2010). Users without a difference do not move the statistic and are left
+    out.
     """
     moved = differences[differences != 0]
     if not len(moved):
@@ -116,7 +108,7 @@ def permutation_p(differences: Values, *, resamples: int = RESAMPLES, seed: int 
 def bootstrap_interval(
     values: Values, *, level: float = 0.95, resamples: int = 2_000, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile interval of the mean by bootstrap over users (Efron 1979)."""
+    """Return the percentile interval of the mean by bootstrap over users (Efron 1979)."""
     rng = np.random.default_rng(seed)
     rows = max(1, _BLOCK // max(len(values), 1))
     means = [
@@ -129,22 +121,20 @@ def bootstrap_interval(
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Adjusted p-values that control the chance of any false alarm (Holm 1979).
+    """Return p-values adjusted to control the chance of any false alarm (Holm 1979).
 
     >>> holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
     order = np.argsort(p, kind="stable")
+    factors = np.arange(len(p), 0, -1)
     adjusted = np.empty(len(p))
-    highest = 0.0
-    for place, at in enumerate(order):
-        highest = max(highest, (len(p) - place) * p[at])
-        adjusted[at] = min(1.0, highest)
-    return [float(value) for value in adjusted]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * np.asarray(p)[order]))
+    return adjusted.tolist()
 
 
 def users_needed(effect: float, *, alpha: float = 0.05, power: float = POWER) -> int:
-    """Users at which a paired test sees an effect size ``dz``, by the normal approximation.
+    """Return the users at which a paired test sees an effect ``dz``, by normal approximation.
 
     >>> users_needed(0.2)
     197

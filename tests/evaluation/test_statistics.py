@@ -10,7 +10,7 @@ from rag_rec.core.errors import DataError
 from rag_rec.evaluation.experiments.baselines import order_of
 from rag_rec.evaluation.statistics import (
     bootstrap_interval,
-    compare_all,
+    compare_pairs,
     holm,
     permutation_p,
     users_needed,
@@ -35,7 +35,7 @@ def test_holm_and_users_needed_by_hand() -> None:
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert users_needed(0.5) == 32
     with pytest.raises(DataError, match="same users"):
-        compare_all([np.ones(3)], np.ones(4), alpha=0.05, seed=0)
+        compare_pairs([(np.ones(4), np.ones(3))], alpha=0.05, seed=0)
 
 
 def test_the_bootstrap_interval_covers_as_often_as_it_says() -> None:

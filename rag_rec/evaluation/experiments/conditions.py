@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 from rag_rec.core import UserHistory
 from rag_rec.evaluation.experiments.experiment import Experiment, VariantSettings
@@ -17,58 +16,47 @@ class Condition:
 
     Attributes:
         name: ``test``, ``validation``, ``shuffled``, ``history 5``, or ``repeat 2``.
-        kind: What of it differs from the plain test.
         tasks: Who is asked for.
         seed: Sampling seed of the model.
+        shuffled: True where candidates are shown in random order.
     """
 
     name: str
-    kind: Literal["plain", "shuffled"]
     tasks: tuple[Task, ...]
     seed: int
+    shuffled: bool = False
 
 
 Plan = Sequence[tuple[Condition, Sequence[VariantSettings]]]
 """The conditions, in order, and who is asked in each."""
 
 
-def conditions_of(
-    experiment: Experiment, test: Sequence[Task], validation: Sequence[Task]
-) -> list[Condition]:
-    """Return the conditions under which every variant is asked: test, repeats, validation."""
-    seed = experiment.seed
-    repeats = [
-        Condition(f"repeat {n}", "plain", tuple(test), seed + n)
-        for n in range(2, experiment.repeats + 1)
+def plan_of(experiment: Experiment, test: tuple[Task, ...], validation: tuple[Task, ...]) -> Plan:
+    """Return what is asked, in order: test, repeats and validation for all, then sensitivity."""
+    seed, variants = experiment.seed, experiment.all_variants()
+    repeats = range(2, experiment.repeats + 1)
+    asked = [
+        Condition("test", test, seed),
+        *(Condition(f"repeat {n}", test, seed + n) for n in repeats),
+        *([Condition("validation", validation, seed)] if validation else []),
     ]
-    conditions = [Condition("test", "plain", tuple(test), seed), *repeats]
-    if validation:
-        conditions.append(Condition("validation", "plain", tuple(validation), seed))
-    return conditions
+    some = [one for one in variants if one.name in experiment.sensitivity.variants]
+    extra = sensitivity_conditions(experiment, test) if some else []
+    return [(one, variants) for one in asked] + [(one, some) for one in extra]
 
 
 def sensitivity_conditions(experiment: Experiment, test: Sequence[Task]) -> list[Condition]:
     """Return the conditions of sensitivity, for the first users of the test."""
-    settings = experiment.sensitivity
+    settings, seed = experiment.sensitivity, experiment.seed
     some = tuple(test[: settings.users])
-    conditions = (
-        [Condition("shuffled", "shuffled", some, experiment.seed)] if settings.shuffle else []
-    )
-    for n in settings.history:
-        cut = tuple(Task(t.key, _cut(t.history, n), t.stratum) for t in some)
-        conditions.append(Condition(f"history {n}", "plain", cut, experiment.seed))
-    return conditions
+    cut = {n: tuple(replace(t, history=_cut(t.history, n)) for t in some) for n in settings.history}
+    mixed = [Condition("shuffled", some, seed, shuffled=True)] if settings.shuffle else []
+    return mixed + [Condition(f"history {n}", tasks, seed) for n, tasks in cut.items()]
 
 
 def _cut(history: UserHistory, n: int) -> UserHistory:
-    """The last ``n`` events; what was before them stays out of the lists."""
+    """Return the last ``n`` events; items of those before them stay out of the lists."""
     constraints = history.constraints
     dropped = frozenset(event.item_id for event in history.events[:-n])
-    return history.model_copy(
-        update={
-            "events": history.events[-n:],
-            "constraints": constraints.model_copy(
-                update={"exclude": constraints.exclude | dropped}
-            ),
-        }
-    )
+    barred = constraints.model_copy(update={"exclude": constraints.exclude | dropped})
+    return history.model_copy(update={"events": history.events[-n:], "constraints": barred})

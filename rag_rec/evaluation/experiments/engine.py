@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rag_rec.core import ConfigError, Settings
 from rag_rec.evaluation.experiments.answers import AnswerFile, UserAnswer, answer_tasks
@@ -32,8 +32,7 @@ class _Side:
     """A variant in a condition, open, with what it has answered."""
 
     variant: VariantSettings
-    label: str
-    total: int
+    condition: Condition
     recommender: Recommender
     recorder: RecordingModel | None
     file: AnswerFile
@@ -62,8 +61,8 @@ class Engine:
     ) -> None:
         self._experiment, self._out = experiment, out
         self._index, self._retrievers = index, retrievers
-        self._given = dict(models or {})
-        self._open: dict[str, ChatModel] = {}
+        self._models = dict(models or {})
+        self._opened = ExitStack()
         self._cache: ReplyCache | None = None
         self._spending = Spending(experiment.budget)
 
@@ -76,39 +75,36 @@ class Engine:
         Raises:
             BudgetSpent: When the budget is reached; answers so far are kept.
         """
-        sides = [
-            [self._side(variant, condition) for variant in variants] for condition, variants in plan
-        ]
-        for side in (side for group in sides for side in group):
-            self._spending.add(side.variant.llm, list(side.found.values()))
-        for (condition, _), group in zip(plan, sides, strict=True):
+        groups = [[self._side(one, condition) for one in variants] for condition, variants in plan]
+        for side in (side for group in groups for side in group):
+            self._spending.add(side.variant.llm, side.found.values())
+        for (condition, _), group in zip(plan, groups, strict=True):
             for start in range(0, len(condition.tasks), self._at_once):
                 for side in group:
                     self._answer(side, condition.tasks[start : start + self._at_once], on_progress)
 
+    def close(self) -> None:
+        """Close the models it opened."""
+        self._opened.close()
+
     def _answer(self, side: _Side, tasks: Sequence[Task], on_progress: OnProgress | None) -> None:
+        def report() -> None:
+            if on_progress:
+                label = f"{side.variant.name}, {side.condition.name}"
+                on_progress(label, len(side.found), len(side.condition.tasks))
+
         missing = [task for task in tasks if task.key not in side.found]
         if not missing:
             return
-        if on_progress:
-            on_progress(side.label, len(side.found), side.total)
+        report()
         if side.recorder is not None:
             self._spending.check()
-        made = answer_tasks(
-            side.recommender, side.recorder, missing, self._experiment.pipeline.kind
-        )
+        kind = self._experiment.pipeline.kind
+        made = answer_tasks(side.recommender, side.recorder, missing, kind)
         side.file.add(made)
         self._spending.add(side.variant.llm, made)
         side.found |= {answer.user: answer for answer in made}
-        if on_progress:
-            on_progress(side.label, len(side.found), side.total)
-
-    def close(self) -> None:
-        """Close the models it opened."""
-        for model in self._open.values():
-            model.close()
-        if self._cache is not None:
-            self._cache.close()
+        report()
 
     @property
     def _at_once(self) -> int:
@@ -117,75 +113,73 @@ class Engine:
         return min(save_every, in_flight) if self._experiment.budget.limited else save_every
 
     def _side(self, variant: VariantSettings, condition: Condition) -> _Side:
-        pipeline = self._experiment.pipeline
-        prompt = _prompt_of(self._experiment, variant, self._out)
+        experiment, pipeline = self._experiment, self._experiment.pipeline
         settings = Settings.model_validate({
-            "llm": variant.llm, "prompt": prompt, "k": pipeline.k, "seed": condition.seed,
-            "temperature": pipeline.temperature, "reask": pipeline.reask, "blend": variant.blend,
+            "llm": variant.llm, "prompt": prompt_of(experiment, variant, self._out),
+            "k": pipeline.k, "seed": condition.seed, "temperature": pipeline.temperature,
+            "reask": pipeline.reask, "blend": variant.blend,
             "context_tokens": pipeline.context_tokens,
             "request": {"concurrency": pipeline.concurrency},
         })  # fmt: skip
         model = self._model(settings)
         recorder = None if model is None else RecordingModel(model)
         retriever = self._retrievers[variant.retriever]
-        if condition.kind == "shuffled":
-            retriever = Shuffled(retriever, self._experiment.seed)
+        if condition.shuffled:
+            retriever = Shuffled(retriever, experiment.seed)
         recommender = Recommender(self._index, recorder, settings, retriever=retriever)
-        path = answer_path(self._out, variant.name, condition.name)
-        identity = identity_of(self._experiment, variant, condition.name, self._index, self._out)
-        file = AnswerFile(path, identity | {"run": recommender.run_id})
-        return _Side(
-            variant=variant,
-            label=f"{variant.name}, {condition.name}",
-            total=len(condition.tasks),
-            recommender=recommender,
-            recorder=recorder,
-            file=file,
-            found=file.read(condition.tasks),
-        )
+        run = recommender.run_id
+        file = answer_file(experiment, variant, condition, self._index, self._out, run=run)
+        return _Side(variant, condition, recommender, recorder, file, file.read(condition.tasks))
 
     def _model(self, settings: Settings) -> ChatModel | None:
-        if settings.llm == "none":
+        spec = settings.llm
+        if spec == "none":
             return None
-        if settings.llm in self._given:
-            return self._given[settings.llm]
-        if settings.llm not in self._open:
+        if spec not in self._models:
             opened = open_from(settings)
             if opened is None:
-                raise ConfigError(f"'{settings.llm}' opens no model")
+                raise ConfigError(f"'{spec}' opens no model")
             if self._cache is None:
                 self._cache = ReplyCache(self._experiment.cache or self._out / "replies.sqlite")
-            self._open[settings.llm] = CachedModel(
-                opened, self._cache, parameters=settings.parameters
-            )
-        return self._open[settings.llm]
+                self._opened.callback(self._cache.close)
+            cached = CachedModel(opened, self._cache, parameters=settings.parameters)
+            self._opened.callback(cached.close)
+            self._models[spec] = cached
+        return self._models[spec]
 
 
-def identity_of(
-    experiment: Experiment, variant: VariantSettings, condition: str, index: ItemIndex, out: Path
-) -> dict[str, Any]:
-    """Return what can change an answer, as far as it can be told without opening the model."""
-    prompt = load_variant(_prompt_of(experiment, variant, out))
-    return {
-        "variant": variant.name, "condition": condition, "prompt": prompt.digest,
-        "model": variant.llm,
-        "retriever": variant.retriever,
+def answer_file(
+    experiment: Experiment,
+    variant: VariantSettings,
+    condition: Condition,
+    index: ItemIndex,
+    out: Path,
+    **more: str,
+) -> AnswerFile:
+    """Return the file of a variant's answers in a condition.
+
+    Args:
+        experiment: The experiment.
+        variant: The variant.
+        condition: The condition.
+        index: The index.
+        out: The run's folder.
+        more: What else can change an answer, known only where the model is open.
+    """
+    names = (re.sub(r"[^A-Za-z0-9.-]+", "_", text) for text in (variant.name, condition.name))
+    prompt = load_variant(prompt_of(experiment, variant, out))
+    identity = {
+        "variant": variant.name, "condition": condition.name, "prompt": prompt.digest,
+        "model": variant.llm, "retriever": variant.retriever, "blend": variant.blend,
         "list_type": experiment.pipeline.list_type, "k": experiment.pipeline.k,
-        "index": index.manifest.digest(), "blend": variant.blend,
+        "index": index.manifest.digest(), **more,
     }  # fmt: skip
+    return AnswerFile(out / "answers" / f"{'--'.join(names)}.jsonl", identity)
 
 
-def _prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> str:
+def prompt_of(experiment: Experiment, variant: VariantSettings, out: Path) -> str:
+    """Return the prompt of a variant: with the experiment's settings, or the list type's own."""
     pipeline = experiment.pipeline
     if pipeline.own_prompt:
         return variant.prompt
     return str(with_settings(variant.prompt, pipeline.prompt_settings(), out / "prompts"))
-
-
-def answer_path(out: Path, variant: str, condition: str) -> Path:
-    """Return the file of a variant's answers in a condition."""
-
-    def plain(text: str) -> str:
-        return re.sub(r"[^A-Za-z0-9.-]+", "_", text)
-
-    return out / "answers" / f"{plain(variant)}--{plain(condition)}.jsonl"

@@ -11,7 +11,7 @@ from rag_rec.prompting import Variant, load_variant, prompt_folder
 
 
 def with_settings(name: str, settings: Mapping[str, int], folder: Path) -> Path:
-    """Writes a prompt variant whose settings are replaced by these.
+    """Write a prompt variant whose settings are replaced by these.
 
     Args:
         name: A shipped variant or a ``.toml`` file.
@@ -38,16 +38,11 @@ def with_settings(name: str, settings: Mapping[str, int], folder: Path) -> Path:
 
 
 def _replaced(text: str, settings: Mapping[str, int]) -> str:
-    head, found, rest = re.split(r"(?m)(^\[settings\][^\n]*\n)", text, maxsplit=1) if re.search(
-        r"(?m)^\[settings\]", text
-    ) else (text + "\n", "[settings]\n", "")  # fmt: skip
-    table, bracket, tail = re.split(r"(?m)(^\[)", rest, maxsplit=1) if re.search(
-        r"(?m)^\[", rest
-    ) else (rest, "", "")  # fmt: skip
-    kept = [line for line in table.splitlines() if _key(line) not in settings]
+    """Put the settings first into the table of a file, which gets one if it has none."""
     added = [f"{name} = {value}" for name, value in sorted(settings.items())]
-    return head + found + "\n".join([*added, *kept]) + "\n" + bracket + tail
-
-
-def _key(line: str) -> str:
-    return line.partition("=")[0].strip()
+    head, mark, rest = re.split(r"(?m)(^\[settings\][^\n]*\n|\Z)", text, maxsplit=1)
+    following = re.search(r"(?m)^\[", rest)
+    end = following.start() if following else len(rest)
+    lines = rest[:end].splitlines()
+    kept = [line for line in lines if line.partition("=")[0].strip() not in settings]
+    return head + (mark or "\n[settings]\n") + "\n".join([*added, *kept]) + "\n" + rest[end:]

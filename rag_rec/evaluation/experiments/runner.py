@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from rag_rec.core import ConfigError
 from rag_rec.data import Dataset
-from rag_rec.evaluation.experiments.answers import AnswerFile, Answers, Gathered
-from rag_rec.evaluation.experiments.conditions import Plan, conditions_of, sensitivity_conditions
-from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_path, identity_of
+from rag_rec.evaluation.experiments.answers import Answers, Gathered
+from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_file
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.spending import BudgetSpent
 from rag_rec.evaluation.experiments.study import Study
@@ -35,7 +34,7 @@ def run(
     on_step: OnStep | None = None,
     on_progress: OnProgress | None = None,
 ) -> Report:
-    """Ask every variant for the same users, scores them, and writes the reports.
+    """Ask every variant for the same users, score them, and write the reports.
 
     Run into the same folder again, it asks only for what is missing.
 
@@ -58,16 +57,15 @@ def run(
     """
     beside = None if isinstance(experiment, Experiment) else Path(experiment)
     chosen = experiment if isinstance(experiment, Experiment) else Experiment.load(experiment)
-    with _alone(Path(out)) if ask else nullcontext():
+    out = Path(out)
+    with _alone(out) if ask else nullcontext():
         study = Study.open(
-            chosen, Path(out), beside=beside, dataset=dataset, embedder=embedder, on_step=on_step
+            chosen, out, beside=beside, dataset=dataset, embedder=embedder, on_step=on_step
         )
-        try:
+        with closing(study):
             notes = ask_all(study, models, on_progress) if ask else []
             report, details = measure_study(study, gather(study), notes)
-        finally:
-            study.close()
-        write_reports(report, details, Path(out), people=people)
+        write_reports(report, details, out, people=people)
     return report
 
 
@@ -92,26 +90,12 @@ def ask_all(
     Only tasks go in: the engine is made without the scorers.
     """
     engine = Engine(study.experiment, study.index, study.retrievers, study.out, models=models)
-    notes: list[str] = []
-    try:
-        engine.answer_all(plan(study), on_progress)
-    except BudgetSpent as spent:
-        notes.append(f"stopped asking: {spent}")
-    finally:
-        engine.close()
-    return notes
-
-
-def plan(study: Study) -> Plan:
-    """Return what is asked, in order: the test for everybody, then validation, then sensitivity."""
-    experiment, sampled = study.experiment, study.sampled
-    variants = experiment.all_variants()
-    conditions = conditions_of(experiment, sampled.test.tasks, sampled.validation.tasks)
-    asked = [(condition, variants) for condition in conditions]
-    named = set(experiment.sensitivity.variants)
-    some = [variant for variant in variants if variant.name in named]
-    extra = sensitivity_conditions(experiment, sampled.test.tasks) if some else []
-    return asked + [(condition, some) for condition in extra]
+    with closing(engine):
+        try:
+            engine.answer_all(study.plan(), on_progress)
+        except BudgetSpent as spent:
+            return [f"stopped asking: {spent}"]
+    return []
 
 
 def gather(study: Study) -> Gathered:
@@ -121,11 +105,10 @@ def gather(study: Study) -> Gathered:
         ConfigError, DataError: If answers were made under other settings or for other histories.
     """
     found: dict[str, dict[str, Answers]] = {}
-    for condition, variants in plan(study):
-        for variant in variants:
-            identity = identity_of(
-                study.experiment, variant, condition.name, study.index, study.out
-            )
-            file = AnswerFile(answer_path(study.out, variant.name, condition.name), identity)
-            found.setdefault(condition.name, {})[variant.name] = file.read(condition.tasks)
+    for condition, variants in study.plan():
+        files = {
+            variant.name: answer_file(study.experiment, variant, condition, study.index, study.out)
+            for variant in variants
+        }
+        found[condition.name] = {name: file.read(condition.tasks) for name, file in files.items()}
     return found

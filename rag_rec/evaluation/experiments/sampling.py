@@ -1,4 +1,4 @@
-"""From a data set to what is fitted, what is asked, and what only the scorer knows."""
+"""From a data set to the fit, the users who are asked for, and what only the scorer knows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.metrics.scorer import Scorer, Task, pseudonym
 
 STRATA = ("cold", "warm", "hot")
+
+_AT = {"fit": 0, "validation": 1, "test": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,6 @@ class Sampled:
 
     Attributes:
         fit: What models and indexes may see.
-        test: The users of the test.
         validation: Users whose earlier events decide blends.
         n_reviews_hidden: Reviews left out of the fit because they are about hidden events.
     """
@@ -42,7 +43,7 @@ class Sampled:
 
 
 def sample_users(dataset: Dataset, settings: SplitSettings, seed: int) -> Sampled:
-    """Splits the log, hides what lies ahead, and draws users in proportion to their strata.
+    """Split the log, hide what lies ahead, and draw users in proportion to their strata.
 
     Reviews count as events: one that a user wrote about a hidden purchase, or, with the temporal
     protocol, after the cut, would tell the answer.
@@ -61,10 +62,11 @@ def sample_users(dataset: Dataset, settings: SplitSettings, seed: int) -> Sample
     hidden = placed.filter(pl.col("part") != "fit").select("user_id", "item_id").unique()
     reviews = reviews_to_fit(dataset.reviews, hidden, known_until)
     test = _part(placed, "test", settings, settings.users, seed)
-    n_validation = settings.validation_users
-    validation = _part(placed, "validation", settings, n_validation, seed + 1, some=n_validation)
     if not test.tasks:
         raise DataError("no user has an event to be asked with and one to predict")
+    validation, n_validation = Part((), Scorer({}), ()), settings.validation_users
+    if n_validation:
+        validation = _part(placed, "validation", settings, n_validation, seed + 1)
     fit = replace(dataset, interactions=fit_log, reviews=reviews)
     return Sampled(fit, test, validation, dataset.reviews.count - reviews.count)
 
@@ -92,31 +94,15 @@ def _temporal(log: pl.DataFrame, settings: SplitSettings) -> tuple[pl.DataFrame,
     return log.with_columns(part=part.otherwise(pl.lit("test"))), first
 
 
-def _part(
-    placed: pl.DataFrame,
-    name: str,
-    settings: SplitSettings,
-    n: int,
-    seed: int,
-    *,
-    some: int | None = None,
-) -> Part:
+def _part(placed: pl.DataFrame, name: str, settings: SplitSettings, n: int, seed: int) -> Part:
     """The first event of each user in this part is the target, all before it the history."""
-    if some == 0:
-        return Part((), Scorer({}), ())
-    order = {"fit": 0, "validation": 1, "test": 2}
-    ranked = placed.with_columns(at=pl.col("part").replace_strict(order))
-    targets = (
-        placed.filter(pl.col("part") == name)
-        .group_by("user_id", maintain_order=True)
-        .agg(pl.col("item_id").first())
+    users = placed.with_columns(at=pl.col("part").replace_strict(_AT)).group_by(
+        "user_id", maintain_order=True
     )
-    before = ranked.filter(pl.col("at") < order[name])
-    past = before.group_by("user_id", maintain_order=True).agg(
-        "item_id", pl.col("timestamp"), pl.col("rating")
-    )
-    asked = targets.join(past, on="user_id", how="inner", maintain_order="left", suffix="_past")
-    rows = list(asked.iter_rows())
+    here, before = pl.col("at") == _AT[name], pl.col("at") < _AT[name]
+    past = [pl.col(column).filter(before) for column in ("item_id", "timestamp", "rating")]
+    asked = users.agg(pl.col("item_id").filter(here).first().alias("target"), *past)
+    rows = asked.filter(pl.col("target").is_not_null() & (pl.col("item_id").list.len() > 0)).rows()
     strata = [_stratum(len(row[2]), settings) for row in rows]
     chosen = _draw(strata, n, seed)
     tasks = tuple(_task(rows[at], strata[at], seed) for at in chosen)
@@ -125,13 +111,12 @@ def _part(
 
 
 def _task(row: tuple[str, str, list[str], list[int], list[float]], stratum: str, seed: int) -> Task:
-    user_id, _, items, times, ratings = row
-    key = pseudonym(user_id, seed)
+    user_id, _, *columns = row
     events = tuple(
         Interaction(item_id=item_id, timestamp=time, rating=rating)
-        for item_id, time, rating in zip(items, times, ratings, strict=True)
+        for item_id, time, rating in zip(*columns, strict=True)
     )
-    constraints = Constraints(allow_out_of_stock=True)
+    key, constraints = pseudonym(user_id, seed), Constraints(allow_out_of_stock=True)
     return Task(key, UserHistory(user_id=key, events=events, constraints=constraints), stratum)
 
 

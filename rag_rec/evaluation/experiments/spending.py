@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from rag_rec.core import Usage
 from rag_rec.evaluation.experiments.answers import UserAnswer
@@ -24,7 +24,7 @@ class Spending:
         self._budget = budget
         self.calls, self.tokens, self.cost = 0, 0, 0.0
 
-    def add(self, llm: str, answers: Sequence[UserAnswer]) -> None:
+    def add(self, llm: str, answers: Iterable[UserAnswer]) -> None:
         """Count answers of a model."""
         for answer in answers:
             usage = answer.usage

@@ -1,23 +1,22 @@
-"""Everything a run is about, opened: the data, what may be known of it, and who is asked."""
+"""An experiment with its data opened: what may be known of it, and who is asked."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag_rec.core import ConfigError, DataError, IndexNotFound
 from rag_rec.data import Dataset, load_sample
 from rag_rec.evaluation.experiments.baselines import BASELINES, FittedIndex
+from rag_rec.evaluation.experiments.conditions import Plan, plan_of
 from rag_rec.evaluation.experiments.experiment import DataSettings, Experiment
 from rag_rec.evaluation.experiments.retrievers import RETRIEVERS, SHIPPED
 from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
 from rag_rec.index import Embedder, ItemIndex, OnStep
 from rag_rec.retrieval import Retriever, build_index, open_retriever
-
-_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Study:
         embedder: Embedder | None = None,
         on_step: OnStep | None = None,
     ) -> Study:
-        """Loads, splits, and builds the index under ``out`` if it is not there.
+        """Load, split, and build the index under ``out`` if it is not there.
 
         Args:
             experiment: What is compared.
@@ -76,8 +75,12 @@ class Study:
         retrievers = {name: RETRIEVERS[name](fitted) for name in {SHIPPED, *BASELINES, *named}}
         return cls(experiment, out, sampled, index, retrievers)
 
+    def plan(self) -> Plan:
+        """Return what is asked, in order, and whom."""
+        return plan_of(self.experiment, self.sampled.test.tasks, self.sampled.validation.tasks)
+
     def close(self) -> None:
-        """Closes the index."""
+        """Close the index."""
         self.index.close()
 
 
@@ -106,7 +109,7 @@ def check_index(index: ItemIndex, fit: Dataset) -> None:
 
 
 def load_data(settings: DataSettings, beside: Path | None) -> Dataset:
-    """The data set an experiment names.
+    """Return the data set that an experiment names.
 
     Raises:
         ConfigError: If a path names an environment variable that is not set.
@@ -115,23 +118,13 @@ def load_data(settings: DataSettings, beside: Path | None) -> Dataset:
     if settings.sample:
         return load_sample()
     start = Path() if beside is None else beside.parent
-    resolve: Callable[[str | None], Path | None] = lambda text: (  # noqa: E731
-        None if text is None else start / _expand(text)
-    )
-    return Dataset.load(
-        resolve(settings.folder),
-        items=resolve(settings.items),
-        reviews=resolve(settings.reviews),
-        interactions=resolve(settings.interactions),
-        format=settings.format,
-    )
+    named = settings.model_dump(exclude={"sample", "format"}, exclude_none=True)
+    paths = {name: start / _expanded(text) for name, text in named.items()}
+    return Dataset.load(paths.pop("folder", None), **paths, format=settings.format)
 
 
-def _expand(text: str) -> str:
-    def value(found: re.Match[str]) -> str:
-        name = found[1] or found[2]
+def _expanded(text: str) -> str:
+    for name in re.findall(r"\$\{?(\w+)", text):
         if name not in os.environ:
             raise ConfigError(f"data: '{text}' needs the environment variable {name}; set it")
-        return os.environ[name]
-
-    return _VARIABLE.sub(value, text)
+    return os.path.expandvars(text)

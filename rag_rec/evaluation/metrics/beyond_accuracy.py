@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_rec.evaluation.statistics import mean_known
 from rag_rec.index import ItemIndex
 
 Lists = Sequence[NDArray[np.int64]]
@@ -159,14 +160,9 @@ def describe_lists(
     return {
         "coverage": coverage(found, index.n_items),
         "gini": gini(found, index.n_items),
-    } | {name: _mean(values) for name, values in per_user.items()}
+    } | {name: mean_known(values) for name, values in per_user.items()}
 
 
 def _rows(index: ItemIndex, item_ids: Sequence[str]) -> NDArray[np.int64]:
     found = (index.find(item_id) for item_id in item_ids)
     return np.array([ix for ix in found if ix is not None], np.int64)
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None

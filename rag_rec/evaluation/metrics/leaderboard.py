@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag_rec.core import ConfigError
+from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.sampling import STRATA
 from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import Values, measure, measure_all
@@ -16,7 +17,7 @@ from rag_rec.evaluation.metrics.model_behaviour import model_behaviour
 from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Relevance, Task
 from rag_rec.evaluation.report_model import ReportRow, StratumFigures
-from rag_rec.evaluation.statistics import Comparison, bootstrap_interval, compare_all
+from rag_rec.evaluation.statistics import Comparison, bootstrap_interval, compare_pairs
 
 
 def leaderboard(
@@ -27,58 +28,30 @@ def leaderboard(
     Raises:
         ConfigError: If the baseline is no row.
     """
-    metric = study.experiment.metric
-    values = {row.name: row.values(lambda r: measure(r, metric)) for row in rows}
-    comparisons = _compared(study, rows, values)
-    catalog = Catalog.of(study.index)
-    strata = np.array([task.stratum for task in tasks])
-    popular = next(row.lists for row in rows if row.name == "popularity")
-    made = [
-        _row(study, row, values[row.name], strata).model_copy(
+    experiment = study.experiment
+    values = {row.name: row.values(experiment.metric) for row in rows}
+    comparisons = _compared(experiment, rows, values)
+    beyond = _beyond(study, rows, tasks)
+    return [
+        _row(experiment, row, values[row.name], tasks).model_copy(
             update={
                 "comparison": comparisons.get(row.name),
-                "beyond": _beyond(study, row, tasks, catalog, popular),
+                "beyond": beyond.get(row.name, {}),
+                **_of_variant(experiment, row, tasks),
             }
         )
         for row in rows
     ]
-    return [_of_variant(study, row, tasks, one) for row, one in zip(rows, made, strict=True)]
 
 
-def _compared(
-    study: Study, rows: Sequence[LeaderboardRow], values: Mapping[str, Values]
-) -> dict[str, Comparison]:
-    """Test variants and blends against the baseline, corrected for their number."""
-    experiment = study.experiment
-    if experiment.baseline not in values:
-        raise ConfigError(
-            f"baseline '{experiment.baseline}' is no row; there are {', '.join(values)}"
-        )
-    tested = [
-        row.name
-        for row in rows
-        if row.kind in {"variant", "blend"} and row.name != experiment.baseline
-    ]
-    found = compare_all(
-        [values[name] for name in tested],
-        values[experiment.baseline],
-        alpha=experiment.alpha,
-        seed=experiment.seed,
-    )
-    return dict(zip(tested, found, strict=True))
-
-
-def _row(study: Study, row: LeaderboardRow, values: Values, strata: NDArray[np.str_]) -> ReportRow:
+def _row(
+    experiment: Experiment, row: LeaderboardRow, values: Values, tasks: Sequence[Task]
+) -> ReportRow:
     """Return a row's accuracy; the rest of it is still empty."""
-    experiment = study.experiment
     low, high = bootstrap_interval(values, seed=experiment.seed)
+    strata = _strata(values, tasks, experiment.seed)
+    means = [found.value for found in strata.values()]
     every = [measure_all(found, experiment.ks) for found in row.relevance]
-    groups = {
-        name: _stratum(values[strata == name], experiment.seed)
-        for name in STRATA
-        if (strata == name).any()
-    }
-    group_means = [group.value for group in groups.values()]
     return ReportRow(
         name=row.name,
         kind=row.kind,
@@ -86,59 +59,70 @@ def _row(study: Study, row: LeaderboardRow, values: Values, strata: NDArray[np.s
         value=float(values.mean()),
         low=low,
         high=high,
-        strata=groups,
-        gap=max(group_means) - min(group_means),
+        strata=strata,
+        gap=max(means) - min(means),
         repeats=[_mean(found, experiment.metric) for found in row.relevance],
         delivered=None if row.delivered is None else _mean(row.delivered, experiment.metric),
-        comparison=None,
-        beyond={},
-        behaviour={},
     )
+
+
+def _of_variant(
+    experiment: Experiment, row: LeaderboardRow, tasks: Sequence[Task]
+) -> dict[str, Any]:
+    """Return what a variant's row says of its settings and of the behaviour of its model."""
+    if row.kind != "variant":
+        return {}
+    variant = next(one for one in experiment.all_variants() if one.name == row.name)
+    histories = {task.key: task.history.item_ids for task in tasks}
+    price = experiment.budget.prices.get(variant.llm)
+    behaviour = model_behaviour(list(row.answers.values()), histories, price)
+    return {"behaviour": behaviour} | variant.model_dump(include={"llm", "prompt", "retriever"})
+
+
+def _compared(
+    experiment: Experiment, rows: Sequence[LeaderboardRow], values: Mapping[str, Values]
+) -> dict[str, Comparison]:
+    """Test variants and blends against the baseline, corrected for their number."""
+    baseline = experiment.baseline
+    if baseline not in values:
+        raise ConfigError(f"baseline '{baseline}' is no row; there are {', '.join(values)}")
+    made = [row.name for row in rows if row.kind in {"variant", "blend"}]
+    tested = [name for name in made if name != baseline]
+    pairs = [(values[baseline], values[name]) for name in tested]
+    found = compare_pairs(pairs, alpha=experiment.alpha, seed=experiment.seed)
+    return dict(zip(tested, found, strict=True))
 
 
 def _mean(found: Relevance, metric: str) -> float:
     return float(measure(found, metric).mean())
 
 
-def _stratum(values: Values, seed: int) -> StratumFigures:
-    low, high = bootstrap_interval(values, seed=seed)
-    return StratumFigures(users=len(values), value=float(values.mean()), low=low, high=high)
+def _strata(values: Values, tasks: Sequence[Task], seed: int) -> dict[str, StratumFigures]:
+    strata = np.array([task.stratum for task in tasks])
+    groups = {name: values[strata == name] for name in STRATA}
+    ends = {name: bootstrap_interval(some, seed=seed) for name, some in groups.items() if len(some)}
+    return {
+        name: StratumFigures(
+            users=len(groups[name]), value=float(groups[name].mean()), low=low, high=high
+        )
+        for name, (low, high) in ends.items()
+    }
 
 
 def _beyond(
-    study: Study,
-    row: LeaderboardRow,
-    tasks: Sequence[Task],
-    catalog: Catalog,
-    popular: Mapping[str, Sequence[str]],
-) -> dict[str, float | None]:
-    if not row.lists:
-        return {}
-    users = [task.key for task in tasks]
-    targets = study.sampled.test.scorer.targets_of(users)
-    surprises = [
-        serendipity(row.lists[user], frozenset(target), frozenset(popular[user]))
-        for user, target in zip(users, targets, strict=True)
-    ]
+    study: Study, rows: Sequence[LeaderboardRow], tasks: Sequence[Task]
+) -> dict[str, dict[str, float | None]]:
+    """Return the figures beyond accuracy of every row that has lists."""
+    users, catalog = [task.key for task in tasks], Catalog.of(study.index)
+    targets = list(map(frozenset, study.sampled.test.scorer.targets_of(users)))
+    popular = next(row.lists for row in rows if row.name == "popularity")
     histories = {task.key: task.history.item_ids for task in tasks}
-    described = describe_lists(row.lists, histories, study.index, catalog)
-    return described | {"serendipity": float(np.mean(surprises))}
-
-
-def _of_variant(
-    study: Study, row: LeaderboardRow, tasks: Sequence[Task], made: ReportRow
-) -> ReportRow:
-    """Add to a variant's row its settings and the behaviour of its model."""
-    variant = next((v for v in study.experiment.all_variants() if v.name == row.name), None)
-    if variant is None or row.kind != "variant":
-        return made
-    histories = {task.key: task.history.item_ids for task in tasks}
-    price = study.experiment.budget.prices.get(variant.llm)
-    return made.model_copy(
-        update={
-            "behaviour": model_behaviour(list(row.answers.values()), histories, price),
-            "llm": variant.llm,
-            "prompt": variant.prompt,
-            "retriever": variant.retriever,
-        }
-    )
+    found: dict[str, dict[str, float | None]] = {}
+    for row in (row for row in rows if row.lists):
+        surprises = [
+            serendipity(row.lists[user], target, frozenset(popular[user]))
+            for user, target in zip(users, targets, strict=True)
+        ]
+        found[row.name] = describe_lists(row.lists, histories, study.index, catalog)
+        found[row.name]["serendipity"] = float(np.mean(surprises))
+    return found

@@ -10,6 +10,7 @@ import numpy as np
 from rag_rec.core import ReasonStatus
 from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.experiments.spending import price_of
+from rag_rec.evaluation.statistics import mean_known
 
 _STATUSES: tuple[ReasonStatus, ...] = get_args(ReasonStatus)
 
@@ -73,12 +74,12 @@ def costs(
     return {
         "calls": calls,
         "cache hits": cached / (calls + cached) if calls + cached else None,
-        "prompt tokens a user": _mean(usage.prompt_tokens for usage in paid),
-        "completion tokens a user": _mean(usage.completion_tokens for usage in paid),
+        "prompt tokens a user": mean_known(usage.prompt_tokens for usage in paid),
+        "completion tokens a user": mean_known(usage.completion_tokens for usage in paid),
         "seconds p50": float(np.quantile(seconds, 0.5)) if seconds else None,
         "seconds p95": float(np.quantile(seconds, 0.95)) if seconds else None,
         "cost": sum(price_of(usage, price) for usage in usages) if price else None,
-        "cost of a thousand users": _mean(1000 * price_of(usage, price) for usage in paid)
+        "cost of a thousand users": mean_known(1000 * price_of(usage, price) for usage in paid)
         if price
         else None,
     }
@@ -94,9 +95,4 @@ def _first_valid(answer: UserAnswer) -> bool:
 
 
 def _share(values: Iterable[bool]) -> float | None:
-    return _mean(float(value) for value in values)
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    found = list(values)
-    return float(np.mean(found)) if found else None
+    return mean_known(float(value) for value in values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,8 @@ from rag_rec.evaluation.experiments.answers import Answers, UserAnswer
 from rag_rec.evaluation.experiments.baselines import BASELINES
 from rag_rec.evaluation.experiments.retrievers import SHIPPED
 from rag_rec.evaluation.experiments.study import Study
-from rag_rec.evaluation.metrics.scorer import Relevance, Scorer, Task
+from rag_rec.evaluation.metrics.accuracy import Values, measure
+from rag_rec.evaluation.metrics.scorer import Relevance, Task
 from rag_rec.evaluation.report_model import RowKind
 from rag_rec.retrieval import Retriever
 
@@ -26,8 +27,6 @@ class LeaderboardRow:
     """One line of the leaderboard.
 
     Attributes:
-        name: What it is called.
-        kind: Where it comes from.
         relevance: Where the targets were, one for each repeat.
         lists: The lists, by user; none for the ceiling, which is no list.
         answers: What is known of how the lists came about, for variants.
@@ -41,9 +40,9 @@ class LeaderboardRow:
     answers: Mapping[str, UserAnswer] = field(default_factory=dict)
     delivered: Relevance | None = None
 
-    def values(self, metric: Callable[[Relevance], np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
-        """Return a metric a user, averaged over repeats."""
-        return np.mean([metric(found) for found in self.relevance], axis=0)
+    def values(self, metric: str) -> Values:
+        """Return a metric for each user, averaged over repeats."""
+        return np.mean([measure(found, metric) for found in self.relevance], axis=0)
 
 
 def retrieved(study: Study, tasks: Sequence[Task]) -> dict[str, list[str]]:
@@ -63,11 +62,11 @@ def ranked(retriever: Retriever, tasks: Sequence[Task], k: int) -> dict[str, lis
 
 
 def standing_rows(
-    study: Study, tasks: Sequence[Task], scorer: Scorer, deep: Mapping[str, Sequence[str]]
+    study: Study, tasks: Sequence[Task], deep: Mapping[str, Sequence[str]]
 ) -> list[LeaderboardRow]:
     """Return the rows that are always there."""
     pipeline, users = study.experiment.pipeline, [task.key for task in tasks]
-    k, n_shown = pipeline.kind.length, pipeline.n_shown
+    scorer, k, n_shown = study.sampled.test.scorer, pipeline.kind.length, pipeline.n_shown
     lists = {name: ranked(study.retrievers[name], tasks, k) for name in BASELINES}
     lists[RETRIEVAL] = {user: list(deep[user][:k]) for user in users}
     rows = [
@@ -84,13 +83,14 @@ def perfect(shown: Relevance, k: int) -> Relevance:
 
 
 def variant_row(
-    name: str, repeats: Sequence[Answers], users: Sequence[str], scorer: Scorer, *, k: int
+    name: str, repeats: Sequence[Answers], users: Sequence[str], study: Study
 ) -> LeaderboardRow:
     """Return a variant's row; the lists and answers shown are those of the first time it was asked.
 
     Where the model gave nothing usable, the pipeline delivers retrieval's order. That is no merit
     of the variant: it counts as an empty list, and what was delivered is scored beside it.
     """
+    scorer, k = study.sampled.test.scorer, study.experiment.pipeline.kind.length
     lists = [{user: found[user].counted for user in users} for found in repeats]
     delivered = {user: repeats[0][user].items for user in users}
     return LeaderboardRow(

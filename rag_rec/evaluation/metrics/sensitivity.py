@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,28 +14,7 @@ from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.metrics.accuracy import measure
 from rag_rec.evaluation.metrics.scorer import Scorer
 from rag_rec.evaluation.report_model import ConditionFigures
-
-
-@dataclass(frozen=True, slots=True)
-class PositionBias:
-    """Agreement of the lists when the same candidates are shown in random order.
-
-    Attributes:
-        n_users: Users asked both ways.
-        correlation: Mean Kendall tau between the two lists, over the items both name; 1 means
-            that the order shown does not matter. None if no two lists share two items.
-        overlap: Mean share of items that both lists name, where the model made either.
-        follows: Mean Kendall tau between the shuffled order shown and the list; 1 means that the
-            model repeats what it was shown.
-        by_position: For each place at which the target was shown: users, share of them with the
-            target first, and mean reciprocal place in the list.
-    """
-
-    n_users: int
-    correlation: float | None
-    overlap: float | None
-    follows: float | None
-    by_position: tuple[tuple[int, int, float, float], ...]
+from rag_rec.evaluation.statistics import mean_known
 
 
 def measure_sensitivity(study: Study, found: Gathered) -> dict[str, dict[str, ConditionFigures]]:
@@ -76,32 +54,18 @@ def _figures(
         value=mean({user: answers[user].counted for user in users}),
         as_asked=mean({user: plain[user].counted for user in users}),
     )
-    if condition.kind == "shuffled":
-        bias = position_bias(plain, {user: answers[user] for user in users}, scorer)
-        return figures.model_copy(update=asdict(bias))
-    kept = mean({user: answers[user].candidates[:k] for user in users})
-    return figures.model_copy(update={"retrieval": kept})
-
-
-def position_bias(plain: Answers, mixed: Answers, scorer: Scorer) -> PositionBias:
-    """Compare answers to the same candidates in retrieval's order and in random order."""
-    users = [user for user in mixed if user in plain]
-    pairs = [(plain[user].by_model, mixed[user].by_model) for user in users]
-    agreement = [tau for first, second in pairs if (tau := _tau(first, second)) is not None]
-    shown = [mixed[user].shown for user in users]
-    shared = [share for first, second in pairs if (share := _overlap(first, second)) is not None]
-    echo = [
-        tau
-        for (_, made), order in zip(pairs, shown, strict=True)
-        if (tau := _tau(order, made)) is not None
-    ]
-    return PositionBias(
-        n_users=len(users),
-        correlation=float(np.mean(agreement)) if agreement else None,
-        overlap=float(np.mean(shared)) if shared else None,
-        follows=float(np.mean(echo)) if echo else None,
-        by_position=tuple(_by_position([mixed[user] for user in users], scorer)),
-    )
+    if not condition.shuffled:
+        kept = mean({user: answers[user].candidates[:k] for user in users})
+        return figures.model_copy(update={"retrieval": kept})
+    pairs = [(plain[user].by_model, answers[user].by_model) for user in users]
+    mixed = [answers[user] for user in users]
+    bias = {
+        "correlation": mean_known(_tau(first, second) for first, second in pairs),
+        "overlap": mean_known(_overlap(first, second) for first, second in pairs),
+        "follows": mean_known(_tau(answer.shown, answer.by_model) for answer in mixed),
+        "by_position": tuple(_by_position(mixed, scorer)),
+    }
+    return figures.model_copy(update=bias)
 
 
 def _by_position(
@@ -123,7 +87,7 @@ def _by_position(
 
 
 def _tau(first: Sequence[str], second: Sequence[str]) -> float | None:
-    """Kendall tau over the items both name; None below two."""
+    """Return Kendall's tau over the items both name; None below two."""
     place = {item: at for at, item in enumerate(second)}
     shared = [place[item] for item in first if item in place]
     if len(shared) < 2:
