@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,24 +57,13 @@ class RetrievalOptions:
     on_step: OnStep | None = None
 
 
-@dataclass(slots=True)
-class Clock:
-    """Seconds a step took and the largest memory of the process by its end."""
-
-    seconds: float = 0.0
-    peak_gib: float = 0.0
-
-    def run(self, step: Callable[[], Any]) -> Any:
-        """Run a step and note its cost."""
-        started = time.perf_counter()
-        result = step()
-        self.seconds += time.perf_counter() - started
-        self.peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        return result
-
-    def as_row(self) -> Row:
-        """Return rounded values for the report."""
-        return {"seconds": round(self.seconds, 1), "peak_gib": round(self.peak_gib, 2)}
+@contextmanager
+def _noted(cost: Row) -> Generator[None]:
+    """Note the seconds of a step, and the largest memory of the process by its end."""
+    started = time.perf_counter()
+    yield
+    cost["seconds"] = round(time.perf_counter() - started, 1)
+    cost["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
 def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None) -> Row:
@@ -84,46 +74,45 @@ def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None
         fusion, ``cost`` of fit and retrieval, and the protocol.
     """
     options = options or RetrievalOptions()
+    split = _split(dataset, options)
+    mask, lists = options.mask_history, options.candidates
+    reused = options.index is not None and _is_fitted(options.index, split.fit, options)
+    cost: dict[str, Row] = {"fit": {}, "retrieval": {}}
+    with ScratchFolder("fit") as scratch:
+        with _noted(cost["fit"]):
+            fitted = open_fitted(split.fit, options, scratch, reused=reused)
+        cost["fit"]["index_reused"] = reused
+        index = fitted.index
+        targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
+        asked = histories_of(split, mask_history=mask)
+        depth = min(max(*options.ks, *_CEILINGS), index.n_items)
+        with one_step(options.on_step, "retrieving"), _noted(cost["retrieval"]):
+            rankings = {"fusion": fitted.fusion(asked, depth)}
+        with one_step(options.on_step, "measuring each source"):
+            rankings |= fitted.parts(asked, depth, mask=mask)
+            rankings |= baseline_rankings(fitted, asked, depth, mask=mask)
+        ranks = {name: ranks_of(ranking, targets) for name, ranking in rankings.items()}
+        given = {} if lists is None else given_ranks(fitted, split, asked, lists)
+        index.close()
+    named = {f"given candidates: {name}": found for name, found in given.items()}
+    for n in _CEILINGS:
+        found = np.where(ranks["fusion"] <= n, 1, ranks["fusion"])
+        ranks |= {f"ceiling of the top {n}": found}
+    return {
+        **_setting(dataset, split, options),
+        **{name: index.manifest.retrieval[name] for name in _OF_MANIFEST},
+        "rows": [_row(name, found, options.ks) for name, found in (ranks | named).items()],
+        "strata": _strata(split, ranks["fusion"], options.ks),
+        "cost": cost,
+    }
+
+
+def _split(dataset: Dataset, options: RetrievalOptions) -> Split:
     hidden = PROTOCOLS[options.protocol] + options.n_target - 1
     split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
     if options.hidden_items:
         split = hide_items(split, options.hidden_items)
-    if options.candidates is not None:
-        split = split.only(options.candidates)
-    fit, retrieval = Clock(), Clock()
-    reused = options.index is not None and _is_fitted(options.index, split.fit, options)
-    with ScratchFolder("fit") as scratch:
-        fitted = fit.run(lambda: open_fitted(split.fit, options, scratch, reused=reused))
-        index = fitted.index
-        targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
-        asked = histories_of(split, mask_history=options.mask_history)
-        depth = min(max(*options.ks, *_CEILINGS), index.n_items)
-        with one_step(options.on_step, "retrieving"):
-            fused = retrieval.run(lambda: fitted.fusion(asked, depth))
-        ranks = {"fusion": ranks_of(fused, targets)}
-        with one_step(options.on_step, "measuring each source"):
-            mask = options.mask_history
-            singles = fitted.parts(asked, depth, mask=mask)
-            singles |= baseline_rankings(fitted, asked, depth, mask=mask)
-        ranks |= {name: ranks_of(ranking, targets) for name, ranking in singles.items()}
-        lists = options.candidates
-        given = {} if lists is None else given_ranks(fitted, split, asked, lists)
-        index.close()
-    rows = [_row(name, found, options.ks) for name, found in ranks.items()]
-    for depth in _CEILINGS:
-        found = np.where(ranks["fusion"] <= depth, 1, ranks["fusion"])
-        rows.append(_row(f"ceiling of the top {depth}", found, options.ks))
-    rows += [_row(f"given candidates: {name}", found, options.ks) for name, found in given.items()]
-    return {
-        **_setting(dataset, split, options),
-        **{name: index.manifest.retrieval[name] for name in _OF_MANIFEST},
-        "rows": rows,
-        "strata": _strata(split, ranks["fusion"], options.ks),
-        "cost": {
-            "fit": fit.as_row() | {"index_reused": reused},
-            "retrieval": retrieval.as_row(),
-        },
-    }
+    return split if options.candidates is None else split.only(options.candidates)
 
 
 def open_fitted(

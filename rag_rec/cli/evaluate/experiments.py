@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -103,7 +104,7 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
     if as_json:
         rows = [
             {"row": c.row, "metric": c.metric, "first": c.first, "second": c.second}
-            | {name: getattr(c.comparison, name) for name in c.comparison.__slots__}
+            | asdict(c.comparison)
             for c in found
         ]
         sys.stdout.write(json.dumps(rows) + "\n")
@@ -120,11 +121,8 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
             c.verdict,
         )
     _out.print(table)
-    note(
-        f"{found[0].metric} over {found[0].comparison.n_users} users"
-        if found
-        else "no row in common"
-    )
+    users = f"{found[0].metric} over {found[0].comparison.n_users} users" if found else ""
+    note(users or "no row in common")
 
 
 def _finish(report: Report, out: Path, *, as_json: bool) -> None:

@@ -10,7 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import polars as pl
 import typer
+from polars import selectors as cs
 from rich.console import Console
 from rich.table import Table
 
@@ -129,30 +131,20 @@ def _run(data: Dataset, options: RetrievalOptions) -> dict[str, Any]:
 
 
 def _numbers(text: str, option: str) -> tuple[int, ...]:
-    try:
-        numbers = tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text}: write whole numbers between commas") from error
-    if min(numbers) < 0:
-        raise ConfigError(f"{option} {text}: write numbers of 0 or more")
-    return numbers
+    parts = text.split(",")
+    if not all(part.strip().isdecimal() for part in parts):
+        raise ConfigError(f"{option} {text}: write whole numbers of 0 or more between commas")
+    return tuple(map(int, parts))
 
 
 def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the first report with the means of all in its rows and strata."""
     merged = dict(reports[0])
     for part in ("rows", "strata"):
-        by_name = [{row["name"]: row for row in report[part]} for report in reports]
-        merged[part] = [
-            {
-                key: sum(rows[name][key] for rows in by_name if name in rows)
-                / sum(name in rows for rows in by_name)
-                if isinstance(value, float)
-                else value
-                for key, value in row.items()
-            }
-            for name, row in by_name[0].items()
-        ]
+        names = [row["name"] for row in merged[part]]
+        rows = pl.concat([pl.DataFrame(report[part]) for report in reports], how="diagonal")
+        groups = rows.filter(pl.col("name").is_in(names)).group_by("name", maintain_order=True)
+        merged[part] = groups.agg(cs.integer().first(), cs.float().mean()).to_dicts()
     return merged
 
 

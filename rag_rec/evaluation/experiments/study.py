@@ -120,7 +120,13 @@ def load_data(settings: DataSettings, beside: Path | None) -> Dataset:
     start = Path() if beside is None else beside.parent
     named = settings.model_dump(exclude={"sample", "format"}, exclude_none=True)
     paths = {name: start / _expanded(text) for name, text in named.items()}
-    return Dataset.load(paths.pop("folder", None), **paths, format=settings.format)
+    return Dataset.load(
+        paths.get("folder"),
+        items=paths.get("items"),
+        reviews=paths.get("reviews"),
+        interactions=paths.get("interactions"),
+        format=settings.format,
+    )
 
 
 def _expanded(text: str) -> str:

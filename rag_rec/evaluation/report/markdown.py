@@ -15,7 +15,6 @@ from rag_rec.evaluation.report.sections import (
     Folded,
     Paragraph,
     Table,
-    format_cell,
 )
 
 
@@ -61,11 +60,7 @@ def _table(table: Table) -> str:
     """Return a table; columns of text to the left, figures to the right."""
     head = [column.name for column in table.columns]
     marks = ["---" if column.kind in {"text", "verdict"} else "--:" for column in table.columns]
-    body = [
-        [format_cell(cell, column.kind) for cell, column in zip(row, table.columns, strict=True)]
-        for row in table.rows
-    ]
-    lines = [_line(head), "|" + "|".join(marks) + "|", *map(_line, body)]
+    lines = [_line(head), "|" + "|".join(marks) + "|", *map(_line, table.texts())]
     return "\n".join(lines)
 
 

@@ -51,6 +51,13 @@ class Table:
     columns: Sequence[Heading]
     rows: Sequence[Sequence[Cell]]
 
+    def texts(self) -> list[list[str]]:
+        """Return the text of every cell, as the kind of its column says."""
+        return [
+            [format_cell(cell, column.kind) for cell, column in zip(row, self.columns, strict=True)]
+            for row in self.rows
+        ]
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
