@@ -21,6 +21,9 @@ from rag_rec.evaluation.comparison import compare_reports
 from rag_rec.evaluation.experiments.answers import read_answers
 from rag_rec.evaluation.regression_gate import Gate, losses
 from rag_rec.evaluation.report import read_report
+from rag_rec.evaluation.report.content import article_of
+from rag_rec.evaluation.report.markdown import render_markdown
+from rag_rec.evaluation.report.page import render_page
 from rag_rec.evaluation.report_model import Report, ReportRow
 from rag_rec.llm import Request
 from rag_rec.testing import HashEmbedder, ScriptedModel
@@ -71,6 +74,10 @@ def test_what_is_left_on_disk(first: tuple[Path, Report]) -> None:
     users = pl.read_parquet(out / "users.parquet")
     assert users.height == 60 * (len(report.rows) - 1)
     text = (out / "report.md").read_text()
+    article = article_of(report)
+    assert text == render_markdown(article)
+    body = render_page(article, None).partition("<main>")[2].removesuffix("</main></body></html>\n")
+    assert body in (out / "report.html").read_text()
     assert "no difference shown" in text.lower()
     assert "bad plain is worse than retrieval only" in text
 

@@ -40,6 +40,7 @@ from rag_rec.evaluation.report.sections import (
 REPORTS = Path(__file__).parents[2] / "eval" / "reports"
 HOSTILE = "</td>|`<script>alert(1)</script>` [a](https://x.test) **b** _c_ &amp; <!-- \n# d"
 MARKDOWN = MarkdownIt("commonmark").enable("table")
+LINES = {"h1", "h2", "li", "p"}
 
 
 @pytest.fixture(scope="module")
@@ -69,18 +70,22 @@ def section(article: Article, title: str) -> Section:
 
 
 class Page(HTMLParser):
-    """Cells of each table, all text, and the tags of a page."""
+    """Cells of each table, headings, lines and paragraphs, all text, and the tags of a page."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
         self.tables: list[list[list[str]]] = []
         self.tags: set[str] = set()
         self.text = ""
+        self.lines: list[tuple[str, str]] = []
+        self._line: list[str] | None = None
         self._cell: str | None = None
         self.feed(page)
 
-    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - the parser's
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.add(tag)
+        if tag in LINES and ("class", "legend") not in attrs:
+            self._line = []
         if tag == "table":
             self.tables.append([])
         elif tag == "tr":
@@ -89,12 +94,17 @@ class Page(HTMLParser):
             self._cell = ""
 
     def handle_endtag(self, tag: str) -> None:
+        if tag in LINES and self._line is not None:
+            self.lines.append((tag, one_line("".join(self._line))))
+            self._line = None
         if tag in {"td", "th"} and self._cell is not None:
             self.tables[-1][-1].append(one_line(self._cell))
             self._cell = None
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self._line is not None:
+            self._line.append(data)
         if self._cell is not None:
             self._cell += data
 
@@ -123,6 +133,29 @@ def test_both_renderings_have_the_same_tables(name: str) -> None:
     in_page = Page(render_page(article, None)).tables
     assert len(in_page) >= 6
     assert tables_of(render_markdown(article)) == in_page
+
+
+def lines_of(markdown: str) -> list[tuple[str, str]]:
+    """Headings, lines of lists and paragraphs, in their order."""
+    found: list[tuple[str, str]] = []
+    tags: list[str] = []
+    for token in MARKDOWN.parse(markdown):
+        if token.tag in {*LINES, "table"}:
+            tags = [*tags, token.tag] if token.nesting > 0 else tags[:-1]
+        elif token.type == "inline" and "table" not in tags:
+            found.append(("li" if "li" in tags else tags[-1], shown(token)))
+    return found
+
+
+@pytest.mark.parametrize("name", ["sample", "movielens_small", "retrievers_temporal"])
+def test_both_renderings_have_the_same_headings_lines_and_paragraphs(name: str) -> None:
+    article = article_of(read_report(REPORTS / name))
+    page = Page(render_page(article, None))
+    in_markdown = lines_of(render_markdown(article))
+    assert in_markdown == page.lines
+    titles = [("h1", article.title), *(("h2", part.title) for part in article.sections)]
+    assert [line for line in in_markdown if line[0] in {"h1", "h2"}] == titles
+    assert len([line for line in in_markdown if line[0] == "li"]) >= 3
 
 
 @pytest.mark.parametrize("name", ["sample", "movielens_small", "retrievers_temporal"])

@@ -3,7 +3,7 @@
 ::
 
     name = "sample"
-    k = 5
+    ks = [1, 5]
     metric = "ndcg@5"
 
     [data]
@@ -11,6 +11,9 @@
 
     [split]
     users = 200
+
+    [pipeline]
+    k = 5
 
     [matrix]
     prompts = ["all"]

@@ -12,6 +12,9 @@ _WIDTH, _HEIGHT, _ROW = 720, 300, 26
 _NAMES, _TICKS, _RIGHT = 190, 60, 60
 """Pixels left of the drawing, for names or for ticks, and right of it."""
 
+_CLOSE = 1e-9
+"""Values closer than this are drawn as one."""
+
 Point = tuple[float, float]
 
 
@@ -92,7 +95,8 @@ class _Scale:
 def _padded(values: Sequence[float]) -> Point:
     """Return the range of values with a margin at both ends, and never an empty one."""
     low, high = min(values), max(values)
-    room = (high - low or abs(high) or 1.0) * 0.06
+    spread = high - low or abs(high)
+    room = 0.06 * (spread if spread > _CLOSE else 1.0)
     return low - room, high + room
 
 
