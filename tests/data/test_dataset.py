@@ -75,7 +75,7 @@ def test_csv_jsonl_and_parquet_give_the_same_catalog(tmp_path: Path) -> None:
         ('item_id,title\n"a","x\ny"\n"","z"\n', "item_id", 4),
         ("item_id,title\na,x\n\n\nb,y\na,z\n", "item_id", 6),
         ("item_id,title\na,x,surplus\n", "(row)", 2),
-        (b"item_id,title\na,caf\xe9\n", "(row)", 2),
+        (b"item_id,title\nb,caf\xc3\xa9\na,caf\xe9\n", "(row)", 3),
     ],
 )
 def test_a_bad_row_names_file_line_and_field(

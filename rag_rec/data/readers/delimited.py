@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import IO
 
 import polars as pl
 
@@ -18,28 +18,25 @@ from rag_rec.data.readers.files import (
     LINE,
     TOO_LONG,
     FileRow,
+    Wanted,
     numbered_lines,
 )
+from rag_rec.data.readers.quoting import LineQueue, Record, read_records
 from rag_rec.data.rejects import BadRow, Rejects
 
-_MAX_QUOTED_LINES = 100
-"""Lines of the longest record; a quote that is open for longer is taken for a stray one."""
-
-_Line = tuple[int, bytes | None]
-_Record = tuple[int, list[str] | str]
-"""Number of a record's first line, with its fields or what is wrong with it."""
+_BLANKS = " \t\r\n\f\v"
 
 
 @dataclass(frozen=True, slots=True)
 class Delimited:
-    """An unpacked file of delimited text with a header.
+    """An unpacked file of delimited text.
 
     Attributes:
         plain: The unpacked file.
         path: The file as errors name it.
-        header: Column names, distinct.
+        header: Column names, distinct; ``column 1``, ``column 2`` and so on without a header.
         first_line: Number of the line after the header.
-        delimiter: A comma, a semicolon or a tab; with tabs, quotes are text.
+        delimiter: A comma, a semicolon, a tab, a vertical bar or two colons.
     """
 
     plain: Path
@@ -49,106 +46,133 @@ class Delimited:
     delimiter: str
 
     @classmethod
-    def open(cls, plain: Path, path: Path, *, tabs: bool) -> Delimited:
+    def open(cls, plain: Path, path: Path, wanted: Wanted | None = None) -> Delimited:
         """Read the header of a file.
 
+        Args:
+            plain: The unpacked file.
+            path: The file as errors name it.
+            wanted: Test for a column that is used. If it wants a column by its number and none by
+                a name in the first line, that line is no header.
+
         Raises:
-            DataError: If there is none, it is not UTF-8, or it names a column twice.
+            DataError: If there is no header, it is not UTF-8, or it names a column twice.
         """
         with plain.open("rb") as handle:
-            lines = _LineQueue(numbered_lines(handle, path))
+            lines = LineQueue(numbered_lines(handle, path))
             number, first = next((at for at in lines if at[1] is None or at[1].strip()), (0, b""))
             if first == b"":
                 raise DataError("the file is empty; a header line is needed", path=path)
-            delimiter = "\t" if tabs else _delimiter_of(first or b"")
+            delimiter = _delimiter_of(first or b"")
             lines.give_back([(number, first)])
-            _, fields = next(_records(lines, delimiter, None))
-        if isinstance(fields, str):
-            raise DataError(f"the header {fields}", path=path, row=number)
-        if not _is_unicode(fields):
+            _, text, fields = next(read_records(lines, delimiter, None))
+        if text is None or fields is None:
+            raise DataError("the header cannot be read as CSV", path=path, row=number)
+        if not _is_unicode(text):
             raise DataError("the header is not UTF-8 text", path=path, row=number)
-        header = [name.strip() or f"column {n}" for n, name in enumerate(fields, 1)]
+        numbered = [f"column {n}" for n in range(1, len(fields) + 1)]
+        if wanted and any(map(wanted, numbered)) and not any(map(wanted, fields)):
+            return cls(plain, path, numbered, number, delimiter)
+        header = [name.strip() or other for name, other in zip(fields, numbered, strict=True)]
         if len(set(header)) < len(header):
             raise DataError(f"a column is named twice: {', '.join(header)}", path=path, row=number)
-        first_line = number + 1 + sum(name.count("\n") for name in fields)
-        return cls(plain, path, header, first_line, delimiter)
+        return cls(plain, path, header, number + 1 + text.count("\n"), delimiter)
 
     def rows(self) -> Iterator[FileRow]:
         """Yield every record and blank line after the header."""
-        for number, fields in self._records():
-            if isinstance(fields, str):
-                yield FileRow(number, problem=fields)
-            elif len(fields) != len(self.header):
-                problem = f"{len(fields)} fields where the header has {len(self.header)}"
-                yield FileRow(number, problem=problem)
-            else:
-                yield FileRow(number, dict(zip(self.header, fields, strict=True)))
-
-    def _records(self) -> Iterator[_Record]:
-        """Yield the records after the header, each with the number of its first line."""
         with self.plain.open("rb") as handle:
-            numbered = numbered_lines(handle, self.path)
-            lines = (line for line in numbered if line[0] >= self.first_line)
-            yield from _records(_LineQueue(lines), self.delimiter, len(self.header))
+            lines = self._lines(handle)
+            for record in read_records(lines, self.delimiter, len(self.header)):
+                problem = self._problem(record)
+                fields = {} if problem else dict(zip(self.header, record.fields or (), strict=True))
+                yield FileRow(record.number, fields, problem)
 
     def chunks(self, rejects: Rejects) -> Iterator[pl.DataFrame]:
-        """Yield the records in chunks; blank ones are left out, short ones end in nulls."""
-        line = self.first_line
-        try:
-            scan = pl.scan_csv(
-                self.plain,
-                separator=self.delimiter,
-                quote_char=None if self.delimiter == "\t" else '"',
-                infer_schema=False,
-                encoding="utf8",
-                new_columns=self.header,
-            )
-            for batch in scan.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
-                numbered, line = self._numbered(batch, line)
-                yield numbered.filter(
-                    pl.any_horizontal(pl.col(self.header).str.strip_chars() != "")
-                )
-        except pl.exceptions.PolarsError:  # a stray quote, a surplus field, a byte out of place
-            yield self._careful_chunk(line, rejects)
+        """Yield the records in chunks, at least one; those without any value are left out."""
+        first, n_empty = True, 0
+        with self.plain.open("rb") as handle:
+            lines = self._lines(handle)
+            while (block := list(islice(lines, CHUNK_ROWS))) or first:
+                first = False
+                text = _without_quotes(block)
+                if text is None:
+                    lines.give_back(block)
+                    records = read_records(lines, self.delimiter, len(self.header))
+                    chunk, empty = self._checked(islice(records, CHUNK_ROWS), rejects)
+                else:
+                    chunk, empty = self._split([number for number, _ in block], text, rejects)
+                n_empty += empty
+                yield chunk
+        if n_empty:
+            rejects.notice(f"{self.path.name}: {n_empty} rows without any value left out")
 
-    def _numbered(self, batch: pl.DataFrame, line: int) -> tuple[pl.DataFrame, int]:
-        """Add `LINE` to records from `line` on; return with them the line after the last."""
-        breaks = pl.all().str.count_matches("\n", literal=True).fill_null(0)
-        after = line + batch.select(pl.sum_horizontal(breaks) + 1).to_series().cum_sum()
-        begin = after.shift(1, fill_value=line).cast(pl.Int64).alias(LINE)
-        return batch.with_columns(begin), int(after[-1]) if batch.height else line
+    def _lines(self, handle: IO[bytes]) -> LineQueue:
+        numbered = numbered_lines(handle, self.path)
+        return LineQueue(line for line in numbered if line[0] >= self.first_line)
 
-    def _careful_chunk(self, line: int, rejects: Rejects) -> pl.DataFrame:
-        """Read the records from `line` on one by one, to find out which are at fault."""
-        width = len(self.header)
-        good: dict[int, list[str | None]] = {}
-        for number, fields in self._records():
-            if number < line or fields == BLANK or not "".join(fields).strip():
-                continue
-            expected = _expected(fields, width)
-            if expected or isinstance(fields, str):
-                found = fields if isinstance(fields, str) else self.delimiter.join(fields)
-                rejects.add([BadRow(self.path, number, "(row)", expected, found)])
-            else:
-                good[number] = [*fields, *[None] * (width - len(fields))]
-        frame = pl.DataFrame(
-            list(good.values()), dict.fromkeys(self.header, pl.String), orient="row"
+    def _split(self, numbers: list[int], text: str, rejects: Rejects) -> tuple[pl.DataFrame, int]:
+        """Split lines without quotes, all at once; return with them the number of empty rows."""
+        width, row = len(self.header), pl.col("row")
+        lines = text.split("\n")[: len(numbers)]
+        frame = pl.DataFrame({LINE: numbers, "row": lines}, {LINE: pl.Int64, "row": pl.String})
+        frame = frame.with_columns(row.str.strip_chars_end("\r")).filter(
+            row.str.strip_chars() != ""
         )
-        return frame.with_columns(pl.Series(LINE, list(good), pl.Int64))
+        filled = frame.filter(row.str.strip_chars(_BLANKS + self.delimiter) != "")
+        fits = row.str.count_matches(self.delimiter, literal=True) == width - 1
+        for number, found in filled.filter(~fits).iter_rows():
+            rejects.add([self._bad(number, found, f"{width} fields as in the header")])
+        good = filled.filter(fits)
+        fields = good["row"].str.split_exact(self.delimiter, width - 1).struct.unnest()
+        fields.columns = self.header
+        return fields.with_columns(good[LINE]), frame.height - filled.height
+
+    def _checked(self, records: Iterator[Record], rejects: Rejects) -> tuple[pl.DataFrame, int]:
+        """Return records as a chunk, and the number of empty rows."""
+        good: dict[int, list[str]] = {}
+        n_empty = 0
+        for record in records:
+            problem = self._problem(record)
+            text = TOO_LONG if record.text is None else record.text
+            if problem == BLANK or not text.strip(_BLANKS + self.delimiter):
+                n_empty += problem != BLANK
+            elif problem:
+                expected = f"{len(self.header)} fields as in the header"
+                rejects.add([self._bad(record.number, text, expected)])
+            elif not _is_unicode(text):
+                rejects.add([self._bad(record.number, text, "UTF-8 text")])
+            else:
+                good[record.number] = record.fields or []
+        schema = dict.fromkeys(self.header, pl.String)
+        frame = pl.DataFrame(list(good.values()), schema, orient="row")
+        return frame.with_columns(pl.Series(LINE, list(good), pl.Int64)), n_empty
+
+    def _bad(self, number: int, found: str, expected: str) -> BadRow:
+        return BadRow(self.path, number, "(row)", expected, found)
+
+    def _problem(self, record: Record) -> str | None:
+        if record.text is None:
+            return TOO_LONG
+        if not record.text.strip():
+            return BLANK
+        if record.fields is None:
+            return "cannot be read as CSV; is a quote not closed?"
+        n_fields, width = len(record.fields), len(self.header)
+        return None if n_fields == width else f"{n_fields} fields where the header has {width}"
 
 
-def _expected(fields: list[str] | str, width: int) -> str:
-    """Return what a record should have been; empty if nothing is wrong with it."""
-    if isinstance(fields, str):
-        return "one record of CSV"
-    if len(fields) > width:
-        return f"{width} fields as in the header"
-    return "" if _is_unicode(fields) else "UTF-8 text"
-
-
-def _is_unicode(fields: list[str]) -> bool:
+def _without_quotes(block: Sequence[tuple[int, bytes | None]]) -> str | None:
+    """Return the text of some lines; None if a line must be looked at by itself."""
     try:
-        "".join(fields).encode()
+        text = b"".join(line or b'"' for _, line in block).decode()
+    except UnicodeDecodeError:
+        return None
+    return None if '"' in text else text
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -156,79 +180,4 @@ def _is_unicode(fields: list[str]) -> bool:
 
 def _delimiter_of(line: bytes) -> str:
     outside = re.sub(rb'"[^"]*"', b"", line).decode("utf-8", "replace")
-    return max(",;\t", key=outside.count)
-
-
-class _LineQueue:
-    """Lines that can be given back."""
-
-    def __init__(self, lines: Iterator[_Line]) -> None:
-        self._lines = lines
-        self._back: deque[_Line] = deque()
-
-    def __iter__(self) -> Iterator[_Line]:
-        return self
-
-    def __next__(self) -> _Line:
-        return self._back.popleft() if self._back else next(self._lines)
-
-    def give_back(self, lines: Sequence[_Line]) -> None:
-        self._back.extendleft(reversed(lines))
-
-
-def _records(lines: _LineQueue, delimiter: str, width: int | None) -> Iterator[_Record]:
-    """Yield records; one over several lines must have `width` fields, else a quote is stray."""
-    for number, line in lines:
-        if line is None:
-            yield number, TOO_LONG
-        elif not line.strip():
-            yield number, BLANK
-        elif (b'"' not in line or delimiter == "\t") and b"\r" not in line.rstrip(b"\r\n"):
-            text = line.rstrip(b"\r\n").decode("utf-8", "surrogateescape")
-            yield number, text.split(delimiter)
-        else:
-            held = _quoted_lines((number, line), lines, quotes=delimiter != "\t")
-            records = _parsed(held, delimiter)
-            if width and len(held) > 1 and any(len(fields) != width for _, fields in records):
-                lines.give_back(held[1:])
-                records = _parsed(held[:1], delimiter)
-            yield from records
-
-
-def _quoted_lines(
-    first: tuple[int, bytes], lines: _LineQueue, *, quotes: bool
-) -> list[tuple[int, bytes]]:
-    """Return the lines of a record; only the first where a quote in it is not closed soon."""
-    held = [first]
-    odd = quotes and first[1].count(b'"') % 2 == 1
-    while odd and len(held) < _MAX_QUOTED_LINES:
-        number, more = next(lines, (0, None))
-        if more is None:
-            if number:
-                lines.give_back([(number, more)])
-            break
-        held.append((number, more))
-        odd = more.count(b'"') % 2 == 0
-    if odd:
-        lines.give_back(held[1:])
-    return held[:1] if odd else held
-
-
-def _parsed(held: list[tuple[int, bytes]], delimiter: str) -> list[_Record]:
-    """Return the records in some lines, each with the number of the line where it begins."""
-    csv.field_size_limit(1 << 30)
-    quoting = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
-    texts = [line.decode("utf-8", "surrogateescape") for _, line in held]
-    reader = csv.reader(texts, delimiter=delimiter, quoting=quoting, strict=True)
-    records: list[_Record] = []
-    begin = 0
-    while True:
-        try:
-            fields = next(reader)
-        except StopIteration:
-            return records
-        except csv.Error as error:
-            why = f"cannot be read as CSV ({error}); is a quote not closed?"
-            return [*records, (held[min(begin, len(held) - 1)][0], why)]
-        records.append((held[begin][0], fields))
-        begin = reader.line_num
+    return "::" if "::" in outside else max(",;\t|", key=outside.count)

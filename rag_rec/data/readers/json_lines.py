@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import codecs
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import polars as pl
 
@@ -16,21 +18,33 @@ from rag_rec.core import DataError, parse_json
 from rag_rec.data.readers.files import (
     BLANK,
     LINE,
+    MAX_LINE,
     TOO_LONG,
     FileRow,
+    Wanted,
     brief,
-    ending,
     numbered_lines,
-    skip_mark,
+    with_names,
 )
 from rag_rec.data.rejects import BadRow, Rejects
 
 _CHUNK_BYTES = 16 << 20
 _KEY = re.compile(rb'["\']([^"\'\\]{1,200})["\']\s*:')
 """All that looks like a key, nested keys included."""
+_N_SHOWN = 100
+"""Records of a chunk whose keys are known by name though they are not wanted."""
 
-Wanted = Callable[[str], bool]
-"""True for a key that is worth reading."""
+
+Table = dict[str, Any]
+Names = dict[str, None]
+
+
+class _Element(NamedTuple):
+    """One record as it was read: its line or number, its value, and how to show it."""
+
+    number: int
+    value: Any
+    shown: str
 
 
 def json_rows(handle: IO[bytes], path: Path) -> Iterator[FileRow]:
@@ -59,102 +73,147 @@ def _json_row(number: int, line: bytes) -> FileRow:
 def json_chunks(
     plain: Path, path: Path, rejects: Rejects, wanted: Wanted | None
 ) -> Iterator[pl.DataFrame]:
-    """Yield the objects of a file in chunks, whether it holds lines or one document."""
+    """Yield the objects of a file in chunks, whether it holds lines or one document.
+
+    A document is an array of objects, an object of objects, whose keys become the column ``id``,
+    or an object with one such array in it.
+    """
     with plain.open("rb") as handle:
-        if ending(plain) == "json" and _is_document(handle):
-            records = _records_of(handle, path)
-            names = dict.fromkeys(name for record in records for name in record)
-            yield _text_frame(dict(enumerate(records, 1)), list(names))
+        begin = 3 if handle.read(3) == codecs.BOM_UTF8 else 0
+        handle.seek(begin)
+        is_document = _is_document(handle, wanted)
+        handle.seek(begin)
+        if is_document:
+            elements = _elements_of(handle, path, rejects, wanted)
+            frame, names = _checked(elements, path, rejects, wanted)
+            yield with_names(frame, names)
             return
-        skip_mark(handle, path)
         first = 1
+        names: Names = {}
         while lines := handle.readlines(_CHUNK_BYTES):
             numbered = {n: line for n, line in enumerate(lines, first) if not line.isspace()}
             first += len(lines)
             if numbered:
-                yield _chunk(numbered, path, rejects, wanted)
+                frame, found = _chunk(numbered, path, rejects, wanted)
+                names |= found  # later records may lack a key
+                yield with_names(frame, names)
 
 
-def _is_document(handle: IO[bytes]) -> bool:
-    """Tell one array or object from one record a line."""
-    head = handle.read(1 << 16)
-    handle.seek(0)
-    if head.lstrip()[:1] == b"[":
-        return True
-    first, _, rest = head.partition(b"\n")
+def _is_document(handle: IO[bytes], wanted: Wanted | None) -> bool:
+    """Tell one document from one record a line, by the first two lines that are not blank."""
+    lines = (line.strip() for line in iter(lambda: handle.readline(MAX_LINE), b""))
+    first, second = [*islice(filter(None, lines), 2), b"", b""][:2]
+    value = _parsed(first)
+    if value is None:
+        return first in {b"{", b"["} or (first[-1:] != b"}" and _parsed(second) is None)
+    if isinstance(value, dict):
+        return not second and (bool(_tables_in(value, wanted)) or _is_keyed(value))
+    return not second and isinstance(value, list)
+
+
+def _parsed(text: bytes) -> Any:
+    """Return a JSON value, with NaN and infinity as null; None if it is none."""
     try:
-        value = json.loads(first)
-    except ValueError:
-        return first.strip() in {b"{", b""} or not first.strip().endswith(b"}")
-    alone = not rest.strip() and isinstance(value, dict)
-    return alone and bool(value) and all(isinstance(inner, dict) for inner in value.values())
+        return json.loads(text, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
 
 
-def _records_of(handle: IO[bytes], path: Path) -> list[dict[str, Any]]:
-    """Read an array of objects, or an object of objects whose keys become the column ``id``."""
+def _is_keyed(document: Table) -> bool:
+    return bool(document) and all(isinstance(inner, dict) for inner in document.values())
+
+
+def _tables_in(document: Table, wanted: Wanted | None) -> dict[str, list[Any]]:
+    """Return the arrays of objects in an object that is no record itself."""
+    if wanted and any(wanted(key) and isinstance(document[key], str | int) for key in document):
+        return {}
+    found = {
+        key: inner
+        for key, inner in document.items()
+        if isinstance(inner, list) and inner and isinstance(inner[0], dict)
+    }
+    if not found and len(document) == 1 and _is_keyed(document):
+        return _tables_in(*document.values(), wanted)
+    return found
+
+
+def _elements_of(
+    handle: IO[bytes], path: Path, rejects: Rejects, wanted: Wanted | None
+) -> Iterator[_Element]:
     try:
-        document: Any = json.load(handle)
+        document: Any = json.load(handle, parse_constant=lambda _: None)
     except (ValueError, RecursionError) as error:
         raise DataError(f"is not JSON ({brief(error)})", path=path) from error
     if isinstance(document, dict):
-        table = cast("dict[str, Any]", document)
-        document = [
-            {"id": key, **inner} if isinstance(inner, dict) else inner
-            for key, inner in table.items()
-        ]
-    if not all(isinstance(record, dict) and _encodes(record) for record in document):
-        raise DataError("every element must be an object of UTF-8 text", path=path)
-    return document
+        document = _rows_of(cast("Table", document), path, rejects, wanted)
+    if not isinstance(document, list):
+        raise DataError("is neither an array nor an object", path=path)
+    for number, value in enumerate(document, 1):
+        yield _Element(number, value, ascii(value)[:200])
+
+
+def _rows_of(document: Table, path: Path, rejects: Rejects, wanted: Wanted | None) -> list[Any]:
+    tables = _tables_in(document, wanted)
+    if len(tables) > 1:
+        raise DataError(f"holds tables under {', '.join(tables)}; keep one of them", path=path)
+    for key, rows in tables.items():
+        rejects.notice(f"{path.name}: the rows are those under '{key}'")
+        return rows
+    if not _is_keyed(document):
+        return [document]
+    return [{"id": key, **inner} for key, inner in document.items()]
 
 
 def _chunk(
     lines: dict[int, bytes], path: Path, rejects: Rejects, wanted: Wanted | None
-) -> pl.DataFrame:
+) -> tuple[pl.DataFrame, Names]:
+    """Return the records of some lines, and the names of their keys."""
     block = b"".join(lines.values())
     keys = dict.fromkeys(key.decode("utf-8", "replace") for key in _KEY.findall(block))
-    names = [name for name in keys if wanted is None or wanted(name)] or ["id"]
+    used = [key for key in keys if wanted is None or wanted(key)] or ["id"]
     try:
         if b"\\ud" in block.lower():
             raise pl.exceptions.ComputeError("surrogate escapes need the careful reader")
-        frame = pl.read_ndjson(io.BytesIO(block), schema=dict.fromkeys(names, pl.String))
-        return _with_lines(frame, list(lines))
+        frame = pl.read_ndjson(io.BytesIO(block), schema=dict.fromkeys(used, pl.String))
+        frame = frame.with_columns(pl.Series(LINE, list(lines), pl.Int64))
     except pl.exceptions.PolarsError:
-        return _text_frame(_records(lines, path, rejects), names)
+        elements = (
+            _Element(number, _record(line), line[:200].decode("utf-8", "backslashreplace"))
+            for number, line in lines.items()
+        )
+        return _checked(elements, path, rejects, wanted)
+    names: Names = {}
+    for line in islice(lines.values(), _N_SHOWN):
+        names |= dict.fromkeys(_record(line) or ())
+    nested = {name for name in used if frame[name].null_count() == frame.height} - names.keys()
+    return frame, names | dict.fromkeys(name for name in used if name not in nested)
 
 
-def _records(lines: dict[int, bytes], path: Path, rejects: Rejects) -> dict[int, dict[str, Any]]:
-    """Read line by line, to find out which line is at fault."""
-    good: dict[int, dict[str, Any]] = {}
-    for number, line in lines.items():
-        record = _record(line)
-        if isinstance(record, dict) and _encodes(record):
-            good[number] = record
+def _checked(
+    elements: Iterable[_Element], path: Path, rejects: Rejects, wanted: Wanted | None
+) -> tuple[pl.DataFrame, Names]:
+    """Return the elements that are records, and the names of their keys."""
+    good: dict[int, Table] = {}
+    for number, value, shown in elements:
+        if isinstance(value, dict) and _encodes(value):
+            good[number] = cast("Table", value)
         else:
-            shown = line[:200].decode("utf-8", "backslashreplace")
             rejects.add([BadRow(path, number, "(line)", "one JSON object in UTF-8", shown)])
-    return good
-
-
-def _text_frame(records: dict[int, dict[str, Any]], names: list[str]) -> pl.DataFrame:
-    columns = {name: [_as_text(record.get(name)) for record in records.values()] for name in names}
-    return _with_lines(pl.DataFrame(columns, dict.fromkeys(names, pl.String)), list(records))
-
-
-def _with_lines(frame: pl.DataFrame, lines: list[int]) -> pl.DataFrame:
-    """Add `LINE`, and drop columns without a value: keys that occur only in nested objects."""
-    kept = [name for name in frame.columns if frame[name].null_count() < frame.height]
-    return frame.with_columns(pl.Series(LINE, lines, pl.Int64)).select(*kept, LINE)
+    names = dict.fromkeys(name for record in good.values() for name in record)
+    used = [name for name in names if wanted is None or wanted(name)]
+    columns = {name: [_as_text(record.get(name)) for record in good.values()] for name in used}
+    schema = {**dict.fromkeys(used, pl.String), LINE: pl.Int64}
+    return pl.DataFrame({**columns, LINE: list(good)}, schema), names
 
 
 def _record(line: bytes) -> Any:
     """Read a line as JSON, or as the Python literal of the 2014 Amazon files; else None."""
+    value = _parsed(line)
+    if value is not None or line.lstrip()[:1] != b"{":
+        return value
     try:
-        return json.loads(line, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
-        pass
-    try:
-        return ast.literal_eval(line.decode("utf-8").strip())
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return _parsed(json.dumps(ast.literal_eval(line.decode("utf-8").strip())).encode())
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
 
 
@@ -162,7 +221,7 @@ def _encodes(record: Any) -> bool:
     """Tell if all text of a record is valid Unicode (no unpaired surrogates)."""
     try:
         json.dumps(record, ensure_ascii=False).encode("utf-8")
-    except (UnicodeEncodeError, TypeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True
 

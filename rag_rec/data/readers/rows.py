@@ -14,13 +14,21 @@ import polars as pl
 
 from rag_rec.core import DataError
 from rag_rec.data.readers.delimited import Delimited
-from rag_rec.data.readers.files import BLANK, FileRow, ending, plain_file
-from rag_rec.data.readers.json_lines import Wanted, json_chunks, json_rows
+from rag_rec.data.readers.encoding import utf8_file
+from rag_rec.data.readers.files import (
+    BLANK,
+    LINE,
+    FileRow,
+    Wanted,
+    ending,
+    parts_of,
+    plain_file,
+)
+from rag_rec.data.readers.json_lines import json_chunks, json_rows
 from rag_rec.data.readers.parquet import parquet_chunks, parquet_rows
 from rag_rec.data.rejects import Rejects
 
-_COMMAS = {"csv", "txt"}
-_TABS = {"tsv", "inter", "item", "user"}
+_DELIMITED = {"csv", "tsv", "txt", "tab", "dat", "data", "inter", "item", "user"}
 _JSON_LINES = {"jsonl", "ndjson"}
 _PARQUET = {"parquet", "pq"}
 
@@ -28,26 +36,39 @@ _PARQUET = {"parquet", "pq"}
 def read_chunks(
     path: Path, *, rejects: Rejects, wanted: Wanted | None = None
 ) -> Iterator[pl.DataFrame]:
-    """Yield the rows of one file in chunks: text columns under the file's names, and `LINE`.
+    """Yield the rows of a file in chunks: text columns under the file's names, and `LINE`.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.inter``/``.item``/``.user`` (tab separated), ``.jsonl``,
-            ``.json`` (lines, an array or an object of objects), ``.parquet``; may end in ``.gz``
-            or be the only member of a ``.zip``.
+        path: ``.csv``, ``.tsv``, ``.txt``, ``.dat``, ``.data`` or RecBole's ``.inter``, ``.item``
+            and ``.user`` (separated by a comma, semicolon, tab, bar or two colons), ``.jsonl``,
+            ``.json`` (lines, or a document with a table in it), ``.parquet``; packed with gzip or
+            zip or not; or a folder of such files, whose rows are counted through.
         rejects: Policy for bad lines.
-        wanted: Test for a key of JSON lines that is worth reading; None for all of them.
+        wanted: Test for a column that is used; None for all of them. In JSON and Parquet the
+            others are there by name, without values.
 
     Raises:
         DataError: If the file is missing, of unknown kind, or has a bad line and rejects stop.
     """
+    before = 0
+    for part in parts_of(path):
+        last = 0
+        for chunk in _chunks(part, rejects, wanted):
+            last = chunk.item(-1, LINE) if chunk.height else last
+            yield chunk.with_columns(chunk[LINE] + before)
+        before += last
+
+
+def _chunks(path: Path, rejects: Rejects, wanted: Wanted | None) -> Iterator[pl.DataFrame]:
     with plain_file(path) as plain:
-        kind = ending(plain)
-        if kind in _COMMAS | _TABS:
-            yield from Delimited.open(plain, path, tabs=kind in _TABS).chunks(rejects)
+        if (kind := _kind(plain)) in _PARQUET:
+            yield from parquet_chunks(plain, path, rejects, wanted)
         elif kind in _JSON_LINES | {"json"}:
-            yield from json_chunks(plain, path, rejects, wanted)
-        elif kind in _PARQUET:
-            yield from parquet_chunks(plain, path)
+            with utf8_file(plain, path, rejects) as text:
+                yield from json_chunks(text, path, rejects, wanted)
+        elif kind in _DELIMITED:
+            with utf8_file(plain, path, rejects) as text:
+                yield from Delimited.open(text, path, wanted).chunks(rejects)
         else:
             raise DataError(
                 f"cannot read files ending in '.{kind}'; "
@@ -56,20 +77,26 @@ def read_chunks(
             )
 
 
+def _kind(plain: Path) -> str:
+    """Return the ending that a file should have."""
+    with plain.open("rb") as handle:
+        return "parquet" if handle.read(4) == b"PAR1" else ending(plain)
+
+
 def read_rows(path: Path) -> Iterator[FileRow]:
     """Yield the rows of a file; a blank line is a bad row, unless nothing comes after it.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet``, or one of them as
-            ``.gz`` or ``.zip``.
+        path: ``.csv``, ``.tsv``, ``.jsonl``, ``.ndjson`` or ``.parquet``, or one of them packed
+            with gzip or zip.
 
     Raises:
         DataError: If the file as a whole cannot be read: no such file, no header, UTF-16.
     """
     with plain_file(path) as plain:
         kind = ending(plain)
-        if kind in _COMMAS | {"tsv"}:
-            yield from _without_last_blanks(Delimited.open(plain, path, tabs=kind == "tsv").rows())
+        if kind in {"csv", "txt", "tsv"}:
+            yield from _without_last_blanks(Delimited.open(plain, path).rows())
         elif kind in _JSON_LINES:
             with plain.open("rb") as handle:
                 yield from _without_last_blanks(json_rows(handle, path))

@@ -1,0 +1,150 @@
+"""Records of delimited text, one by one, with quotes read as they are meant.
+
+Files write quotes by RFC 4180, behind a backslash (MySQL, Spark), or as plain text (an inch mark).
+The first reading that gives the expected number of fields holds for a record, so that a stray quote
+costs no other record.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import NamedTuple
+
+_MAX_LINES = 10_000
+"""Lines of the longest record; a quote that is open for longer is a stray one."""
+
+_Line = tuple[int, bytes | None]
+
+
+class Record(NamedTuple):
+    """One record.
+
+    Attributes:
+        number: Its first line.
+        text: The record as it stands in the file, undecodable bytes as surrogates; None for a
+            line that is too long.
+        fields: Its fields, of any number; None if its quotes cannot be read.
+    """
+
+    number: int
+    text: str | None
+    fields: list[str] | None
+
+
+class LineQueue:
+    """Numbered lines that can be given back."""
+
+    def __init__(self, lines: Iterator[_Line]) -> None:
+        self._lines = lines
+        self._back: deque[_Line] = deque()
+
+    def __iter__(self) -> Iterator[_Line]:
+        return self
+
+    def __next__(self) -> _Line:
+        return self._back.popleft() if self._back else next(self._lines)
+
+    def give_back(self, lines: Sequence[_Line]) -> None:
+        """Put lines back to be taken again first."""
+        self._back.extendleft(reversed(lines))
+
+
+class _Reading:
+    """One way to read quotes: patterns of a quoted and a bare field, and of an escaped sign."""
+
+    def __init__(self, delimiter: str, quoted: str, bare: str, escaped: str) -> None:
+        field = rf"(?:{quoted}|({bare}))(?={re.escape(delimiter)}|\Z)"
+        self._field = re.compile(field, re.DOTALL)
+        self._escaped = re.compile(escaped)
+        self._step = len(delimiter)
+
+    def fields(self, text: str) -> list[str] | None:
+        """Return the fields of a record; None if it is not written in this way."""
+        fields: list[str] = []
+        at = 0
+        while found := self._field.match(text, at):
+            quoted, bare = found.groups()
+            if quoted is not None:
+                quoted = self._escaped.sub(lambda pair: pair[0][-1], quoted)
+            fields.append(bare if quoted is None else quoted)
+            if found.end() == len(text):
+                return fields
+            at = found.end() + self._step
+        return None
+
+    def leaves_open(self, text: str) -> bool:
+        """Return True if the number of quotes that are not escaped is odd."""
+        return self._escaped.sub("", text).count('"') % 2 == 1
+
+
+@cache
+def _readings(delimiter: str) -> tuple[_Reading, _Reading, _Reading]:
+    """Return the readings by RFC 4180, with backslashes, and of quotes that may be plain text."""
+    end = rf"(?={re.escape(delimiter)}|\Z)"
+    rest = ".*?" if len(delimiter) > 1 else f"[^{re.escape(delimiter)}]*+"
+    bare = f'(?!"){rest}'
+    closed = rf'(?! *"){rest}| *"[^"{re.escape(delimiter)}]*"{rest}'
+    loose = rest if delimiter in {"\t", "::"} else closed
+    return (
+        _Reading(delimiter, r'"([^"]*+(?:""[^"]*+)*+)"', bare, '""'),
+        _Reading(delimiter, r'"([^"\\]*+(?:(?:\\.|"")[^"\\]*+)*+)"', bare, r'\\["\\]|""'),
+        _Reading(delimiter, rf' *"((?:[^"]|"(?! *{end}))*+)" *', loose, r'[\\"]"'),
+    )
+
+
+def read_records(lines: LineQueue, delimiter: str, width: int | None) -> Iterator[Record]:
+    """Yield the records of some lines; a blank line is one of them.
+
+    Args:
+        lines: The lines; those after the last record taken stay in the queue.
+        delimiter: The sign between fields.
+        width: Expected number of fields; None for any.
+    """
+    for number, line in lines:
+        text = None if line is None else _decoded(line)
+        if text is None or '"' not in text:
+            yield Record(number, text, text.split(delimiter) if text is not None else None)
+            continue
+        *exact, lax = _readings(delimiter)
+        tried = [reading.fields(text) for reading in exact]
+        record = next((Record(number, text, it) for it in tried if _fits(it, width)), None)
+        for reading in exact:
+            record = record or _over_lines(reading, (number, text), lines, width)
+        tried.append(lax.fields(text))
+        fields = next((it for it in reversed(tried) if _fits(it, width)), None)
+        some = next((it for it in tried if it is not None), None)
+        yield record or Record(number, text, fields or some)
+
+
+def _fits(fields: list[str] | None, width: int | None) -> bool:
+    return fields is not None and width in {None, len(fields)}
+
+
+def _over_lines(
+    reading: _Reading, first: tuple[int, str], lines: LineQueue, width: int | None
+) -> Record | None:
+    """Return the record that begins in a line and ends in a later one, if there is one."""
+    number, text = first
+    held: list[_Line] = []
+    is_open = reading.leaves_open(text)
+    while is_open and len(held) < _MAX_LINES and (line := next(lines, None)):
+        held.append(line)
+        if line[1] is None:
+            break
+        is_open ^= reading.leaves_open(_decoded(line[1]))
+    if held and not is_open:
+        texts = (_decoded(line or b"", strip=False) for _, line in held)
+        text = "\n".join((text, "".join(texts).rstrip("\r\n")))
+        fields = reading.fields(text)
+        if _fits(fields, width):
+            return Record(number, text, fields)
+    lines.give_back(held)
+    return None
+
+
+def _decoded(line: bytes, *, strip: bool = True) -> str:
+    text = line.decode("utf-8", "surrogateescape")
+    return text.rstrip("\r\n") if strip else text
