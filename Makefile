@@ -5,7 +5,7 @@ export HF_HUB_DISABLE_TELEMETRY := 1
 export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
-.PHONY: help demo test test-constraints test-batch-long check docs reference format test-vllm sample \
+.PHONY: help demo test test-constraints test-files test-batch-long check docs reference format test-vllm sample \
 	bench bench-batch bench-evaluate evaluate clean
 
 help: ## Show this help.
@@ -55,6 +55,9 @@ bench-evaluate: $(VENV)/.ready ## The harness itself: A/A 200 times, and its own
 
 test-constraints: $(VENV)/.ready ## Constraints and list types against 10,000 hostile replies each (a quarter of an hour).
 	@RAG_REC_CASES=10000 $(BIN)/python -m pytest tests/constraints tests/list_types -k hostile --timeout 7200 $(ARGS)
+
+test-files: $(VENV)/.ready ## 5,000 damaged catalogs and other files (minutes).
+	@RAG_REC_CASES=5000 $(BIN)/python -m pytest tests/data/test_damaged.py --timeout 3600 $(ARGS)
 
 bench-batch: $(VENV)/.ready ## Batches: throughput beside a loop and LangChain, growth to 100,000 users.
 	@$(BIN)/python benchmarks/batch_throughput.py

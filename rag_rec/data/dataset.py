@@ -147,7 +147,7 @@ def load_sample() -> Dataset:
 def _checked(tables: Tables, rejects: Rejects, earlier: pl.DataFrame) -> Dataset:
     """Check what only shows across tables: repeated items, ids outside the catalog."""
     events, texts = tables.interactions, tables.reviews
-    log = pl.concat([empty(INTERACTIONS), *(events.frames if events else ())])
+    log = events.table(INTERACTIONS) if events else empty(INTERACTIONS)
     if tables.items is not None:
         items = _unique(tables.items, rejects)
     else:
@@ -183,7 +183,7 @@ def _items_of(log: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
 
 def _unique(items: TableRows, rejects: Rejects) -> pl.DataFrame:
     """Return the catalog; an id that occurs again makes a bad row."""
-    table = pl.concat([empty(ITEMS), *items.frames])
+    table = items.table(ITEMS)
     first = table.unique("item_id", keep="first", maintain_order=True)
     repeated = table.join(first.select(LINE), on=LINE, how="anti", maintain_order="left")
     items.reject(repeated, "an id that occurs once", rejects)

@@ -65,11 +65,11 @@ def read_table(
     aliases = {normalise(column.name) for column in columns}.union(*(c.aliases for c in columns))
 
     def wanted(key: str) -> bool:
-        return everything or key in choices.columns.values() or normalise(key) in aliases
+        return key in choices.columns.values() or normalise(key) in aliases
 
     with ScratchFolder("table") as folder:
-        chunks = read_chunks(path, rejects=rejects, wanted=None if everything else wanted)
-        parts = FileParts(chunks, folder, wanted)
+        chunks = read_chunks(path, rejects=rejects, wanted=wanted, everything=everything)
+        parts = FileParts(chunks, folder, lambda key: everything or wanted(key))
         if not parts.header:
             return
         found = checked_columns(parts.header, columns, choices.columns, table=table, path=path)
@@ -113,5 +113,6 @@ def _typed(
 
 def header_of(path: Path) -> list[str]:
     """Return the column names of a file, or the keys of its first rows."""
-    chunk = next(read_chunks(path, rejects=Rejects("skip", None)), None)
+    chunks = read_chunks(path, rejects=Rejects("skip", None), wanted=lambda _: False)
+    chunk = next(chunks, None)
     return [] if chunk is None else chunk.drop(LINE).columns

@@ -270,13 +270,34 @@ def test_csv_spectrum_reads_as_expected(data_folder: Path, tmp_path: Path) -> No
             assert items["title"].to_list() == [row[rest[0]] for row in expected], path.name
 
 
-def test_json_torture_suite_never_crashes(data_folder: Path, tmp_path: Path) -> None:
-    for path in sorted((data_folder / "hard_inputs" / "json").glob("*.json")):
-        copy = write(tmp_path / "x.jsonl", path.read_bytes())
+def test_a_document_of_the_json_torture_suite_costs_at_most_its_line(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    documents = sorted((data_folder / "hard_inputs" / "json").glob("*.json"))
+    assert len(documents) > 200
+    for document in documents:
+        line = document.read_bytes().replace(b"\n", b" ").replace(b"\r", b" ")
+        text = b'{"item_id": "a"}\n' + line + b'\n{"item_id": "c"}\n'
+        data = load_items(tmp_path, text, "items.jsonl", on_error="skip")
+        assert data.items["item_id"].to_list() == ["a", "c"], document.name
+        assert data.rejected == bool(line.strip()), document.name
+
+
+@pytest.mark.parametrize("name", ["items.json", "items.jsonl"])
+def test_a_document_of_the_json_torture_suite_alone_is_named(
+    name: str, data_folder: Path, tmp_path: Path
+) -> None:
+    catalogs = {"n_object_trailing_comma.json", "y_object_long_strings.json"}  # objects with an id
+    for document in sorted((data_folder / "hard_inputs" / "json").glob("*.json")):
         try:
-            Dataset.load(items=copy, on_error="skip", rejects_file=tmp_path / "r.csv")
-        except DataError:
+            data = load_items(tmp_path, document.read_bytes(), name, on_error="skip")
+        except DataError as error:
+            problem = error
+        else:
+            assert (document.name in catalogs, data.items.height) == (True, 1), document.name
             continue
+        assert problem.path == tmp_path / name, document.name
+        assert "\n" not in str(problem), document.name
 
 
 def resolved(text: str) -> str:

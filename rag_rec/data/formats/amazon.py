@@ -11,7 +11,7 @@ from rag_rec.core import ConfigError
 from rag_rec.data.formats.base import Format, Sources, TableRows, Tables
 from rag_rec.data.rejects import Rejects
 from rag_rec.data.reviews import ReviewStore
-from rag_rec.data.schema import INTERACTIONS, LINE, REVIEWS, Column, dtypes, empty
+from rag_rec.data.schema import INTERACTIONS, LINE, REVIEWS, Column, dtypes
 
 _ITEMS = (
     Column("item_id", "id", required=True, aliases=("parentasin", "asin")),
@@ -69,7 +69,7 @@ def _with_headline(reviews: pl.DataFrame) -> pl.DataFrame:
 
 def _catalog(items: TableRows, rejects: Rejects) -> pl.DataFrame:
     """Return the products; the crawls repeat some, and the first line of each is kept."""
-    table = pl.concat([empty(_ITEMS), *items.frames])
+    table = items.table(_ITEMS)
     first = table.unique("item_id", keep="first", maintain_order=True)
     if first.height < table.height:
         n_repeated = table.height - first.height

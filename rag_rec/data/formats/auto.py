@@ -39,7 +39,7 @@ def _log(sources: Sources, rejects: Rejects) -> TableRows | None:
     if path is None or not _holds_histories(path, sources):
         return sources.rows("interactions", INTERACTIONS, rejects)
     rows = sources.rows_of(path, "interactions", _HISTORY, rejects)
-    return replace(rows, frames=[_unrolled(pl.concat(rows.frames), rejects, path)])
+    return replace(rows, frames=[_unrolled(rows.table(_HISTORY), rejects, path)])
 
 
 def _holds_histories(path: Path, sources: Sources) -> bool:
@@ -54,7 +54,7 @@ def _unrolled(rows: pl.DataFrame, rejects: Rejects, path: Path) -> pl.DataFrame:
     events = ids.str.extract_all(r"\S+")
     target = pl.when(pl.col("item_id") != "").then(pl.concat_list("item_id")).otherwise([])
     rows = rows.with_columns(item_id=pl.concat_list(events, target))
-    rows = rows.with_columns(length=pl.col("item_id").list.len())
+    rows = rows.with_columns(length=pl.col("item_id").list.len()).filter(pl.col("length") > 0)
     longest = rows.sort("length", descending=True, maintain_order=True).unique(
         "user_id", keep="first", maintain_order=True
     )

@@ -10,7 +10,7 @@ from typing import Literal
 import polars as pl
 
 from rag_rec.data.rejects import BadRow, Rejects
-from rag_rec.data.schema import INTERACTIONS, LINE, Column, dtypes
+from rag_rec.data.schema import INTERACTIONS, LINE, Column, dtypes, empty
 from rag_rec.data.tables import Choices, read_table
 
 TableName = Literal["items", "reviews", "interactions"]
@@ -27,6 +27,10 @@ class TableRows:
 
     frames: Iterable[pl.DataFrame]
     path: Path
+
+    def table(self, columns: Sequence[Column]) -> pl.DataFrame:
+        """Return all rows in one frame, also if there are none."""
+        return pl.concat([empty(columns), *self.frames])
 
     def known(self, frame: pl.DataFrame, catalog: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
         """Return the rows of a frame whose item is in the catalog; the others are bad rows."""

@@ -1,11 +1,11 @@
 """``movielens``: a folder with movies, ratings and tags, which serve as reviews.
 
+The files are CSV, or those of the 1M and 10M sets (``.dat``, fields between ``::``).
 ``extracts`` (``movieId``, ``extract``), where there is such a file, gives the descriptions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +18,15 @@ from rag_rec.data.rejects import Rejects
 from rag_rec.data.schema import ITEMS, Column
 from rag_rec.data.tables import read_table
 
-_STEMS: dict[str, TableName] = {"movies": "items", "ratings": "interactions", "tags": "reviews"}
-_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet")
+_STEMS: dict[TableName, str] = {"items": "movies", "interactions": "ratings", "reviews": "tags"}
+_ENDINGS = (".csv", ".csv.gz", ".jsonl", ".jsonl.gz", ".parquet", ".dat", ".dat.gz")
+_DAT: dict[TableName, tuple[str, ...]] = {
+    "items": ("item_id", "title", "categories"),
+    "interactions": ("user_id", "item_id", "rating", "timestamp"),
+    "reviews": ("user_id", "item_id", "text", "timestamp"),
+}
+"""Columns of the 1M and 10M files, which have no header."""
+
 _EXTRACTS = (ITEMS[0], Column("extract", "text", aliases=("extract",)))
 
 
@@ -27,15 +34,15 @@ def _read(sources: Sources, rejects: Rejects) -> Tables:
     folder = sources.folder
     if folder is None or not folder.is_dir():
         raise DataError("the movielens format needs a folder", path=folder)
-    found: dict[TableName, Path | None] = {
-        table: _file(folder, stem) for stem, table in _STEMS.items()
-    }
     files: dict[TableName, Path] = {
-        table: path for table, path in found.items() if path is not None
+        table: path for table, stem in _STEMS.items() if (path := _file(folder, stem))
     }
     if not {"items", "interactions"} <= files.keys():
-        raise DataError("a MovieLens folder holds movies.csv and ratings.csv", path=folder)
-    columns = {"items": {"title": "title", "categories": "genres"}}
+        raise DataError(
+            "a MovieLens folder holds movies.csv and ratings.csv, or movies.dat and ratings.dat",
+            path=folder,
+        )
+    columns = {table: _columns(table, path) for table, path in files.items()}
     tables = read_auto(Sources(files=files, columns=columns), rejects)
     extracts = _file(folder, "extracts")
     if extracts is None or tables.items is None:
@@ -47,14 +54,21 @@ MOVIELENS = Format("movielens", _read, takes_folder=True)
 
 
 def _file(folder: Path, stem: str) -> Path | None:
-    paths: Iterable[Path] = (folder / (stem + ending) for ending in _ENDINGS)
+    paths = (folder / (stem + ending) for ending in _ENDINGS)
     return next((path for path in paths if path.is_file()), None)
 
 
+def _columns(table: TableName, path: Path) -> dict[str, str]:
+    if ".dat" in path.suffixes:
+        return {name: f"column {n}" for n, name in enumerate(_DAT[table], 1)}
+    return {"title": "title", "categories": "genres"} if table == "items" else {}
+
+
 def _described(items: TableRows, path: Path, rejects: Rejects) -> TableRows:
-    table = pl.concat(items.frames)
-    extracts = pl.concat(read_table(path, _EXTRACTS, table="items", rejects=rejects))
-    joined = table.join(extracts.unique("item_id", keep="first"), on="item_id", how="left")
+    table = items.table(ITEMS)
+    rows = TableRows(read_table(path, _EXTRACTS, table="items", rejects=rejects), path)
+    extracts = rows.table(_EXTRACTS).unique("item_id", keep="first")
+    joined = table.join(extracts, on="item_id", how="left", maintain_order="left")
     rejects.notice(f"{path.name}: descriptions for {extracts.height} of {table.height} items")
     described = joined.with_columns(description=pl.col("extract").fill_null(""))
     return replace(items, frames=[described.select(table.columns)])

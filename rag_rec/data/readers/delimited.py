@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -21,10 +22,12 @@ from rag_rec.data.readers.files import (
     Wanted,
     numbered_lines,
 )
-from rag_rec.data.readers.quoting import LineQueue, Record, read_records
+from rag_rec.data.readers.quoting import LineQueue, Record, could_be_rows, read_records
 from rag_rec.data.rejects import BadRow, Rejects
 
 _BLANKS = " \t\r\n\f\v"
+_EMPTY = "rows without any value left out"
+_DOUBTFUL = "quoted fields over lines that could be rows by themselves; is a quote a stray one?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,81 +76,91 @@ class Delimited:
         numbered = [f"column {n}" for n in range(1, len(fields) + 1)]
         if wanted and any(map(wanted, numbered)) and not any(map(wanted, fields)):
             return cls(plain, path, numbered, number, delimiter)
-        header = [name.strip() or other for name, other in zip(fields, numbered, strict=True)]
-        if len(set(header)) < len(header):
-            raise DataError(f"a column is named twice: {', '.join(header)}", path=path, row=number)
-        return cls(plain, path, header, number + 1 + text.count("\n"), delimiter)
+        header: dict[str, None] = {}
+        for name, other in zip(map(str.strip, fields), numbered, strict=True):
+            if name in header and (wanted is None or wanted(name)):
+                raise DataError(f"column '{name}' is named twice", path=path, row=number)
+            header[other if name in {"", *header} else name] = None
+        if len(header) < len(fields):
+            raise DataError("the names of columns are not distinct", path=path, row=number)
+        return cls(plain, path, list(header), number + 1 + text.count("\n"), delimiter)
 
     def rows(self) -> Iterator[FileRow]:
         """Yield every record and blank line after the header."""
         with self.plain.open("rb") as handle:
-            lines = self._lines(handle)
-            for record in read_records(lines, self.delimiter, len(self.header)):
+            for record in self._records(self._lines(handle)):
                 problem = self._problem(record)
                 fields = {} if problem else dict(zip(self.header, record.fields or (), strict=True))
                 yield FileRow(record.number, fields, problem)
 
     def chunks(self, rejects: Rejects) -> Iterator[pl.DataFrame]:
         """Yield the records in chunks, at least one; those without any value are left out."""
-        first, n_empty = True, 0
+        first = True
+        remarks: Counter[str] = Counter()  # by their words
         with self.plain.open("rb") as handle:
             lines = self._lines(handle)
             while (block := list(islice(lines, CHUNK_ROWS))) or first:
                 first = False
                 text = _without_quotes(block)
-                if text is None:
-                    lines.give_back(block)
-                    records = read_records(lines, self.delimiter, len(self.header))
-                    chunk, empty = self._checked(islice(records, CHUNK_ROWS), rejects)
-                else:
-                    chunk, empty = self._split([number for number, _ in block], text, rejects)
-                n_empty += empty
-                yield chunk
-        if n_empty:
-            rejects.notice(f"{self.path.name}: {n_empty} rows without any value left out")
+                if text is not None:
+                    yield self._split([number for number, _ in block], text, rejects, remarks)
+                    continue
+                lines.give_back(block)
+                records = islice(self._records(lines), CHUNK_ROWS)
+                yield self._checked(records, rejects, remarks)
+        for remark, count in remarks.items():
+            rejects.notice(f"{self.path.name}: {count} {remark}")
 
     def _lines(self, handle: IO[bytes]) -> LineQueue:
         numbered = numbered_lines(handle, self.path)
         return LineQueue(line for line in numbered if line[0] >= self.first_line)
 
-    def _split(self, numbers: list[int], text: str, rejects: Rejects) -> tuple[pl.DataFrame, int]:
-        """Split lines without quotes, all at once; return with them the number of empty rows."""
+    def _records(self, lines: LineQueue) -> Iterator[Record]:
+        return read_records(lines, self.delimiter, len(self.header))
+
+    def _split(
+        self, numbers: list[int], text: str, rejects: Rejects, remarks: Counter[str]
+    ) -> pl.DataFrame:
+        """Split lines without quotes, all at once."""
         width, row = len(self.header), pl.col("row")
-        lines = text.split("\n")[: len(numbers)]
-        frame = pl.DataFrame({LINE: numbers, "row": lines}, {LINE: pl.Int64, "row": pl.String})
-        frame = frame.with_columns(row.str.strip_chars_end("\r")).filter(
-            row.str.strip_chars() != ""
-        )
-        filled = frame.filter(row.str.strip_chars(_BLANKS + self.delimiter) != "")
+        rows = text.split("\n")[: len(numbers)]
+        frame = pl.DataFrame({LINE: numbers, "row": rows}, {LINE: pl.Int64, "row": pl.String})
+        given = frame.with_columns(row.str.strip_chars_end("\r")).filter(_filled(_BLANKS))
+        rows = given.filter(_filled(_BLANKS + self.delimiter))
+        if empty := given.height - rows.height:
+            remarks[_EMPTY] += empty
         fits = row.str.count_matches(self.delimiter, literal=True) == width - 1
-        for number, found in filled.filter(~fits).iter_rows():
-            rejects.add([self._bad(number, found, f"{width} fields as in the header")])
-        good = filled.filter(fits)
+        for number, found in rows.filter(~fits).iter_rows():
+            rejects.add([self._bad(number, found)])
+        good = rows.filter(fits)
         fields = good["row"].str.split_exact(self.delimiter, width - 1).struct.unnest()
         fields.columns = self.header
-        return fields.with_columns(good[LINE]), frame.height - filled.height
+        return fields.with_columns(good[LINE])
 
-    def _checked(self, records: Iterator[Record], rejects: Rejects) -> tuple[pl.DataFrame, int]:
-        """Return records as a chunk, and the number of empty rows."""
+    def _checked(
+        self, records: Iterator[Record], rejects: Rejects, remarks: Counter[str]
+    ) -> pl.DataFrame:
+        """Return records as a chunk."""
         good: dict[int, list[str]] = {}
-        n_empty = 0
         for record in records:
-            problem = self._problem(record)
             text = TOO_LONG if record.text is None else record.text
-            if problem == BLANK or not text.strip(_BLANKS + self.delimiter):
-                n_empty += problem != BLANK
-            elif problem:
-                expected = f"{len(self.header)} fields as in the header"
-                rejects.add([self._bad(record.number, text, expected)])
+            if not text.strip(_BLANKS + self.delimiter):
+                if text.strip():
+                    remarks[_EMPTY] += 1
+            elif self._problem(record):
+                rejects.add([self._bad(record.number, text)])
             elif not _is_unicode(text):
                 rejects.add([self._bad(record.number, text, "UTF-8 text")])
             else:
                 good[record.number] = record.fields or []
+                if could_be_rows(text, self.delimiter, len(self.header)):
+                    remarks[_DOUBTFUL] += 1
         schema = dict.fromkeys(self.header, pl.String)
         frame = pl.DataFrame(list(good.values()), schema, orient="row")
-        return frame.with_columns(pl.Series(LINE, list(good), pl.Int64)), n_empty
+        return frame.with_columns(pl.Series(LINE, list(good), pl.Int64))
 
-    def _bad(self, number: int, found: str, expected: str) -> BadRow:
+    def _bad(self, number: int, found: str, expected: str | None = None) -> BadRow:
+        expected = expected or f"{len(self.header)} fields as in the header"
         return BadRow(self.path, number, "(row)", expected, found)
 
     def _problem(self, record: Record) -> str | None:
@@ -159,6 +172,10 @@ class Delimited:
             return "cannot be read as CSV; is a quote not closed?"
         n_fields, width = len(record.fields), len(self.header)
         return None if n_fields == width else f"{n_fields} fields where the header has {width}"
+
+
+def _filled(blanks: str) -> pl.Expr:
+    return pl.col("row").str.strip_chars(blanks) != ""
 
 
 def _without_quotes(block: Sequence[tuple[int, bytes | None]]) -> str | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import codecs
 import re
-import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rag_rec.core import ScratchFolder
 from rag_rec.data.rejects import Rejects
 
 _BLOCK = 1 << 20
@@ -20,9 +20,9 @@ _MARKS = {
 }
 _UTF8 = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH = re.compile(rb"[\x80-\xff]")
-_WESTERN = re.compile(rb"(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xff](?![\x80-\xff])")
-"""A letter, quotation mark, dash or sign of cp1252 that stands alone, as it does among ASCII;
-letters of other alphabets stand in rows."""
+_WESTERN = re.compile(rb"(?<![\x80-\xff])[\x80\x85\x91-\x97\x99\xa0-\xff]{1,2}(?![\x80-\xff])")
+"""One or two letters, quotation marks, dashes or signs of cp1252, as they stand among ASCII;
+letters of other alphabets stand in longer rows."""
 
 codecs.register_error("rag-rec-mark", lambda error: ("\udcff", error.end))  # pyright: ignore
 
@@ -49,8 +49,8 @@ def utf8_file(plain: Path, path: Path, rejects: Rejects) -> Generator[Path]:
     elif b"\n" in head or b"\r" not in head:
         yield plain
         return
-    with tempfile.TemporaryDirectory(prefix="rag-rec-") as folder:
-        copy = Path(folder) / plain.name
+    with ScratchFolder("utf-8") as folder:
+        copy = folder / plain.name
         with (
             plain.open(encoding=encoding, errors="rag-rec-mark") as source,
             copy.open("w", encoding="utf-8", errors="surrogateescape") as out,
@@ -83,7 +83,8 @@ def _single_byte(blocks: Iterator[bytes]) -> str:
     """Tell a Western single-byte encoding from UTF-8 with some damage."""
     n_high = n_western = n_utf8 = 0
     for block in blocks:
-        n_high += len(_HIGH.findall(block))
-        n_western += len(_WESTERN.findall(block))
-        n_utf8 += len(_UTF8.findall(block))
+        rest, found = _UTF8.subn(b".", block)
+        n_utf8 += found
+        n_high += len(_HIGH.findall(rest))
+        n_western += sum(map(len, _WESTERN.findall(rest)))
     return "cp1252" if n_western > n_utf8 and n_western >= 0.7 * n_high else "utf-8"

@@ -55,7 +55,7 @@ class FileRow:
 
 def brief(error: BaseException) -> str:
     """Return an exception's message as one short line."""
-    return " ".join(str(error).split())[:160]
+    return " ".join(str(error).split())[:160] or type(error).__name__
 
 
 def ending(path: Path) -> str:

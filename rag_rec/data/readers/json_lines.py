@@ -85,8 +85,7 @@ def json_chunks(
         handle.seek(begin)
         if is_document:
             elements = _elements_of(handle, path, rejects, wanted)
-            frame, names = _checked(elements, path, rejects, wanted)
-            yield with_names(frame, names)
+            yield with_names(*_checked(elements, path, rejects, wanted))
             return
         first = 1
         names: Names = {}
@@ -96,16 +95,19 @@ def json_chunks(
             if numbered:
                 frame, found = _chunk(numbered, path, rejects, wanted)
                 names |= found  # later records may lack a key
-                yield with_names(frame, names)
+                if names:
+                    yield with_names(frame, names)
 
 
 def _is_document(handle: IO[bytes], wanted: Wanted | None) -> bool:
     """Tell one document from one record a line, by the first two lines that are not blank."""
     lines = (line.strip() for line in iter(lambda: handle.readline(MAX_LINE), b""))
     first, second = [*islice(filter(None, lines), 2), b"", b""][:2]
-    value = _parsed(first)
+    value = _record(first)
+    if not first:
+        return False
     if value is None:
-        return first in {b"{", b"["} or (first[-1:] != b"}" and _parsed(second) is None)
+        return not second or first in {b"{", b"["} or (first[-1:] != b"}" and not _parsed(second))
     if isinstance(value, dict):
         return not second and (bool(_tables_in(value, wanted)) or _is_keyed(value))
     return not second and isinstance(value, list)
@@ -133,7 +135,7 @@ def _tables_in(document: Table, wanted: Wanted | None) -> dict[str, list[Any]]:
         if isinstance(inner, list) and inner and isinstance(inner[0], dict)
     }
     if not found and len(document) == 1 and _is_keyed(document):
-        return _tables_in(*document.values(), wanted)
+        return _tables_in(next(iter(document.values())), wanted)
     return found
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,14 @@ def parquet_chunks(
 
     Columns that are not wanted are not read, whatever they hold.
     """
-    try:
+    with _named(path):
         names = list(pl.read_parquet_schema(plain))
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"cannot be read as Parquet ({brief(error)})", path=path) from error
     used = [name for name in names if wanted is None or wanted(name)]
     start = 1
     for frame in _frames(plain, path, CHUNK_ROWS, used) if used else ():
-        yield with_names(_checked(frame, start, path, rejects), names)
+        lines = pl.Series(LINE, range(start, start + frame.height), pl.Int64)
+        text = pl.DataFrame([*map(_as_text, frame), lines])
+        yield with_names(text if wanted is None else _checked(frame, text, path, rejects), names)
         start += frame.height
     if start == 1:
         yield with_names(pl.DataFrame(schema={LINE: pl.Int64}), names)
@@ -48,32 +49,44 @@ def parquet_rows(plain: Path, path: Path) -> Iterator[FileRow]:
 def _frames(
     plain: Path, path: Path, n_rows: int, names: list[str] | None = None
 ) -> Iterator[pl.DataFrame]:
-    scan = pl.scan_parquet(plain).select(cs.all() if names is None else cs.by_name(names))
+    n_read = 0
+    with _named(path):
+        whole = pl.scan_parquet(plain)
+        n_whole = whole.select(pl.len()).collect().item()
+        scan = whole if names is None else whole.select(cs.by_name(names))
+        for frame in scan.collect_batches(chunk_size=n_rows, maintain_order=True):
+            n_read += frame.height
+            yield frame
+    if n_read < n_whole:  # a reading thread of polars may end without an error
+        raise DataError(f"is damaged: {n_read} of {n_whole} rows could be read", path=path)
+
+
+@contextmanager
+def _named(path: Path) -> Generator[None]:
     try:
-        yield from scan.collect_batches(chunk_size=n_rows, maintain_order=True)
-    except pl.exceptions.PolarsError as error:
+        yield
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise DataError(f"cannot be read as Parquet ({brief(error)})", path=path) from error
 
 
-def _checked(frame: pl.DataFrame, start: int, path: Path, rejects: Rejects) -> pl.DataFrame:
-    """Return the rows as text, with `LINE`; bytes that are no text make a bad row."""
-    lines = pl.Series(LINE, range(start, start + frame.height), pl.Int64)
-    texts = {column.name: _as_text(column) for column in frame}
+def _checked(frame: pl.DataFrame, text: pl.DataFrame, path: Path, rejects: Rejects) -> pl.DataFrame:
+    """Return the text of rows without those whose bytes are no text, which are bad."""
     good = pl.Series([True]).new_from_index(0, frame.height)
-    for name, text in texts.items():
-        if frame[name].dtype == pl.Binary:
-            wrong = good & frame[name].is_not_null() & text.is_null()
-            rejects.add(BadRow(path, n, name, "UTF-8 text", "bytes") for n in lines.filter(wrong))
+    for column in frame:
+        if column.dtype == pl.Binary:
+            wrong = good & column.is_not_null() & text[column.name].is_null()
+            for number in text[LINE].filter(wrong):
+                rejects.add([BadRow(path, number, column.name, "UTF-8 text", "bytes")])
             good = good & ~wrong
-    return pl.DataFrame([*texts.values(), lines]).filter(good)
+    return text.filter(good)
 
 
 def _as_text(column: pl.Series) -> pl.Series:
     dtype = column.dtype
     if isinstance(dtype, pl.Datetime):
-        zoned = column if dtype.time_zone is None else column.dt.convert_time_zone("UTC")
-        return zoned.dt.to_string("%Y-%m-%d %H:%M:%S")
-    if dtype.is_nested() or dtype in {pl.Binary, pl.Duration}:
+        zone = "" if dtype.time_zone in {None, "UTC"} else "%z"
+        return column.dt.to_string(f"%Y-%m-%d %H:%M:%S{zone}")
+    if dtype.is_nested() or isinstance(dtype, (pl.Binary, pl.Duration)):
         return pl.Series(column.name, map(_written, column.to_list()), pl.String)
     return (column.fill_nan(None) if dtype.is_float() else column).cast(pl.String)
 

@@ -59,7 +59,7 @@ class _Reading:
         field = rf"(?:{quoted}|({bare}))(?={re.escape(delimiter)}|\Z)"
         self._field = re.compile(field, re.DOTALL)
         self._escaped = re.compile(escaped)
-        self._step = len(delimiter)
+        self.delimiter = delimiter
 
     def fields(self, text: str) -> list[str] | None:
         """Return the fields of a record; None if it is not written in this way."""
@@ -72,7 +72,7 @@ class _Reading:
             fields.append(bare if quoted is None else quoted)
             if found.end() == len(text):
                 return fields
-            at = found.end() + self._step
+            at = found.end() + len(self.delimiter)
         return None
 
     def leaves_open(self, text: str) -> bool:
@@ -136,15 +136,35 @@ def _over_lines(
             break
         is_open ^= reading.leaves_open(_decoded(line[1]))
     if held and not is_open:
-        texts = (_decoded(line or b"", strip=False) for _, line in held)
-        text = "\n".join((text, "".join(texts).rstrip("\r\n")))
+        text = "\n".join((text, *(_decoded(line or b"") for _, line in held)))
         fields = reading.fields(text)
-        if _fits(fields, width):
+        if _fits(fields, width) and not _are_rows(text, reading.delimiter, width):
             return Record(number, text, fields)
     lines.give_back(held)
     return None
 
 
-def _decoded(line: bytes, *, strip: bool = True) -> str:
-    text = line.decode("utf-8", "surrogateescape")
-    return text.rstrip("\r\n") if strip else text
+def could_be_rows(text: str, delimiter: str, width: int | None) -> bool:
+    """Return True if each line of a record over several has the expected number of fields."""
+    return "\n" in text and all(line.count(delimiter) + 1 == width for line in text.split("\n"))
+
+
+def _are_rows(text: str, delimiter: str, width: int | None) -> bool:
+    """Tell rows with two stray quotes from one field over several lines: by a field like ``b12``.
+
+    Its letters and digits alternate in the same way in each line.
+    """
+    if not could_be_rows(text, delimiter, width):
+        return False
+    lines = (map(_shape, line.split(delimiter)) for line in text.split("\n"))
+    return any(
+        len(shapes) == 1 and "0" in shapes.pop() for shapes in map(set, zip(*lines, strict=True))
+    )
+
+
+def _shape(field: str) -> str:
+    return re.sub(r"\d+", "0", re.sub(r"[^\W\d_]+", "a", field.strip(' "\r\t')))
+
+
+def _decoded(line: bytes) -> str:
+    return line.decode("utf-8", "surrogateescape").rstrip("\r\n")

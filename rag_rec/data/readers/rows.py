@@ -34,7 +34,7 @@ _PARQUET = {"parquet", "pq"}
 
 
 def read_chunks(
-    path: Path, *, rejects: Rejects, wanted: Wanted | None = None
+    path: Path, *, rejects: Rejects, wanted: Wanted | None = None, everything: bool = False
 ) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file in chunks: text columns under the file's names, and `LINE`.
 
@@ -46,6 +46,7 @@ def read_chunks(
         rejects: Policy for bad lines.
         wanted: Test for a column that is used; None for all of them. In JSON and Parquet the
             others are there by name, without values.
+        everything: True for the values of columns that are not used, too.
 
     Raises:
         DataError: If the file is missing, of unknown kind, or has a bad line and rejects stop.
@@ -53,19 +54,22 @@ def read_chunks(
     before = 0
     for part in parts_of(path):
         last = 0
-        for chunk in _chunks(part, rejects, wanted):
+        for chunk in _chunks(part, rejects, wanted, everything=everything):
             last = chunk.item(-1, LINE) if chunk.height else last
             yield chunk.with_columns(chunk[LINE] + before)
         before += last
 
 
-def _chunks(path: Path, rejects: Rejects, wanted: Wanted | None) -> Iterator[pl.DataFrame]:
+def _chunks(
+    path: Path, rejects: Rejects, wanted: Wanted | None, *, everything: bool
+) -> Iterator[pl.DataFrame]:
+    read = None if everything else wanted
     with plain_file(path) as plain:
         if (kind := _kind(plain)) in _PARQUET:
-            yield from parquet_chunks(plain, path, rejects, wanted)
+            yield from parquet_chunks(plain, path, rejects, read)
         elif kind in _JSON_LINES | {"json"}:
             with utf8_file(plain, path, rejects) as text:
-                yield from json_chunks(text, path, rejects, wanted)
+                yield from json_chunks(text, path, rejects, read)
         elif kind in _DELIMITED:
             with utf8_file(plain, path, rejects) as text:
                 yield from Delimited.open(text, path, wanted).chunks(rejects)
