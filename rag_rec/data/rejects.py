@@ -109,7 +109,8 @@ class Rejects:
             DataError: If all rows of a file were set aside, or a larger share.
         """
         for report in self.reports:
-            reasons = [reason for reason in self.lost if reason.path == report.path]
+            path = report.path  # of a file, or of a folder with parts
+            reasons = [it for it in self.lost if path in {it.path, it.path.parent}]
             n_lost = sum(self.lost[reason] for reason in reasons)
             n_rows = report.rows + sum(self.lost[r] for r in reasons if r.field in _WHOLE_ROWS)
             lines = [self._counted(reason) for reason in reasons]

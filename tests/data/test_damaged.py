@@ -36,7 +36,7 @@ def loaded(path: Path, content: bytes) -> tuple[pl.DataFrame, list[dict[str, str
     path.write_bytes(content)
     side = path.with_name("rejected.csv")
     side.unlink(missing_ok=True)
-    items = Dataset.load(items=path, on_error="skip", rejects_file=side).items
+    items = Dataset.load(items=path, on_error="skip", rejects_file=side, max_rejected=1).items
     return items, rejects_in(side)
 
 

@@ -28,7 +28,7 @@ def write(path: Path, content: str | bytes) -> Path:
 
 
 def load(path: Path, **options: object) -> Dataset:
-    options = {"rejects_file": path.parent / "rejected.csv", **options}
+    options = {"rejects_file": path.parent / "rejected.csv", "max_rejected": 1, **options}
     return Dataset.load(items=path, **options)  # type: ignore[arg-type]
 
 
@@ -336,6 +336,14 @@ def test_a_folder_of_parts_is_one_file(kind: str, tmp_path: Path) -> None:
         load(folder)
 
 
+def test_rows_lost_in_parts_count_for_the_folder(tmp_path: Path) -> None:
+    for n in range(2):
+        write(tmp_path / f"part-{n}.csv", f"item_id,title\na{n},Pot\nb,c,d\ne,f,g\n")
+    with pytest.raises(DataError, match="4 of 6 rows would be set aside"):
+        load(tmp_path, on_error="skip", max_rejected=0.5)
+    assert load(tmp_path, on_error="skip").items["item_id"].to_list() == ["a0", "a1"]
+
+
 def test_a_folder_without_parts_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="holds no files"):
         load(tmp_path)
@@ -504,7 +512,8 @@ def test_bytes_that_are_no_text_are_bad_rows(tmp_path: Path) -> None:
     frame.write_parquet(tmp_path / "items.parquet")
     with pytest.raises(DataError, match="UTF-8 text") as caught:
         load(tmp_path / "items.parquet")
-    assert (caught.value.row, caught.value.field) == (2, "title")
+    assert caught.value.row == 2
+    assert "UTF-8 text in title" in str(caught.value)
     assert titles(tmp_path / "items.parquet", on_error="skip") == {"a": "Pot"}
 
 

@@ -76,7 +76,9 @@ def _checked(frame: pl.DataFrame, text: pl.DataFrame, path: Path, rejects: Rejec
         if column.dtype == pl.Binary:
             wrong = good & column.is_not_null() & text[column.name].is_null()
             for number in text[LINE].filter(wrong):
-                rejects.add([BadRow(path, number, column.name, "UTF-8 text", "bytes")])
+                rejects.add(
+                    [BadRow(path, number, "(row)", f"UTF-8 text in {column.name}", "bytes")]
+                )
             good = good & ~wrong
     return text.filter(good)
 
