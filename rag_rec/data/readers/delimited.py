@@ -22,7 +22,7 @@ from rag_rec.data.readers.files import (
     Wanted,
     numbered_lines,
 )
-from rag_rec.data.readers.quoting import LineQueue, Record, could_be_rows, read_records
+from rag_rec.data.readers.quoting import LineQueue, TextRecord, could_be_rows, read_records
 from rag_rec.data.rejects import BadRow, Rejects
 
 _BLANKS = " \t\r\n\f\v"
@@ -115,7 +115,7 @@ class Delimited:
         numbered = numbered_lines(handle, self.path)
         return LineQueue(line for line in numbered if line[0] >= self.first_line)
 
-    def _records(self, lines: LineQueue) -> Iterator[Record]:
+    def _records(self, lines: LineQueue) -> Iterator[TextRecord]:
         return read_records(lines, self.delimiter, len(self.header))
 
     def _split(
@@ -138,7 +138,7 @@ class Delimited:
         return fields.with_columns(good[LINE])
 
     def _checked(
-        self, records: Iterator[Record], rejects: Rejects, remarks: Counter[str]
+        self, records: Iterator[TextRecord], rejects: Rejects, remarks: Counter[str]
     ) -> pl.DataFrame:
         """Return records as a chunk."""
         good: dict[int, list[str]] = {}
@@ -163,7 +163,7 @@ class Delimited:
         expected = expected or f"{len(self.header)} fields as in the header"
         return BadRow(self.path, number, "(row)", expected, found)
 
-    def _problem(self, record: Record) -> str | None:
+    def _problem(self, record: TextRecord) -> str | None:
         if record.text is None:
             return TOO_LONG
         if not record.text.strip():

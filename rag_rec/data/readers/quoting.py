@@ -19,7 +19,7 @@ _MAX_LINES = 10_000
 _Line = tuple[int, bytes | None]
 
 
-class Record(NamedTuple):
+class TextRecord(NamedTuple):
     """One record.
 
     Attributes:
@@ -95,7 +95,7 @@ def _readings(delimiter: str) -> tuple[_Reading, _Reading, _Reading]:
     )
 
 
-def read_records(lines: LineQueue, delimiter: str, width: int | None) -> Iterator[Record]:
+def read_records(lines: LineQueue, delimiter: str, width: int | None) -> Iterator[TextRecord]:
     """Yield the records of some lines; a blank line is one of them.
 
     Args:
@@ -106,17 +106,17 @@ def read_records(lines: LineQueue, delimiter: str, width: int | None) -> Iterato
     for number, line in lines:
         text = None if line is None else _decoded(line)
         if text is None or '"' not in text:
-            yield Record(number, text, text.split(delimiter) if text is not None else None)
+            yield TextRecord(number, text, text.split(delimiter) if text is not None else None)
             continue
         *exact, lax = _readings(delimiter)
         tried = [reading.fields(text) for reading in exact]
-        record = next((Record(number, text, it) for it in tried if _fits(it, width)), None)
+        record = next((TextRecord(number, text, it) for it in tried if _fits(it, width)), None)
         for reading in exact:
             record = record or _over_lines(reading, (number, text), lines, width)
         tried.append(lax.fields(text))
         fields = next((it for it in reversed(tried) if _fits(it, width)), None)
         some = next((it for it in tried if it is not None), None)
-        yield record or Record(number, text, fields or some)
+        yield record or TextRecord(number, text, fields or some)
 
 
 def _fits(fields: list[str] | None, width: int | None) -> bool:
@@ -125,7 +125,7 @@ def _fits(fields: list[str] | None, width: int | None) -> bool:
 
 def _over_lines(
     reading: _Reading, first: tuple[int, str], lines: LineQueue, width: int | None
-) -> Record | None:
+) -> TextRecord | None:
     """Return the record that begins in a line and ends in a later one, if there is one."""
     number, text = first
     held: list[_Line] = []
@@ -139,7 +139,7 @@ def _over_lines(
         text = "\n".join((text, *(_decoded(line or b"") for _, line in held)))
         fields = reading.fields(text)
         if _fits(fields, width) and not _are_rows(text, reading.delimiter, width):
-            return Record(number, text, fields)
+            return TextRecord(number, text, fields)
     lines.give_back(held)
     return None
 
