@@ -36,6 +36,8 @@ def form_of(kind: ValueKind, *texts: str) -> str:
         ("$9.99 - $19.99", 9.99), ("9.99–19.99 USD", 9.99), ("9.99 to 12", 9.99),
         ("from 9.99", 9.99), ("Starting at $5", 5), ("9.99+", 9.99), ("19.99 incl. VAT", 19.99),
         ("Free", 0), ("Free to Play", 0), ("gratis", 0), (".99", 0.99), ("0", 0),
+        ("EUR12.50", 12.5), ("12.50EUR", 12.5), ("R$ 12.90", 12.9), ("1200円", 1200),
+        ("$12.50 (20% off)", 12.5), ("Rs. 1,299.50", 1299.5), ("AU$5", 5),
         ("-1", None), ("cheap", None), ("2 for 1", None), ("call us", None), ("1.2.3", None),
         ("inf", None), ("12 monkeys", None), ("$", None),
     ],
@@ -108,6 +110,8 @@ def test_prices_written_with_either_mark_are_read_back(
         "15.11.2019 08:55:22", "15/11/2019, 08:55:22", "Fri Nov 15 00:55:22 -0800 2019",
         "Fri, 15 Nov 2019 08:55:22 GMT", "15 Nov 2019 08:55:22", "Nov 15, 2019 8:55:22 am",
         "20191115085522", "2019年11月15日 08:55:22", " 2019-11-15 08:55:22 ",
+        "Fri Nov 15 2019 08:55:22 GMT+0000 (Coordinated Universal Time)",
+        "15-Nov-19 08.55.22.000000 AM",
     ],
 )  # fmt: skip
 def test_one_moment_in_many_writings(text: str) -> None:
@@ -142,6 +146,9 @@ def test_dates(text: str, day: date | None) -> None:
         (["01-02-2020"], "day-first"),
         (["1/2/2020"], "month-first"),
         (["20190102", "20191231"], "yyyymmdd"),
+        (["201901", "201912"], "yyyymmdd"),
+        (["2019", "2020"], "yyyymmdd"),
+        (["1", "2019"], "month-first"),
         (["20190102", "1577923200"], "month-first"),
         (["2020-01-02"], "month-first"),
     ],
@@ -203,6 +210,9 @@ def test_literals_of_names_and_objects(text: str, names: list[str] | None) -> No
         (["appliances.kitchen.kettle", "a.b"], ".", ["appliances", "kitchen", "kettle"]),
         (["St. Patrick"], "whole", ["St. Patrick"]),
         (["Home / Tea"], "/", ["Home", "Tea"]),
+        (["Home/Kitchen/Tea"], "/", ["Home", "Kitchen", "Tea"]),
+        (['["Clothing >> Shirts &amp; Tops"]'], ">", ["Clothing", "Shirts & Tops"]),
+        (["['R&B', 'a, b']"], "whole", ["R&B", "a, b"]),
         (["R/C toys"], "whole", ["R/C toys"]),
         (["Tea\nCoffee"], "line", ["Tea", "Coffee"]),
     ],
@@ -252,17 +262,19 @@ def test_entities_are_resolved_in_every_text() -> None:
     assert read("id", "a&amp;b") == ["a&amp;b"]
 
 
-@pytest.mark.parametrize("text", ["\\N", "NULL", "NaN", "nan", "null", "None", "<NA>", "#N/A"])
+@pytest.mark.parametrize(
+    "text", ["\\N", "NULL", "NaN", "nan", "null", "None", "<NA>", "#N/A", "NA"]
+)
 def test_words_for_missing_are_missing_everywhere(text: str) -> None:
     for kind in KINDS:
         assert gaps_in(pl.Series([f" {text} "]), kind).to_list() == [True], kind
 
 
-@pytest.mark.parametrize("text", ["—", "-", "n/a", "NA", "?", "(no genres listed)"])
+@pytest.mark.parametrize("text", ["—", "-", "n/a", "n.a.", "?", "(no genres listed)"])
 def test_signs_for_missing_are_text_in_a_title(text: str) -> None:
     assert gaps_in(pl.Series([text]), "price").to_list() == [True]
     assert gaps_in(pl.Series([text]), "list").to_list() == [True]
-    assert gaps_in(pl.Series(["NA"]), "text").to_list() == [False]
+    assert gaps_in(pl.Series(["—"]), "text").to_list() == [False]
 
 
 @given(st.lists(st.text() | st.text("0123456789.,-/ €$[]{}'\":;|>"), max_size=4))

@@ -26,6 +26,7 @@ SEPARATORS = "| ; , > / . or a word: line, space, whole"
 _LITERAL = r"^\s*[\[{]"
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _STRINGS = rf"^\s*\[(?:[\s,\[\]]|{_QUOTED})*\]\s*$"
+_PATH = r"\S\s?[>›»→]+\s?\S|&gt;"
 _NAME_KEYS = ("name", "title", "label", "value", "term", "text")
 _CODE = r"^[a-z0-9_]+(?:\.[a-z0-9_]+)+$"
 _ENUMERATION = re.compile(r",\s[^,]*(?:&|\b(?:and|und|et|y|en)\b)[^,]*$", re.IGNORECASE)
@@ -41,13 +42,15 @@ def list_form(parts: Iterable[pl.Series]) -> Form:
     """Return the separators between the names of a column.
 
     The commonest of ``|``, ``;``, line breaks and commas is taken, and ``>`` in paths; without
-    one, ``/`` between spaces or dots in lower-case codes. Commas separate where a name occurs
+    one, ``/`` in paths or dots in lower-case codes. Commas separate where a name occurs
     beside different ones, or where values do not look like one name: ``Arts, Crafts & Sewing``.
     """
     texts = pl.concat([part.unique() for part in parts]).unique(maintain_order=True)
     plain = decoded(texts.filter(~texts.str.contains(_LITERAL)))
     values = cast("list[str]", plain.to_list())
     counts = {name: int(plain.str.contains(_SEPARATORS[name]).sum()) for name in "|;,>"}
+    listed = literal(texts.filter(texts.str.contains(_LITERAL) & texts.str.contains(_PATH)))
+    counts[">"] += int(listed.explode().str.contains(_PATH).sum())
     counts["line"] = int(plain.str.strip_chars().str.contains(_SEPARATORS["line"]).sum())
     if counts["|"] or counts[";"] or not _commas_separate(values, paths=counts[">"] > 0):
         counts[","] = 0
@@ -57,7 +60,7 @@ def list_form(parts: Iterable[pl.Series]) -> Form:
         form = "line"
     if not form and values:
         is_code = bool(plain.str.contains(_CODE).all())
-        form = "/" if plain.str.contains(r"\s/\s|^/").any() else "." if is_code else ""
+        form = "/" if plain.str.contains(r"\s/\s|^/|/.*/").any() else "." if is_code else ""
     if not form:
         return Form(WHOLE, "commas belong to names" if plain.str.contains(",").any() else "")
     signs = ["lines"] if form == "line" else [f"'{sign}'" for sign in form]
@@ -88,20 +91,12 @@ def read_lists(text: pl.Series, form: str) -> pl.Series:
         literal,
         lambda rest: rest.str.extract(r"^\s*\[([^\[\]{}'\"]*)\]\s*$").str.split(","),
     )
+    joined = decoded(names.list.join("\x1f"))
+    if ">" in form:
+        joined = joined.str.replace_all(_SEPARATORS[">"], "\x1f")
     name = pl.element().str.strip_chars()
     kept = name.filter((name != "") & ~name.str.to_lowercase().is_in(VALUE_GAPS))
-    return _decoded_names(names.list.eval(kept)).list.unique(maintain_order=True)
-
-
-def _decoded_names(names: pl.Series) -> pl.Series:
-    known = names.explode().unique()
-    plain = decoded(known)
-    changed = (known != plain).fill_null(value=False)
-    if not changed.any():
-        return names
-    return names.list.eval(
-        pl.element().replace(known.filter(changed).to_list(), plain.filter(changed).to_list())
-    )
+    return joined.str.split("\x1f").list.eval(kept).list.unique(maintain_order=True)
 
 
 def literal(text: pl.Series) -> pl.Series:

@@ -17,14 +17,14 @@ _CODES = (
     "|BRL|MXN|ARS|CLP|COP|PEN|ZAR|NGN|KES|EGP|AED|SAR|ILS|KRW|TWD|HKD|SGD|MYR|THB|IDR|PHP|VND|PKR"
 )
 _CURRENCY = (
-    rf"(?:[a-z]{{0,3}}[{CURRENCY_SIGNS}]|(?:{_CODES})\b|euros?\b|dollars?\b|pounds?\b|kr\.?|zł|kč"
+    rf"(?:[a-z]{{0,3}}[{CURRENCY_SIGNS}]|{_CODES}|euros?|dollars?|pounds?|[元円원]|kr\.?|zł|kč"
     r"|rs\.?|fr\.|lei|ft|руб\.?)"
 )
 _BEFORE = (
     r"(?:(?:from|ab|starting (?:at|from)|as low as|à partir de|desde|vanaf|only|now|price:?|ca\.?"
     r"|approx\.?|~)\s*)?"
 )
-_AFTER = r"(?:\+|each|ea\.?|(?:/|per\s|pro\s|inc|ink|exc|exk|zzgl|plus\s).*)?"
+_AFTER = r"(?:\+|each|ea\.?|(?:/|per\s|pro\s|inc|ink|exc|exk|zzgl|plus\s|\().*)?"
 _TO = r"\s*(?:-|–|—|~|to|bis)\s*"
 _RANGE = r"(?i)\d\D{0,6}(?:-|–|—|~|to|bis)\D{0,6}\d"
 _SCALE = r"(?:\s*(?:/|out of|of|von|sur)\s*[\d.,]+)?\s*(?:stars?|sterne|points?|%|★)?"

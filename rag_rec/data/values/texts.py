@@ -9,12 +9,12 @@ import polars as pl
 from rag_rec.core import entities_resolved
 from rag_rec.data.values.numbers import read_numbers
 
-TEXT_GAPS = ("\\N", "NULL", "null", "NaN", "nan", "NaT", "None", "<NA>", "#N/A", "N/A")
+TEXT_GAPS = ("\\N", "NULL", "null", "NaN", "nan", "NaT", "None", "<NA>", "#N/A", "N/A", "NA")
 """Words that databases and programs write for a missing text or id."""
 
 VALUE_GAPS = (
     *dict.fromkeys(word.lower() for word in TEXT_GAPS),
-    *("na", "n.a.", "nil", "undefined", "(null)", "-", "--", "---", "–", "—", "?"),
+    *("n.a.", "nil", "undefined", "(null)", "-", "--", "---", "–", "—", "?"),
     "(no genres listed)",
 )
 """The same, lower case, and the signs that stand for a missing number, date, flag or list."""
@@ -23,10 +23,10 @@ _ENTITY = r"&(?:#\d+|#[xX][0-9a-fA-F]+|[A-Za-z][A-Za-z0-9]*);"
 _FLAGS = {
     word: is_true
     for is_true, words in {
-        True: "true t yes y ja oui si instock instockstock available availablefororder lieferbar "
-        "verfügbar preorder backorder onbackorder limitedavailability instoreonly onlineonly",
+        True: "true t yes y ja oui si instock instockstock available availablefororder "
+        "lieferbar auflager lowstock verfügbar preorder backorder onbackorder limitedavailability instoreonly onlineonly",
         False: "false f no n nein non outofstock soldout unavailable notavailable discontinued "
-        "ausverkauft nichtlieferbar nichtverfügbar",
+        "ausverkauft nichtauflager nichtlieferbar nichtverfügbar",
     }.items()
     for word in words.split()
 }

@@ -12,10 +12,10 @@ from rag_rec.data.values.base import Form, counted, fields, in_turn
 FORMS = ("month-first", "day-first", "yyyymmdd")
 
 _ZONE = r"(?P<zone>Z|UTC|GMT|(?:UTC|GMT)?\s?[+-]\d{2}(?::?\d{2})?)(?:\s(?:UTC|GMT))?"
-_CLOCK = r"(?P<hour>\d{1,2})[:.h](?P<minute>\d{2})(?::(?P<second>\d{2})(?:[.,]\d+)?)?"
+_CLOCK = r"(?P<hour>\d{1,2})[:.h](?P<minute>\d{2})(?:[:.](?P<second>\d{2})(?:[.,]\d+)?)?"
 _TIME = (
     rf"(?:(?:,?\s+(?:at\s|um\s)?|T){_CLOCK}\s*(?P<half>[ap]\.?m\.?)?(?:\sUhr)?(?:\s*{_ZONE})?"
-    r"(?:\[[\w/]+\])?)?"
+    r"(?:\[[\w/]+\]|\s?\([\w\s]+\))?)?"
 )
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 _DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
@@ -33,8 +33,8 @@ _NAMED = (
     rf"(?i)^{_WEEKDAY}{_MONTH}\s+(?P<day>\d{{1,2}})\s{_CLOCK}(?:\s{_ZONE})?\s(?P<year>\d{{4}})$",
 )
 _DIGITS = (
-    r"^(?P<year>(?:19|20)\d\d)(?P<month>0[1-9]|1[0-2])(?P<day>0[1-9]|[12]\d|3[01])"
-    r"(?:T?(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?$"
+    r"^(?P<year>(?:19|20)\d\d)(?:(?P<month>0[1-9]|1[0-2])(?:(?P<day>0[1-9]|[12]\d|3[01])"
+    r"(?:T?(?P<hour>[01]\d|2[0-3])(?P<minute>[0-5]\d)(?P<second>[0-5]\d)?)?)?)?$"
 )
 _YEAR = r"^(?P<year>1\d{3}|20\d\d)(?:\.0+)?$"
 _NUMBER = r"^-?\d+(?:\.\d*)?(?:e\+?\d+)?$"
@@ -57,7 +57,8 @@ def time_form(parts: Iterable[pl.Series]) -> Form:
     """Return the form of a column of dates: which of day and month comes first.
 
     Dates with a number above 12 decide. Where none has one, days come first between dots and
-    dashes, months between slashes. A column of which every number is ``yyyymmdd`` is read so.
+    dashes, months between slashes. A column of which every number is ``yyyymmdd``, or the
+    beginning of one, is read so.
     """
     n_day = n_month = n_digits = n_numbers = 0
     unclear: tuple[str, bool] | None = None
