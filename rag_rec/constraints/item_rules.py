@@ -6,7 +6,8 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
-from operator import or_
+from functools import lru_cache
+from operator import le, lt, or_
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ _RELAXED: Mapping[str, Any] = {
 _ITEM_FIELDS = (*_FIELDS["price"], *_FIELDS["category"], *_FIELDS["brand"], *_FIELDS["released"])
 
 
+@lru_cache(maxsize=1 << 16)
 def fold(name: str) -> str:
     """Return a brand's or category's name as names are compared: without case and HTML entities.
 
@@ -157,7 +159,8 @@ class ItemRules:
     def __init__(self, constraints: Constraints) -> None:
         asked, checks = constraints, list[tuple[Relaxable, Callable[[Item], bool]]]()
         if asked.min_price is not None or asked.max_price is not None:
-            checks.append(("price", _price_check(asked)))
+            prices = _within(lambda item: item.price, asked.min_price, asked.max_price, le)
+            checks.append(("price", prices))
         if asked.categories or asked.all_categories or asked.not_categories:
             names = asked.categories, asked.not_categories, asked.all_categories
             checks.append(("category", _names_check(lambda item: item.categories, *names)))
@@ -165,7 +168,8 @@ class ItemRules:
             names = asked.brands, asked.not_brands
             checks.append(("brand", _names_check(lambda i: [i.brand] if i.brand else [], *names)))
         if asked.released_after is not None or asked.released_before is not None:
-            checks.append(("released", _release_check(asked)))
+            after, before = asked.released_after, asked.released_before
+            checks.append(("released", _within(lambda item: item.released, after, before, lt)))
         if not asked.allow_out_of_stock:
             checks.append(("in_stock", lambda item: item.in_stock))
         self._checks = checks
@@ -175,19 +179,18 @@ class ItemRules:
         return tuple(name for name, holds in self._checks if not holds(item))
 
 
-def _price_check(asked: Constraints) -> Callable[[Item], bool]:
-    low = asked.min_price or 0.0
-    high = math.inf if asked.max_price is None else asked.max_price
-    return lambda item: item.price is not None and low <= item.price <= high
+def _within(
+    value_of: Callable[[Item], Any], low: Any, high: Any, below: Callable[[Any, Any], bool]
+) -> Callable[[Item], bool]:
+    def holds(item: Item) -> bool:
+        value = value_of(item)
+        return (
+            value is not None
+            and (low is None or below(low, value))
+            and (high is None or below(value, high))
+        )
 
-
-def _release_check(asked: Constraints) -> Callable[[Item], bool]:
-    after, before = asked.released_after, asked.released_before
-    return lambda item: (
-        item.released is not None
-        and (after is None or item.released > after)
-        and (before is None or item.released < before)
-    )
+    return holds
 
 
 def _names_check(

@@ -26,13 +26,9 @@ class Tally:
     """
 
     def __init__(self, constraints: Constraints, items: Iterable[Item] = ()) -> None:
-        self._constraints = constraints
-        self._by_brand = constraints.max_per_brand is not None
-        self._by_category = (
-            constraints.max_per_category is not None or constraints.min_categories is not None
-        )
-        self._brands: Counter[str] = Counter()
-        self._categories: Counter[str] = Counter()
+        self._rules = constraints
+        self._is_limited = limits_lists(constraints)
+        self._brands, self._categories = Counter[str](), Counter[str]()
         self._n = 0
         for item in items:
             self.add(item)
@@ -40,32 +36,30 @@ class Tally:
     def add(self, item: Item) -> None:
         """Count an item in."""
         self._n += 1
-        if self._by_brand and item.brand:
+        if self._is_limited and item.brand:
             self._brands[fold(item.brand)] += 1
-        if self._by_category and (category := category_of(item, self._constraints)) is not None:
+        if self._is_limited and (category := category_of(item, self._rules)) is not None:
             self._categories[category] += 1
 
     def broken_by(self, item: Item) -> tuple[Relaxable, ...]:
         """Return the limits that the list would break with this item added."""
-        if not (self._by_brand or self._by_category):
+        if not self._is_limited:
             return ()
-        rules, broken = self._constraints, list[Relaxable]()
-        n_brand = self._brands[fold(item.brand)] if item.brand else 0
-        if n_brand >= (rules.max_per_brand or math.inf):
+        rules, broken = self._rules, list[Relaxable]()
+        if item.brand and self._brands[fold(item.brand)] >= (rules.max_per_brand or math.inf):
             broken.append("max_per_brand")
         category = category_of(item, rules)
-        n_category = 0 if category is None else self._categories[category]
-        if n_category >= (rules.max_per_category or math.inf):
+        own = set[str]() if category is None else {category}
+        if category and self._categories[category] >= (rules.max_per_category or math.inf):
             broken.append("max_per_category")
-        n_distinct = len(self._categories) + (category is not None and n_category == 0)
-        if n_distinct < min(rules.min_categories or 0, self._n + 1):
+        if len(own.union(self._categories)) < min(rules.min_categories or 0, self._n + 1):
             broken.append("min_categories")
         return tuple(broken)
 
     @property
     def holds(self) -> bool:
         """True if the list obeys all three limits."""
-        rules = self._constraints
+        rules = self._rules
         return (
             max(self._brands.values(), default=0) <= (rules.max_per_brand or self._n)
             and max(self._categories.values(), default=0) <= (rules.max_per_category or self._n)

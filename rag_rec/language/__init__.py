@@ -1,6 +1,6 @@
 """Facts in prose: prices and numbers, words and their stems, names of brands and categories."""
 
-from rag_rec.language.names import Mention, Names, brands_in, names_in
+from rag_rec.language.names import Names, brands_in, names_in
 from rag_rec.language.prices import (
     ABOVE,
     BELOW,
@@ -24,7 +24,6 @@ __all__ = [
     "ABOVE",
     "BELOW",
     "PRICE",
-    "Mention",
     "Names",
     "amount_of",
     "beginnings_of",

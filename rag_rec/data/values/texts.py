@@ -24,7 +24,8 @@ _FLAGS = {
     word: is_true
     for is_true, words in {
         True: "true t yes y ja oui si instock instockstock available availablefororder "
-        "lieferbar auflager lowstock verfügbar preorder backorder onbackorder limitedavailability instoreonly onlineonly",
+        "lieferbar auflager lowstock verfügbar preorder backorder onbackorder limitedavailability "
+        "instoreonly onlineonly",
         False: "false f no n nein non outofstock soldout unavailable notavailable discontinued "
         "ausverkauft nichtauflager nichtlieferbar nichtverfügbar",
     }.items()
