@@ -94,7 +94,8 @@ def table_of_columns(report: TableReport) -> Table:
         form = f" ({column.form})" if column.said else ""
         name = escape(column.name + form) if column.name else "[yellow]not read[/]"
         n_given = column.filled - column.gaps
-        filled = f"{n_given / report.rows:.0%}" if report.rows else ""
+        is_counted = report.rows and (column.name or column.filled)
+        filled = f"{n_given / report.rows:.0%}" if is_counted else ""
         unread = f"{column.unread}, such as {column.unread_example!r}" if column.unread else ""
         shown.add_row(escape(column.source), name, filled, escape(unread), escape(column.sample))
     return shown

@@ -212,6 +212,7 @@ def test_literals_of_names_and_objects(text: str, names: list[str] | None) -> No
         (["Home / Tea"], "/", ["Home", "Tea"]),
         (["Home/Kitchen/Tea"], "/", ["Home", "Kitchen", "Tea"]),
         (['["Clothing >> Shirts &amp; Tops"]'], ">", ["Clothing", "Shirts & Tops"]),
+        (["[Sale] Kitchen, Garden"], ",", ["[Sale] Kitchen", "Garden"]),
         (["['R&B', 'a, b']"], "whole", ["R&B", "a, b"]),
         (["R/C toys"], "whole", ["R/C toys"]),
         (["Tea\nCoffee"], "line", ["Tea", "Coffee"]),

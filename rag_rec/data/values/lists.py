@@ -23,7 +23,7 @@ _SEPARATORS = {
 SEPARATORS = "| ; , > / . or a word: line, space, whole"
 """The forms of lists, for messages; signs can be combined."""
 
-_LITERAL = r"^\s*[\[{]"
+_LITERAL = r"""(?s)^\s*(?:[\[{]\s*[\[{'"]|\[.*\]\s*$|\{.*\}\s*$)"""
 _QUOTED = r""""(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'"""
 _STRINGS = rf"^\s*\[(?:[\s,\[\]]|{_QUOTED})*\]\s*$"
 _PATH = r"\S\s?[>›»→]+\s?\S|&gt;"
@@ -48,9 +48,10 @@ def list_form(parts: Iterable[pl.Series]) -> Form:
     texts = pl.concat([part.unique() for part in parts]).unique(maintain_order=True)
     plain = decoded(texts.filter(~texts.str.contains(_LITERAL)))
     values = cast("list[str]", plain.to_list())
-    counts = {name: int(plain.str.contains(_SEPARATORS[name]).sum()) for name in "|;,>"}
+    counts = {name: int(plain.str.contains(_SEPARATORS[name]).sum()) for name in "|;,"}
     listed = literal(texts.filter(texts.str.contains(_LITERAL) & texts.str.contains(_PATH)))
-    counts[">"] += int(listed.explode().str.contains(_PATH).sum())
+    paths = (plain, listed.explode())
+    counts[">"] = sum(int(names.str.contains(_PATH).sum()) for names in paths)
     counts["line"] = int(plain.str.strip_chars().str.contains(_SEPARATORS["line"]).sum())
     if counts["|"] or counts[";"] or not _commas_separate(values, paths=counts[">"] > 0):
         counts[","] = 0
