@@ -6,18 +6,22 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
+
+from pydantic import ValidationError
 
 from rag_rec.constraints import where
 from rag_rec.core import (
+    ConfigError,
     Constraints,
     OnDone,
-    RagRecError,
     RecommendationList,
+    Repairs,
     Settings,
     TasteProfile,
     Understood,
     UserHistory,
+    first_problem,
 )
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.list_types import Kind, TopK
@@ -107,7 +111,7 @@ class Recommender:
     def run(
         self, requests: Iterable[RecommendationRequest], on_done: OnDone | None = None
     ) -> list[RecommendationState]:
-        """Make a list for every request, in order; a failing model call costs only its own list.
+        """Make a list for every request, in order; a user's failure costs only its own list.
 
         Args:
             requests: The lists that are asked for.
@@ -115,14 +119,14 @@ class Recommender:
 
         Returns:
             One state a request: ``result`` is the list, ``exchanges`` every model call behind it.
+            A user that cannot be served has the ``failure``: a `DataError` for an unknown user or
+            item id, a `ConfigError` for constraints that contradict each other, a `BudgetTooSmall`
+            where as many candidates as items do not fit the model's context.
 
         Raises:
-            DataError: If a user or an item id is unknown; before anything is sent.
-            ConfigError: If constraints or options contradict each other.
-            BudgetTooSmall: If as many candidates as items do not fit the model's context.
+            ConfigError: If a kind contradicts its own constraints.
         """
         states = self._pipeline.resolve(requests)
-        _raise_first(states)
         if self._pipeline.asks_early(states):
             for block in _blocks(states):
                 self._finish(self._prepared(block), on_done)
@@ -133,10 +137,13 @@ class Recommender:
     def begin(self, requests: Iterable[RecommendationRequest]) -> list[RecommendationState]:
         """Resolve, retrieve and, where no model call must come before it, render; send nothing.
 
-        A user that cannot be served gets the state's ``failure``.
+        A user that cannot be served gets the state's ``failure``; one whose candidates fit no
+        prompt, the list that retrieval makes as well.
         """
         states = self._pipeline.resolve(requests)
         self._pipeline.begin(states)
+        unprompted = [state for state in states if state.error is not None]
+        self._pipeline.ground(unprompted, self.run_id)
         return states
 
     def complete(
@@ -190,7 +197,8 @@ class Recommender:
 
         Raises:
             DataError: If the user or an item id is unknown.
-            ConfigError: If constraints or options contradict each other.
+            ConfigError: If an option has the wrong type, or they contradict each other.
+            BudgetTooSmall: If as many candidates as items do not fit the model's context.
         """
         kind = kind or self._plain(k)
         request = RecommendationRequest(user, kind, profile, constraints, text)
@@ -199,10 +207,19 @@ class Recommender:
     def recommend_many(
         self, users: Iterable[User], k: int | None = None, *, on_done: OnDone | None = None
     ) -> list[RecommendationList]:
-        """Return plain lists for many users, in their order; see `run`."""
+        """Return plain lists for many users, in their order.
+
+        A user that cannot be served gets a list with the outcome ``failed`` and the error: in
+        retrieval's order, or without items where the user or an item id is unknown.
+
+        Raises:
+            ConfigError: If ``users`` are not several users, or ``k`` is no length.
+        """
+        if isinstance(users, str) or not isinstance(cast("object", users), Iterable):
+            raise ConfigError(f"users: expected several users, found {users!r:.60}")
         kind = self._plain(k)
         requests = (RecommendationRequest(user, kind) for user in users)
-        return [state.made() for state in self.run(requests, on_done)]
+        return [state.result or self._empty(state) for state in self.run(requests, on_done)]
 
     # --- single steps -------------------------------------------------------------------------
 
@@ -260,13 +277,27 @@ class Recommender:
         self.close()
 
     def _plain(self, k: int | None) -> TopK:
-        return TopK(k=self.settings.k if k is None else k)
+        try:
+            return TopK(k=self.settings.k if k is None else k)
+        except ValidationError as error:
+            raise ConfigError(first_problem(error)) from error
+
+    def _empty(self, state: RecommendationState) -> RecommendationList:
+        user = state.request.user
+        return RecommendationList(
+            user_id=user if isinstance(user, str) else state.history.user_id,
+            outcome="failed",
+            items=(),
+            repairs=Repairs(),
+            usage=state.usage,
+            run_id=self.run_id,
+            error=str(state.failure),
+        )
 
     def _prepared(self, block: list[RecommendationState]) -> list[RecommendationState]:
-        """Take the steps before generate; the first failure ends the run."""
+        """Take the steps before generate."""
         self._pipeline.begin(block)
         self._pipeline.prepare(block)
-        _raise_first(block)
         return block
 
     def _finish(
@@ -293,9 +324,3 @@ def _blocks(states: Sequence[RecommendationState]) -> Iterator[list[Recommendati
     yield list(states[:_FIRST_BLOCK])
     for start in range(_FIRST_BLOCK, len(states), _BLOCK):
         yield list(states[start : start + _BLOCK])
-
-
-def _raise_first(states: Iterable[RecommendationState]) -> None:
-    failure: RagRecError | None = next((s.failure for s in states if s.failure), None)
-    if failure is not None:
-        raise failure

@@ -78,11 +78,14 @@ def _show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) 
         )
     for line in state.omitted:
         note(f"left out: {line}")
+    if prompt.left_out:
+        note(f"left out: candidates that do not fit: {', '.join(prompt.left_out)}")
     if as_json:
         messages = [{"role": role, "content": text} for role, text in prompt.messages]
         _write_json({
             "messages": messages,
             "labels": prompt.labels,
+            "left_out": prompt.left_out,
             "tokens": prompt.tokens,
             "exact": prompt.exact,
         })  # fmt: skip

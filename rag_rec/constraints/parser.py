@@ -78,6 +78,8 @@ def where(text: str, *, relax: Iterable[str] = ()) -> Constraints:
     >>> where("price < 20 and category in (tea, coffee)").categories == {"tea", "coffee"}
     True
     """
+    if not isinstance(cast("object", text), str):
+        raise ConfigError(f"expected constraints as text, found {text!r:.60}")
     try:
         tree = _PARSER.parse(text)
     except UnexpectedInput as error:

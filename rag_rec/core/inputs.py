@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rag_rec.core.errors import DataError
 
 ItemId = Annotated[str, Field(min_length=1)]
 UserId = Annotated[str, Field(min_length=1)]
@@ -143,11 +145,17 @@ class UserHistory(Model):
     def of(cls, *item_ids: str, user_id: str | None = None) -> UserHistory:
         """Return a history of these item ids, oldest first.
 
+        Raises:
+            DataError: If an id is empty or no text.
+
         >>> UserHistory.of("kit-001", "tea-004").item_ids
         ('kit-001', 'tea-004')
         """
-        events = tuple(Interaction(item_id=item_id) for item_id in item_ids)
-        return cls(user_id=user_id, events=events)
+        try:
+            events = tuple(Interaction(item_id=item_id) for item_id in item_ids)
+            return cls(user_id=user_id, events=events)
+        except ValidationError as error:
+            raise DataError(f"expected item ids (text), found {item_ids!r:.60}") from error
 
     @property
     def item_ids(self) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from rag_rec.core import (
+    NAME_CHARS,
     Candidate,
     Evidence,
     ItemId,
@@ -109,7 +110,7 @@ class SlateType:
         links = _links(context, history, [item.item_id for item in pool.items])
         themes = tuple(themes_of(pool, links, kind.rows, kind.per_row))
         rows = "; ".join(
-            f"row {n}: {prompt_safe(theme.title)}" for n, theme in enumerate(themes, 1)
+            f"row {n}: {prompt_safe(theme.title, NAME_CHARS)}" for n, theme in enumerate(themes, 1)
         )
         return ListTask(f"a page of rows with {kind.per_row} items each. {rows}", themes)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from rag_rec.core import BudgetTooSmall, Evidence, Message, Settings
-from rag_rec.grounding import answer_schema
+from rag_rec.grounding import Reading, answer_schema
 from rag_rec.index import ItemIndex
 from rag_rec.list_types import list_type_of
 from rag_rec.llm import ChatModel, Request
@@ -44,14 +44,18 @@ class PromptWriter:
         return self._renderer(state).variant.settings.reason_chars > 0
 
     def render(self, states: Sequence[RecommendationState]) -> None:
-        """Give every state its prompt and its call; one that does not fit gets the failure."""
+        """Give every state its prompt and its call.
+
+        One whose candidates do not fit gets the failure and an empty reading: retrieval fills its
+        list.
+        """
         for _, group in groupby(states, lambda state: type(state.kind)):
             alike = list(group)
             for state, quotes in zip(alike, self._quotes(alike), strict=True):
                 try:
                     state.prompt = self._prompt(state, quotes)
                 except BudgetTooSmall as error:
-                    state.failure = error
+                    state.failure, state.error, state.reading = error, str(error), Reading()
                 else:
                     state.call = self._call(state, state.prompt)
 

@@ -8,7 +8,9 @@ from typing import Literal
 
 from rag_rec.core import (
     Candidate,
+    ConfigError,
     Constraints,
+    PromptError,
     RagRecError,
     RecommendationList,
     TasteProfile,
@@ -45,6 +47,9 @@ class RecommendationRequest:
         constraints: Rules of the list; replace those of a history that is given.
         text: A wish in plain words, such as "a present for my father, under 40".
         deadline_s: Seconds that all model calls of this list may take together; 0 for no limit.
+
+    Raises:
+        ConfigError: If an option has the wrong type; the user is checked when it is resolved.
     """
 
     user: User = ()
@@ -53,6 +58,16 @@ class RecommendationRequest:
     constraints: Constraints | None = None
     text: str | None = None
     deadline_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, kind, expected in (
+            ("profile", str, "text"),
+            ("text", str, "text"),
+            ("constraints", Constraints, "Constraints (rag_rec.where reads them from text)"),
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, kind):
+                raise ConfigError(f"{name}: expected {expected}, found {value!r:.60}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +141,9 @@ class RecommendationState:
         """Return the list.
 
         Raises:
-            RagRecError: The failure that left this user without one.
+            RagRecError: The failure that left this user without a list, or without a prompt.
         """
-        if self.result is None:
+        if self.result is None or isinstance(self.failure, PromptError):
             raise self.failure or AssertionError("a state without a failure has a result")
         return self.result
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import cast
 
 from rag_rec.core import (
     ConfigError,
@@ -92,14 +93,19 @@ class Pipeline:
         """Return the history that a user stands for.
 
         Raises:
-            DataError: If the user or an item id is unknown.
+            DataError: If it is no user, or the user or an item id is unknown.
         """
         if isinstance(user, str):
             return self._index.history(user)
-        history = user if isinstance(user, UserHistory) else UserHistory.of(*user)
-        for item_id in history.item_ids:
+        if not isinstance(user, UserHistory):
+            if not isinstance(cast("object", user), list | tuple):
+                raise DataError(
+                    f"expected a user id, a UserHistory or a list of item ids, found {user!r:.60}"
+                )
+            user = UserHistory.of(*user)
+        for item_id in user.item_ids:
             self._index.item_by_id(item_id)
-        return history
+        return user
 
     def read(self, states: States, *, by_rules: bool = False) -> None:
         """Read requests in plain words, by the model or by rules; rules where there is no model."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from rag_rec.core import Candidate, Evidence, Interaction, Item
@@ -31,7 +32,7 @@ class Packing:
         left: Tokens left; never negative.
         taken: Lines in the order in which they were taken.
         labels: Candidates taken; the first has label 1.
-        longest: Item id and tokens of the longest candidate that did not fit.
+        longest: Item id and tokens of the longest candidate, in or not.
     """
 
     lines: LineWriter
@@ -48,10 +49,9 @@ class Packing:
         while len(self.labels) < wanted and (candidate := next(offered, None)) is not None:
             item = self.item_of(candidate.item_id)
             line = self.lines.candidate(len(self.labels) + 1, candidate, item)
+            self.longest = max(self.longest, (candidate.item_id, line.tokens), key=itemgetter(1))
             if self._take(line, Taken("candidate", candidate.item_id, line.text)):
                 self.labels.append(candidate.item_id)
-            elif line.tokens > self.longest[1]:
-                self.longest = (candidate.item_id, line.tokens)
 
     def take_events(self, events: Iterable[tuple[int, Interaction]]) -> bool:
         """Take numbered events up to the first that does not fit; return True if all did."""

@@ -96,16 +96,16 @@ class PromptRenderer:
         budget = min(budget, settings.budget_tokens or budget)
         shown = candidates[: max(k, settings.max_candidates)]
         profile = prompt_safe(history.profile or "")
-        cost = self._count_fixed(k) + sum(self._counter.count([profile, task]))
-        packing = Packing(self._lines, settings, item_of, budget - cost)
+        costs = [self._count_fixed(k), *self._counter.count([profile, task])]
+        packing = Packing(self._lines, settings, item_of, budget - sum(costs))
         self._pack(packing, history, shown, k, evidence or {})
         taken, n_required = packing.taken, min(k, len(shown))
-        if len(packing.labels) < n_required:
-            raise BudgetTooSmall(_too_small(budget, k, packing.longest))
-        while (prompt := self._assemble(taken, k, profile, task)).tokens > budget:
-            if len(taken) <= n_required:
-                raise BudgetTooSmall(_too_small(budget, k, packing.longest))
+        prompt = self._assemble(taken, k, profile, task)
+        while prompt.tokens > budget and len(taken) > n_required:
             taken.pop()
+            prompt = self._assemble(taken, k, profile, task)
+        if prompt.tokens > budget or len(packing.labels) < n_required:
+            raise BudgetTooSmall(_too_small(budget, k, costs, packing.longest))
         ids = [candidate.item_id for candidate in shown]
         ranked = ids[: ids.index(prompt.labels[-1])] if prompt.labels else []
         prompt = replace(prompt, left_out=tuple(i for i in ranked if i not in prompt.labels))
@@ -186,10 +186,13 @@ class PromptRenderer:
         return sum(self._counter.count(texts)) + self._counter.per_message * (len(turns) + 1)
 
 
-def _too_small(budget: int, k: int, longest: tuple[str, int]) -> str:
+def _too_small(budget: int, k: int, costs: Sequence[int], longest: tuple[str, int]) -> str:
+    names = ("the instructions", "the words about the user", "the task of the list")
     item_id, tokens = longest
-    at_fault = f" (item '{item_id[:80]}' takes {tokens})" if item_id else ""
+    parts = dict(zip(names, costs, strict=True)) | {f"item '{item_id[:80]}'": tokens}
+    largest = max(parts, key=lambda name: parts[name])
     return (
-        f"{max(budget, 0)} tokens do not hold the instructions and {k} candidates{at_fault}; ask "
-        "for fewer, choose a shorter variant or a model with a longer context"
+        f"{max(budget, 0)} tokens do not hold the instructions and {k} candidates; the largest "
+        f"part is {largest} with {parts[largest]}; shorten it, ask for fewer items, or choose a "
+        "shorter variant or a model with a longer context"
     )
