@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from rag_rec.core import Repairs, one_line
+from rag_rec.core import Repairs, one_line, prompt_safe
 from rag_rec.grounding.reply_json import find_entries
 
 _MAX_PROBLEMS = 8
@@ -73,7 +73,7 @@ def read_answer(text: str, *, n_labels: int, k: int, truncated: bool = False) ->
     wanted = min(k, n_labels)
     if len(entries) < wanted:
         problems.append(f"it names {len(entries)} usable labels where {wanted} are needed")
-    shown = one_line(text[:_SHOWN_CHARS])
+    shown = prompt_safe(text[:_SHOWN_CHARS])
     return Reading(
         tuple(entries.values()), Repairs(**counts), tuple(problems[:_MAX_PROBLEMS]), shown
     )

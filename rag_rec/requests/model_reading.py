@@ -11,7 +11,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from rag_rec.constraints import both, fold, price_bounds
-from rag_rec.core import ConfigError, Constraints, Understood, one_line, parse_json, prompt_safe
+from rag_rec.core import (
+    NAME_CHARS,
+    ConfigError,
+    Constraints,
+    Understood,
+    one_line,
+    parse_json,
+    prompt_safe,
+)
 from rag_rec.grounding import closed_object
 from rag_rec.language import ABOVE, BELOW, PRICE, Names, amount_of, beginnings_of, digits_in
 from rag_rec.llm import Message, Request
@@ -133,4 +141,5 @@ def _near(request: str, names: Iterable[str]) -> list[str]:
         name: len(found & asked) / len(found) for name in names if (found := beginnings_of(name))
     }
     ranked = sorted((-share, name) for name, share in shares.items() if share)
-    return [prompt_safe(name) for _, name in ranked[:_SHOWN]]
+    shown = [prompt_safe(name) for _, name in ranked[:_SHOWN]]
+    return [name for name in shown if len(name) <= NAME_CHARS]
