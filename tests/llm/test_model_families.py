@@ -174,6 +174,18 @@ def test_a_reply_that_was_thought_away_says_what_to_set() -> None:
     assert [body["max_tokens"] for body in server.requests] == [100, 1_000]
 
 
+def test_an_answer_cut_after_thoughts_is_asked_for_again_with_room() -> None:
+    def answer(body: Any) -> Response:
+        if body["max_tokens"] == 100:
+            return Response(completion('<think>Hm.</think>{"it', finish="length", tokens=100))
+        return Response(completion("<think>Hm.</think>{}"))
+
+    with served(answer) as (server, model):
+        reply = model.generate([request(max_tokens=100)])[0]
+    assert (reply.text, reply.error) == ("{}", None)
+    assert server.n_requests == 2
+
+
 def test_no_room_is_given_where_none_is_wanted() -> None:
     with served(MODEL_SERVERS["deployment"], reasoning_tokens=0) as (server, model):
         error = model.generate([request(max_tokens=100)])[0].error

@@ -93,6 +93,20 @@ def test_a_cut_reply_keeps_what_it_has(finish: str) -> None:
         assert "request.reasoning_tokens" in str(found.error)
 
 
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": f"<think>{DRAFT}</think>" + '{"items": [{"la'},
+        {"content": '{"items": [{"la', "reasoning_content": "Hm."},
+        {"content": [{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": '{"it'}]},
+    ],
+)
+def test_an_answer_that_thoughts_left_no_room_for_says_so(message: dict[str, Any]) -> None:
+    found = reply(message, "length")
+    assert found.text.startswith('{"it')
+    assert "stopped at max_tokens; raise request.reasoning_tokens" in str(found.error)
+
+
 @pytest.mark.parametrize("finish", ["content_filter", "SAFETY"])
 def test_a_filter_is_a_refusal(finish: str) -> None:
     assert isinstance(reply({"content": ANSWER}, finish).error, Refused)
@@ -104,6 +118,10 @@ def test_a_filter_is_a_refusal(finish: str) -> None:
         (b'{"error": {"message": "slow down", "code": 429}}', RateLimited),
         (b'{"error": {"message": "overloaded", "code": 529}}', TransportError),
         (b'{"choices": [{"finish_reason": "error", "message": {"content": "x"}}]}', TransportError),
+        (
+            b'{"choices": [{"finish_reason": "insufficient_system_resource", "message": {}}]}',
+            TransportError,
+        ),
         (b'{"choices": [null]}', TransportError),
         (b'{"choices": [{"message": "x"}]}', TransportError),
         (b'{"choices": {"message": {}}}', TransportError),
@@ -173,6 +191,13 @@ def test_more_tokens_than_bytes_were_sent_are_not_believed() -> None:
     counts = {"prompt_tokens": 900_000, "completion_tokens": 3}
     assert read_usage(counts) is not None
     assert read_usage(counts, n_sent=2_000) is None
+
+
+def test_a_few_tokens_for_much_text_are_not_believed() -> None:
+    counts = {"prompt_tokens": 1, "completion_tokens": 1}
+    assert read_usage(counts, n_sent=300) is not None
+    assert read_usage(counts, n_sent=4_000) is None
+    assert reply({"content": "a word " * 90}, usage=counts).usage is None
 
 
 def test_text_that_cost_nothing_is_not_believed() -> None:

@@ -140,7 +140,7 @@ class OpenAIChatModel:
         )
         if 200 <= reply.status < 300:
             completion = read_body(reply.body, self.name, n_sent=len(content))
-            if isinstance(completion.error, Truncated) and not completion.text:
+            if isinstance(completion.error, Truncated) and completion.error.hint:
                 self._form.learn_reasoning()
         else:
             error = status_error(reply.status, _parsed(reply), self.name, reply.headers)

@@ -15,20 +15,20 @@ from rag_rec.core import (
     TransportError,
     Truncated,
     Usage,
-    parse_json,
-    without_thoughts,
 )
 from rag_rec.llm.base import Completion
 from rag_rec.llm.chat_api.endpoint import redacted
 from rag_rec.llm.chat_api.failures import message_of, status_error
 from rag_rec.llm.chat_api.reply_stream import is_stream, join_stream
+from rag_rec.llm.chat_api.reply_text import has_thoughts, text_of
 
 _MOST_READ, _MOST_WRITTEN = 10_000_000, 1_000_000
+_BYTES_A_TOKEN = 400  # far more than a token of any vocabulary holds on average
 _TEMPLATE_TOKENS = 10_000  # a server's own words around a prompt
 _COUNTS = (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens"))
 _CUT = frozenset({"length", "max_tokens", "model_length"})
 _FILTERED = frozenset({"content_filter", "safety"})
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_FAILED = frozenset({"error", "insufficient_system_resource"})
 
 THOUGHT_ALL = "it used all its tokens to think and wrote no answer"
 MORE_ROOM = 'raise request.reasoning_tokens, or set parameters.reasoning_effort = "low"'
@@ -40,7 +40,7 @@ def read_body(body: bytes, provider: str, *, n_sent: int | None = None) -> Compl
     Args:
         body: The body.
         provider: The model's spec, for errors.
-        n_sent: Bytes of the request, where known; a count of many more tokens is not believed.
+        n_sent: Bytes of the request, where known; a count of tokens must be in proportion.
 
     Returns:
         The completion, without wall time. Its usage is None if the server counted nothing usable.
@@ -60,9 +60,9 @@ def read_body(body: bytes, provider: str, *, n_sent: int | None = None) -> Compl
     if refusal or finish in _FILTERED:
         why = redacted(str(refusal))[:120] if refusal else "content filter"
         return Completion("", usage, Refused(f"refused: {why}", provider=provider))
-    text = _text_of(message, cut=finish in _CUT)
-    if usage is not None and text and not usage.completion_tokens:
-        usage = None  # something was written
+    text = text_of(message, cut=finish in _CUT)
+    if usage is not None and usage.completion_tokens * _BYTES_A_TOKEN < len(text or ""):
+        usage = None
     return Completion(text or "", usage, _problem(text, message, finish, provider))
 
 
@@ -83,7 +83,8 @@ def read_usage(counts: Any, n_sent: int | None = None) -> Usage | None:
     if type(read) is not int or type(written) is not int:
         return None
     most = _MOST_READ if n_sent is None else n_sent + _TEMPLATE_TOKENS
-    if not (1 <= read <= most and 0 <= written <= _MOST_WRITTEN):
+    least = 1 + (n_sent or 0) // _BYTES_A_TOKEN
+    if not (least <= read <= most and 0 <= written <= _MOST_WRITTEN):
         return None
     return Usage.model_construct(calls=1, prompt_tokens=read, completion_tokens=written)
 
@@ -100,7 +101,7 @@ def _first_choice(reply: Any) -> tuple[dict[str, Any], str] | None:
         return None
     found = cast("dict[str, Any]", choice)
     finish = str(found.get("finish_reason") or "").lower()
-    if isinstance(message := found.get("message"), dict) and finish != "error":
+    if isinstance(message := found.get("message"), dict) and finish not in _FAILED:
         return cast("dict[str, Any]", message), finish
     return ({"content": found["text"]}, finish) if isinstance(found.get("text"), str) else None
 
@@ -117,62 +118,13 @@ def _no_completion(reply: Any, provider: str) -> ModelError:
 def _problem(
     text: str | None, message: dict[str, Any], finish: str, provider: str
 ) -> ModelError | None:
+    thought = has_thoughts(message)
     if finish in _CUT:
-        if text:
-            return Truncated("stopped at max_tokens", provider=provider)
-        return Truncated(THOUGHT_ALL, provider=provider, hint=MORE_ROOM)
+        problem = "stopped at max_tokens" if text else THOUGHT_ALL
+        hint = MORE_ROOM if thought or not text else ""
+        return Truncated(problem, provider=provider, hint=hint)
     if text is not None:
         return None
-    parts = "thoughts and no answer" if any(map(message.get, _THOUGHTS)) else "no text"
+    parts = "thoughts and no answer" if thought else "no text"
     problem = f"a completion of {parts}"
     return TransportError(problem, provider=provider, retryable=True)
-
-
-def _text_of(message: dict[str, Any], *, cut: bool) -> str | None:
-    """Return the answer, wherever a message has it; thoughts are none. None if nothing is there."""
-    text = _joined(message.get("content"))
-    if text is not None:
-        text = without_thoughts(text)
-    if text or cut:
-        return text
-    calls = message.get("tool_calls")
-    first: Any = calls[0] if isinstance(calls, list) and calls else {}
-    called = first.get("function") if isinstance(first, dict) else None
-    for call in (called, message.get("function_call")):
-        if isinstance(call, dict) and (arguments := _joined(call.get("arguments"))):
-            return arguments
-    if isinstance(message.get("parsed"), dict):
-        return json.dumps(message["parsed"])
-    # some servers put a whole answer, which is JSON and nothing else, where thoughts belong
-    return next((t for n in _THOUGHTS if _is_document(t := message.get(n))), text)
-
-
-def _joined(content: Any) -> str | None:
-    """Return content as text: a text, an object, or a list of parts without the thoughts."""
-    match content:
-        case str():
-            return content
-        case dict():
-            return json.dumps(content)
-        case list():
-            parts = [part if isinstance(part, str) else _text_part(part) for part in content]
-            return "".join(parts)
-        case _:
-            return None
-
-
-def _text_part(part: Any) -> str:
-    match part:
-        case {"type": "text" | "output_text", "text": str(text)}:
-            return text
-        case {"text": str(text), **more} if "type" not in more:
-            return text
-        case _:
-            return ""
-
-
-def _is_document(text: Any) -> bool:
-    try:
-        return isinstance(text, str) and isinstance(parse_json(text), dict | list)
-    except ValueError:
-        return False

@@ -114,7 +114,7 @@ class Sender:
 
     def _is_outdated(self, request: Request, sent: Request, completion: Completion) -> bool:
         """Return True if a failed request would now be sent in another form, and there is time."""
-        if completion.error is None or completion.text or _is_late(request, 0):
+        if completion.error is None or _is_late(request, 0):
             return False
         return isinstance(completion.error, Adapted) or self._prepare(request) != sent
 
