@@ -6,7 +6,7 @@ long, for the first users only (in an order drawn before anything was asked). `p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rag_rec.evaluation.experiments.answers import UserAnswer
@@ -21,20 +21,18 @@ _MANY = 2_000
 """Users beyond which histories and candidates are shown to half that depth."""
 
 
-class _Numbers:
-    """Numbers of items in the order in which they occur."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, int] = {}
-
-    def __call__(self, items: Sequence[str]) -> list[int]:
-        return [self.ids.setdefault(item, len(self.ids)) for item in items]
+Numbers = Callable[[Sequence[str]], list[int]]
+"""From items to their numbers, in the order in which items occur."""
 
 
 def browser_data(details: Details) -> dict[str, Any]:
     """Return the page's data block, ready for JSON."""
     users = [task.key for task in details.tasks]
-    numbers = _Numbers()
+    found: dict[str, int] = {}
+
+    def numbers(items: Sequence[str]) -> list[int]:
+        return [found.setdefault(item, len(found)) for item in items]
+
     shown = [row for row in details.rows if row.lists]
     n_prompts = _users_with_prompts(shown, users)
     depth = _DEPTH if len(users) <= _MANY else _DEPTH // 2
@@ -52,8 +50,8 @@ def browser_data(details: Details) -> dict[str, Any]:
         "notice": f"Prompts and replies are on this page for the first {n_prompts} of "
         f"{len(users)} users, in an order drawn before anything was asked; all of them are in the "
         "run's folder.",
-        "items": list(numbers.ids),
-        "titles": [details.titles.get(item, "") for item in numbers.ids],
+        "items": list(found),
+        "titles": [details.titles.get(item, "") for item in found],
     }
 
 
@@ -65,16 +63,15 @@ def _users_with_prompts(rows: Sequence[LeaderboardRow], users: Sequence[str]) ->
     """Return the number of users whose prompts and replies fit on the page."""
     left = PROMPT_CHARS
     for at, user in enumerate(users):
-        answers = [row.answers[user] for row in rows if user in row.answers]
-        left -= sum(len(text) for answer in answers for _, text in answer.messages)
-        left -= sum(len(text) for answer in answers for text in answer.replies)
+        for answer in (row.answers[user] for row in rows if user in row.answers):
+            left -= sum(map(len, answer.replies)) + sum(len(text) for _, text in answer.messages)
         if left < 0:
             return at
     return len(users)
 
 
 def _row_data(
-    row: LeaderboardRow, deep: Mapping[str, Sequence[str]], numbers: _Numbers, n_prompts: int
+    row: LeaderboardRow, deep: Mapping[str, Sequence[str]], numbers: Numbers, n_prompts: int
 ) -> dict[str, Any]:
     """Return a row's data; a beginning of retrieval's own order is written as its length."""
     users, depth = list(deep), max(map(len, deep.values()), default=0)

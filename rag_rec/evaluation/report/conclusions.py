@@ -15,19 +15,16 @@ _REPEATS_ORDER = 0.5
 def conclusions(report: Report) -> list[str]:
     """Return the sentences that the figures support, and no more."""
     void = [f"THIS REPORT IS VOID: {'; '.join(report.findings)}"] if report.findings else []
-    test = (
+    parts = (_test, _verdicts, _repeated_orders, _limit_of_retrieval, _blends)
+    return void + [sentence for part in parts for sentence in part(report)]
+
+
+def _test(report: Report) -> Iterator[str]:
+    yield (
         f"{report.experiment.metric} over {report.users.measured} users; every variant is tested "
         f"against “{report.experiment.baseline}” by a paired permutation test, corrected for their "
         "number (Holm)."
     )
-    return [
-        *void,
-        test,
-        *_verdicts(report),
-        *_repeated_orders(report),
-        _limit_of_retrieval(report),
-        *_blends(report),
-    ]
 
 
 def _verdicts(report: Report) -> Iterator[str]:
@@ -58,11 +55,8 @@ def _verdict(name: str, found: Comparison, baseline: str) -> str:
 def _repeated_orders(report: Report) -> Iterator[str]:
     """Name the models that mostly repeat the order they were given; their score is retrieval's."""
     kept = {row.name: row.behaviour.get("kept order") or 0.0 for row in report.rows}
-    repeated = [
-        f"{name} for {format_percent(share)}"
-        for name, share in kept.items()
-        if share >= _REPEATS_ORDER
-    ]
+    often = {name: share for name, share in kept.items() if share >= _REPEATS_ORDER}
+    repeated = [f"{name} for {format_percent(share)}" for name, share in often.items()]
     if repeated:
         yield (
             f"The order that was given is repeated by {', '.join(repeated)} of the users answered: "
@@ -70,10 +64,10 @@ def _repeated_orders(report: Report) -> Iterator[str]:
         )
 
 
-def _limit_of_retrieval(report: Report) -> str:
+def _limit_of_retrieval(report: Report) -> Iterator[str]:
     shown = report.lists.n_shown
     share = report.funnel.retrieval[f"retrieved, first {shown}"]
-    return (
+    yield (
         f"Retrieval puts the target among the {shown} candidates of {format_percent(share)} of the "
         "users; for the others no order of a model can find it."
     )

@@ -82,22 +82,18 @@ def _leaderboard(report: Report) -> list[Block]:
         _NAME, Heading(metric), Heading("95 % interval", "range"), Heading("difference", "signed"),
         Heading("corrected p", "p"), Heading("verdict", "verdict"), Heading("failed", "share"),
     ]  # fmt: skip
+    tests = [(c.difference, c.p_holm, c.verdict) if (c := row.comparison) else (None,) * 3
+             for row in rows]  # fmt: skip
     body = [
-        [row.name, row.value, (row.low, row.high), *_test(row), row.behaviour.get("failed")]
-        for row in rows
+        [row.name, row.value, (row.low, row.high), *test, row.behaviour.get("failed")]
+        for row, test in zip(rows, tests, strict=True)
     ]
-    names = list(report.rows[0].metrics)
-    metrics = [[row.name, *(row.metrics[name] for name in names)] for row in rows]
+    metrics = [[row.name, *row.metrics.values()] for row in rows]
     return [
         Chart("intervals", marks, f"{metric} and its 95 % interval over users"),
         Table(columns, body),
-        Folded("All metrics", [Table([_NAME, *map(Heading, names)], metrics)]),
+        Folded("All metrics", [Table([_NAME, *map(Heading, rows[0].metrics)], metrics)]),
     ]
-
-
-def _test(row: ReportRow) -> tuple[Cell, ...]:
-    found = row.comparison
-    return (found.difference, found.p_holm, found.verdict) if found else (None, None, None)
 
 
 def _differences(report: Report, tested: Sequence[tuple[str, Comparison]]) -> list[Block]:

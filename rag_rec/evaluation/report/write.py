@@ -49,8 +49,8 @@ def read_report(path: str | Path) -> Report:
         raise DataError("there is no report; run an experiment first", path=file) from error
     except ValidationError as error:
         raise DataError(
-            f"is no report of format {FORMAT} ({first_problem(error, file.name)}); run the "
-            "experiment again",
+            f"is no report of format {FORMAT} ({first_problem(error, file.name)}); write it again "
+            "with: rag-rec evaluate report",
             path=file,
         ) from error
     except (OSError, ValueError) as error:
