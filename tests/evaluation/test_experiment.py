@@ -373,7 +373,7 @@ def test_the_ready_experiments_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("name", ["sample", "movielens_small", "retrievers_temporal"])
-def test_reports_of_earlier_versions_are_read_and_written_alike(name: str) -> None:
+def test_the_committed_reports_are_read_and_written_alike(name: str) -> None:
     path = Path(__file__).parents[2] / "eval" / "reports" / name / "report.json"
     assert read_report(path).document() == json.loads(path.read_text())
 
@@ -383,4 +383,13 @@ def test_a_report_with_a_damaged_row_is_refused(first: tuple[Path, Report], tmp_
     document["rows"][0]["value"] = "high"
     (tmp_path / "report.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match=r"report\.json.*rows\.0\.value"):
+        read_report(tmp_path)
+
+
+def test_a_report_of_another_format_says_how_to_write_it_again(
+    first: tuple[Path, Report], tmp_path: Path
+) -> None:
+    document = first[1].document() | {"format": 1}
+    (tmp_path / "report.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match=r"no report of format 2.*rag-rec evaluate report"):
         read_report(tmp_path)
