@@ -19,7 +19,7 @@ import polars as pl
 
 from rag_rec import Bundle, Constraints, Recommender, build_index, load_sample
 from rag_rec.index import SentenceTransformerEmbedder
-from rag_rec.list_types import Affinity, construct
+from rag_rec.list_types import Affinity, ListContext, construct, list_type_of
 from rag_rec.list_types.affinity import Weights
 from rag_rec.list_types.bundle import BundleObjective
 from rag_rec.list_types.local_search import greedy
@@ -138,17 +138,18 @@ def _built() -> None:
     if not folder.exists():
         build_index(load_sample(), folder)
     with Recommender.open(folder, "none") as recommender:
-        index, builder = recommender.index, recommender.lists
+        index = recommender.index
+        context = ListContext(index, recommender.retriever)
         users = [u for u in sorted(index.user_ids) if len(index.history(u).events) >= 3][:200]
         rows: dict[str, list[tuple[float, float, float, bool]]] = {}
         kind = Bundle(size=4, budget=80)
         for user in users:
             history = index.history(user)
-            found = builder.candidates(history, kind)
+            found = list_type_of(kind).candidates(context, [(kind, history)], 0)[0]
             items = [index.item_by_id(c.item_id) for c in found]
             pool = Pool.of(items, Constraints(), 0)
             at = np.array([index.find(item.item_id) for item in items])
-            objective = BundleObjective(pool, builder.affinity.block(at, at), budget=kind.budget)
+            objective = BundleObjective(pool, context.affinity.block(at, at), budget=kind.budget)
             ways = {
                 "greedy by relevance": _first(objective, kind.size),
                 "greedy on the objective": greedy(objective, [], kind.size, objective.value),

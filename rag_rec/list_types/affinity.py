@@ -21,15 +21,14 @@ def pair_counts(baskets: Histories, window: int | None) -> sparse.csr_array:
         baskets: Histories in time order, or sets in any.
         window: Events at most between the two, plus one; None counts all pairs of a basket as 1.
     """
-    n, owners, items = baskets.n_items, baskets.owners, baskets.items
+    n = baskets.n_items
     reach = window or int(max(baskets.lengths, default=0)) - 1
     counts = sparse.csr_array((n, n), dtype=np.float32)
     for distance in range(1, reach + 1):
-        first, second = items[:-distance], items[distance:]
-        same = (owners[:-distance] == owners[distance:]) & (first >= 0) & (second >= 0)
-        same &= first != second
-        weight = np.full(int(same.sum()), 1.0 if window is None else 1 / distance, np.float32)
-        counts = counts + sparse.csr_array((weight, (first[same], second[same])), shape=(n, n))
+        first, second = baskets.pairs(distance)
+        kept = (first >= 0) & (second >= 0) & (first != second)
+        weight = np.full(int(kept.sum()), 1.0 if window is None else 1 / distance, np.float32)
+        counts = counts + sparse.csr_array((weight, (first[kept], second[kept])), shape=(n, n))
     return sparse.csr_array(counts)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +112,7 @@ class ListContext:
         return FitData.of(self.index, []).log
 
 
-class ListType(Protocol[K]):
+class ListType(ABC, Generic[K]):
     """One type of list, in one place: name, options, task, composer and document.
 
     Attributes:
@@ -120,25 +121,25 @@ class ListType(Protocol[K]):
         document: Class of the result.
         prompt: Name of the prompt variant; None for the recommender's own.
         entry_tokens: Tokens of a reply's entry without its reason, at most.
+        sized_by: The option that holds the number of items (of a row, for pages).
     """
 
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def kind(self) -> type[K]: ...  # noqa: D102
-    @property
-    def document(self) -> type[RecommendationList]: ...  # noqa: D102
-    @property
-    def prompt(self) -> str | None: ...  # noqa: D102
-    @property
-    def entry_tokens(self) -> int: ...  # noqa: D102
+    name: str
+    kind: type[K]
+    document: type[RecommendationList] = RecommendationList
+    prompt: str | None = None
+    entry_tokens: int = 32
+    sized_by: str = "length"
 
     def of_size(self, k: int | None) -> K:
         """Return the kind with ``k`` items (a row, for pages); its default length if None."""
-        ...
+        return self.kind() if k is None else self.kind(**{self.sized_by: k})
 
     def candidates(
-        self, context: ListContext, asked: Sequence[tuple[K, UserHistory]], n_shown: int
+        self,
+        context: ListContext,
+        asked: Sequence[tuple[K, UserHistory]],
+        n_shown: int,  # noqa: ARG002 - for types that show as many as the prompt holds
     ) -> list[list[Candidate]]:
         """Return the candidates of several users, best first.
 
@@ -146,14 +147,19 @@ class ListType(Protocol[K]):
             DataError: If the kind names an unknown item.
             ConfigError: If the kind contradicts a user's constraints.
         """
-        ...
+        return [context.pool(history, kind.length) for kind, history in asked]
 
     def task(
-        self, context: ListContext, kind: K, history: UserHistory, candidates: Sequence[Candidate]
+        self,
+        context: ListContext,  # noqa: ARG002 - for types whose task depends on the user
+        kind: K,  # noqa: ARG002
+        history: UserHistory,  # noqa: ARG002
+        candidates: Sequence[Candidate],  # noqa: ARG002
     ) -> ListTask:
-        """Return the task of one list."""
-        ...
+        """Return the task of one list; by default the prompt itself says all."""
+        return ListTask()
 
+    @abstractmethod
     def compose(
         self,
         context: ListContext,
@@ -171,25 +177,29 @@ class ListType(Protocol[K]):
             grounds: The history with its constraints, and the candidates.
             entries: The model's choices, by label (the candidate's place from 1).
         """
-        ...
 
 
-def relaxed_until_full(
-    kind: Kind, items: Sequence[Item], grounds: Grounds, compose: Callable[[Pool], Composed]
+def composed_from_pool(
+    kind: Kind,
+    items: Sequence[Item],
+    grounds: Grounds,
+    search: Callable[[Pool], tuple[Sequence[int], dict[str, Any]]],
 ) -> Composed:
-    """Compose under all constraints; while the list is short, give up one more that may be.
+    """Search under all constraints; while the list is short, give up one more that may be.
 
     Args:
         kind: The options.
         items: The candidates' catalog rows, best first.
         grounds: Holds the constraints.
-        compose: Makes a list from a pool.
+        search: Returns the positions of a list in a pool, and the fields its kind adds.
     """
     asked = grounds.history.constraints
     composed = Composed(())
     for n_given_up in range(len(asked.relax) + 1):
-        composed = compose(Pool.of(items, asked, n_given_up))
-        if len(composed.choices) == kind.length:
+        pool = Pool.of(items, asked, n_given_up)
+        chosen, extras = search(pool)
+        composed = Composed(marked(pool, chosen), extras)
+        if len(chosen) == kind.length:
             break
     return composed
 

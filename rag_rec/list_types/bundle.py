@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from typing_extensions import override
 
 from rag_rec.constraints import ItemRules, describe, failed
 from rag_rec.core import (
@@ -24,11 +25,11 @@ from rag_rec.list_types.base import (
     Composed,
     ListContext,
     ListTask,
-    marked,
-    relaxed_until_full,
+    ListType,
+    composed_from_pool,
 )
 from rag_rec.list_types.local_search import construct
-from rag_rec.list_types.objective import Pool
+from rag_rec.list_types.objective import Limit, Pool, mean_of_pairs
 
 _PER_SLOT = 15
 _COMPANIONS = 20
@@ -100,11 +101,12 @@ class BundleObjective:
     ) -> None:
         self.pool = pool
         self.n = len(pool.items)
+        self.prices = Limit([item.price for item in pool.items], budget)
+        self.left_over = self.prices.left_over
         self._together = together
         # affinities are small numbers of no fixed scale: the strongest of the pool counts as 1
         off_diagonal = together - np.diag(np.diag(together))
         self._scale = _AFFINITY / max(float(off_diagonal.max(initial=0.0)), 1e-9)
-        self._budget = budget
         rules = [ItemRules(slot.model_copy(update={"allow_out_of_stock": True})) for slot in slots]
         self._fits = [[not rule.failed(item) for rule in rules] for item in pool.items]
         self._n_slots = len(rules)
@@ -113,35 +115,19 @@ class BundleObjective:
         """Return mean relevance plus mean affinity of pairs."""
         if not chosen:
             return 0.0
-        at = np.array(chosen)
-        return float(self.pool.relevance[at].mean()) + self._scale * self.compatibility(chosen)
+        return self.pool.mean_relevance(chosen) + self._scale * self.compatibility(chosen)
 
     def compatibility(self, chosen: Sequence[int]) -> float:
         """Return the mean affinity of the pairs; 0 for fewer than two items."""
-        n = len(chosen)
-        if n < 2:
-            return 0.0
-        at = np.array(chosen)
-        block = self._together[np.ix_(at, at)]
-        return float((block.sum() - block.trace()) / (n * (n - 1)))
+        return mean_of_pairs(self._together, chosen) or 0.0
 
     def admits(self, chosen: Sequence[int]) -> bool:
         """Return whether budget, slots and constraints allow the items together."""
-        if self._budget is not None:
-            prices = [self.pool.items[position].price for position in chosen]
-            if any(price is None for price in prices):
-                return False
-            if sum(price or 0.0 for price in prices) > self._budget + 1e-9:
-                return False
+        if not self.prices.holds(chosen):
+            return False
         if self._n_slots and self.places(chosen) is None:
             return False
         return self.pool.holds(chosen)
-
-    def left_over(self, chosen: Sequence[int]) -> float:
-        """Return the part of the budget that is left."""
-        if self._budget is None:
-            return 0.0
-        return self._budget - sum(self.pool.items[position].price or 0.0 for position in chosen)
 
     def places(self, chosen: Sequence[int]) -> list[int] | None:
         """Return a slot for each item, no slot twice; None if there is none (Kuhn's matching)."""
@@ -162,26 +148,22 @@ class BundleObjective:
         return [slot_of[at] for at in range(len(chosen))]
 
 
-class BundleType:
-    """See `ListType`."""
+class BundleType(ListType[Bundle]):
+    """Anchors, the model's choices that fit, and the rest by search."""
 
     name = "bundle"
     kind = Bundle
     document = BundleList
     prompt = "lists/bundle"
-    entry_tokens = 32
+    sized_by = "size"
 
-    def of_size(self, k: int | None) -> Bundle:
-        """Return the kind with ``k`` items."""
-        return Bundle() if k is None else Bundle(size=k)
-
+    @override
     def candidates(
         self, context: ListContext, asked: Sequence[tuple[Bundle, UserHistory]], n_shown: int
     ) -> list[list[Candidate]]:
-        """Return anchors, then candidates for the slots, or for the user and beside the anchors."""
-        del n_shown
         return [_candidates(context, kind, history) for kind, history in asked]
 
+    @override
     def task(
         self,
         context: ListContext,
@@ -189,8 +171,6 @@ class BundleType:
         history: UserHistory,
         candidates: Sequence[Candidate],
     ) -> ListTask:
-        """Return size, budget, slots and anchors in words."""
-        del context, history, candidates
         parts = [f"a bundle of {kind.length} items that go together"]
         if kind.budget is not None:
             parts.append(f"costing at most {kind.budget:g} in all")
@@ -200,6 +180,7 @@ class BundleType:
             parts.append(f"with {', '.join(f'item {n + 1}' for n in range(len(kind.anchors)))}")
         return ListTask(", ".join(parts))
 
+    @override
     def compose(
         self,
         context: ListContext,
@@ -208,21 +189,15 @@ class BundleType:
         grounds: Grounds,
         entries: Sequence[Entry],
     ) -> Composed:
-        """Return anchors, the model's choices that fit, and the rest by search.
-
-        Raises:
-            ConfigError: If the anchors alone break the budget, the slots or a constraint.
-        """
-        del task
         items = context.items(grounds.candidates)
         rows = context.rows([item.item_id for item in items])
         together = context.affinity.block(rows, rows)
 
-        def compose(pool: Pool) -> Composed:
+        def search(pool: Pool) -> tuple[list[int], dict[str, Any]]:
             objective = BundleObjective(pool, together, budget=kind.budget, slots=kind.slots)
-            return _composed(objective, kind, entries)
+            return _searched(objective, kind, entries)
 
-        composed = relaxed_until_full(kind, items, grounds, compose)
+        composed = composed_from_pool(kind, items, grounds, search)
         if kind.anchors and not composed.choices:
             raise ConfigError("the anchors alone break the budget, the slots or a constraint")
         return composed
@@ -268,22 +243,21 @@ def _companions(context: ListContext, kind: Bundle, history: UserHistory) -> lis
     return [Candidate(item_id, 0.0, {"affinity": n}) for n, item_id in enumerate(ids, 1)]
 
 
-def _composed(objective: BundleObjective, kind: Bundle, entries: Sequence[Entry]) -> Composed:
-    pool = objective.pool
-    at = {item.item_id: position for position, item in enumerate(pool.items)}
+def _searched(
+    objective: BundleObjective, kind: Bundle, entries: Sequence[Entry]
+) -> tuple[list[int], dict[str, Any]]:
+    at = {item.item_id: position for position, item in enumerate(objective.pool.items)}
     anchors = [at[item_id] for item_id in kind.anchors]
     if not objective.admits(anchors):
-        return Composed(())
+        return [], {}
     fixed = anchors + [entry.label - 1 for entry in entries]
     chosen = construct(objective, kind.length, fixed=fixed)
     places = (objective.places(chosen) or []) if kind.slots else []
     if places:
         chosen = [position for _, position in sorted(zip(places, chosen, strict=True))]
-    prices = [pool.items[position].price for position in chosen]
-    known = [price for price in prices if price is not None]
-    extras = {
-        "total_price": round(sum(known), 2) if len(known) == len(prices) else None,
+    total = objective.prices.total(chosen)
+    return chosen, {
+        "total_price": None if total is None else round(total, 2),
         "compatibility": objective.compatibility(chosen),
         "slots": tuple(describe(kind.slots[place]) for place in sorted(places)),
     }
-    return Composed(marked(pool, chosen), extras)

@@ -1,4 +1,4 @@
-"""The pool a list is chosen from, and the rules that hold for it."""
+"""The pool a list is chosen from, the rules that hold for it, and parts of objectives."""
 
 from __future__ import annotations
 
@@ -43,3 +43,46 @@ class Pool:
         if any(of_items.failed(self.items[position]) for position in chosen):
             return False
         return Tally(self.rules, (self.items[position] for position in chosen)).holds
+
+    def mean_relevance(self, chosen: Sequence[int]) -> float:
+        """Return the mean relevance of at least one position."""
+        return float(self.relevance[np.array(chosen)].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit on a sum over a list: of prices, or of durations.
+
+    Attributes:
+        amounts: Amount of each position of the pool; None where it is unknown.
+        most: Largest sum; positions of unknown amount then have no place. None for no limit.
+    """
+
+    amounts: Sequence[float | None]
+    most: float | None = None
+
+    def total(self, chosen: Sequence[int]) -> float | None:
+        """Return the sum; None if an amount is unknown."""
+        amounts = [self.amounts[position] for position in chosen]
+        return None if None in amounts else sum(amount or 0.0 for amount in amounts)
+
+    def holds(self, chosen: Sequence[int]) -> bool:
+        """Return whether the sum is known and within the limit, if there is one."""
+        if self.most is None:
+            return True
+        total = self.total(chosen)
+        return total is not None and total <= self.most + 1e-9
+
+    def left_over(self, chosen: Sequence[int]) -> float:
+        """Return the part of the limit that is left; 0 without a limit."""
+        return 0.0 if self.most is None else self.most - (self.total(chosen) or 0.0)
+
+
+def mean_of_pairs(matrix: NDArray[np.float32], chosen: Sequence[int]) -> float | None:
+    """Return the mean entry of a matrix over ordered pairs; None for fewer than two positions."""
+    n = len(chosen)
+    if n < 2:
+        return None
+    at = np.array(chosen)
+    block = matrix[np.ix_(at, at)]
+    return float((block.sum() - block.trace()) / (n * (n - 1)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+from typing_extensions import override
 
 from rag_rec.core import (
     NAME_CHARS,
     Candidate,
-    Evidence,
     ItemId,
     Model,
     RecommendationList,
@@ -25,11 +26,11 @@ from rag_rec.list_types.base import (
     Composed,
     ListContext,
     ListTask,
+    ListType,
     Theme,
-    marked,
-    relaxed_until_full,
+    composed_from_pool,
 )
-from rag_rec.list_types.objective import Pool
+from rag_rec.list_types.objective import Pool, mean_of_pairs
 
 _PAST = 3
 _ROUNDS = 60
@@ -77,26 +78,16 @@ class SlatePage(RecommendationList):
     diversity: float
 
 
-class SlateType:
-    """See `ListType`."""
+class SlateType(ListType[Slate]):
+    """Rows with the model's choices that fit their theme, and the rest by search."""
 
     name = "slate"
     kind = Slate
     document = SlatePage
     prompt = "lists/slate"
-    entry_tokens = 32
+    sized_by = "per_row"
 
-    def of_size(self, k: int | None) -> Slate:
-        """Return the kind with ``k`` items a row."""
-        return Slate() if k is None else Slate(per_row=k)
-
-    def candidates(
-        self, context: ListContext, asked: Sequence[tuple[Slate, UserHistory]], n_shown: int
-    ) -> list[list[Candidate]]:
-        """Return the retriever's candidates."""
-        del n_shown
-        return [context.pool(history, kind.length) for kind, history in asked]
-
+    @override
     def task(
         self,
         context: ListContext,
@@ -104,7 +95,6 @@ class SlateType:
         history: UserHistory,
         candidates: Sequence[Candidate],
     ) -> ListTask:
-        """Return the rows with their themes."""
         asked = history.constraints
         pool = Pool.of(context.items(candidates), asked, len(asked.relax))
         links = _links(context, history, [item.item_id for item in pool.items])
@@ -114,6 +104,7 @@ class SlateType:
         )
         return ListTask(f"a page of rows with {kind.per_row} items each. {rows}", themes)
 
+    @override
     def compose(
         self,
         context: ListContext,
@@ -122,7 +113,6 @@ class SlateType:
         grounds: Grounds,
         entries: Sequence[Entry],
     ) -> Composed:
-        """Return the rows: the model's choices that fit their theme, and the rest by search."""
         items = context.items(grounds.candidates)
         vectors = context.index.item_vectors[context.rows([item.item_id for item in items])]
         wanted = [
@@ -130,7 +120,7 @@ class SlateType:
             for row in range(1, len(task.themes) + 1)
         ]
 
-        def compose(pool: Pool) -> Composed:
+        def search(pool: Pool) -> tuple[list[int], dict[str, Any]]:
             objective = SlateObjective(pool, vectors @ vectors.T, kind.diversity)
             rows = compose_page(objective, task.themes, kind.per_row, wanted)
             shown = [
@@ -139,10 +129,9 @@ class SlateType:
                 if row
             ]
             page = _page(rows)
-            extras = {"rows": tuple(shown), "diversity": objective.diversity(page)}
-            return Composed(marked(pool, page), extras)
+            return page, {"rows": tuple(shown), "diversity": objective.diversity(page)}
 
-        return relaxed_until_full(kind, items, grounds, compose)
+        return composed_from_pool(kind, items, grounds, search)
 
 
 def _links(
@@ -153,13 +142,10 @@ def _links(
     for item_id in list(dict.fromkeys(history.item_ids[::-1]))[:_PAST]:
         item = context.index.item_by_id(item_id)
         linked = context.retriever.explain(UserHistory.of(item_id), item_ids)
-        strengths = [_strength(linked.get(candidate)) for candidate in item_ids]
+        links = [linked.get(candidate) for candidate in item_ids]
+        strengths = [link.similarity if link else 0.0 for link in links]
         found[plain_text(item.title) or item_id] = np.array(strengths, np.float32)
     return found
-
-
-def _strength(link: Evidence | None) -> float:
-    return link.similarity if link else 0.0
 
 
 class SlateObjective:
@@ -180,17 +166,12 @@ class SlateObjective:
         """Return the weighted mean of relevance and diversity."""
         if not page:
             return 0.0
-        relevance = float(self.pool.relevance[np.array(page)].mean())
+        relevance = self.pool.mean_relevance(page)
         return (1 - self._weight) * relevance + self._weight * self.diversity(page)
 
     def diversity(self, page: Sequence[int]) -> float:
         """Return one minus the mean cosine of the pairs; 1 for fewer than two items."""
-        n = len(page)
-        if n < 2:
-            return 1.0
-        at = np.array(page)
-        block = self._alike[np.ix_(at, at)]
-        return 1 - float((block.sum() - block.trace()) / (n * (n - 1)))
+        return 1 - (mean_of_pairs(self._alike, page) or 0.0)
 
     def admits(self, page: Sequence[int]) -> bool:
         """Return whether no item stands there twice and the constraints hold."""

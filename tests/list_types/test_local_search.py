@@ -13,7 +13,7 @@ from rag_rec import Constraints, Item, where
 from rag_rec.list_types import Steps, construct
 from rag_rec.list_types.bundle import BundleObjective
 from rag_rec.list_types.local_search import Objective, greedy
-from rag_rec.list_types.objective import Pool
+from rag_rec.list_types.objective import Limit, Pool
 from rag_rec.list_types.play_sequence import SequenceObjective
 from rag_rec.retrieval import Histories
 
@@ -38,10 +38,9 @@ def bundle(together: np.ndarray, **options: object) -> BundleObjective:
     return BundleObjective(pool, together + together.T, **options)  # type: ignore[arg-type]
 
 
-def sequence(steps: np.ndarray, **options: object) -> SequenceObjective:
+def sequence(steps: np.ndarray, durations: Limit | None = None) -> SequenceObjective:
     pool = Pool.of(goods([1.0] * len(steps)), Constraints(), 0)
-    start = np.zeros(len(steps), np.float32)
-    return SequenceObjective(pool, steps, start, **options)  # type: ignore[arg-type]
+    return SequenceObjective(pool, steps, np.zeros(len(steps), np.float32), durations)
 
 
 def random_bundle(n: int, seed: int, **options: object) -> BundleObjective:
@@ -52,10 +51,9 @@ def random_bundle(n: int, seed: int, **options: object) -> BundleObjective:
     return BundleObjective(pool, together + together.T, **options)  # type: ignore[arg-type]
 
 
-def random_sequence(n: int, seed: int, **options: object) -> SequenceObjective:
+def random_sequence(n: int, seed: int, most: float | None) -> SequenceObjective:
     steps = np.random.default_rng(seed).uniform(-1, 1, (n, n)).astype(np.float32)
-    durations = {str(at): float(at % 4 + 1) for at in range(n)}
-    return sequence(steps, durations=durations, **options)
+    return sequence(steps, Limit([float(at % 4 + 1) for at in range(n)], most))
 
 
 def by_greedy(objective: Objective, length: int) -> list[int]:
@@ -85,7 +83,7 @@ def test_search_is_never_worse_than_greedy(
     budget = None if limit is None else 6 * limit
     for objective in (
         random_bundle(n, seed, budget=budget),
-        random_sequence(n, seed, max_duration=limit),
+        random_sequence(n, seed, limit),
     ):
         searched, plain = construct(objective, length), by_greedy(objective, length)
         assert objective.admits(searched)
@@ -148,12 +146,10 @@ def test_a_sequence_follows_the_order_of_the_log() -> None:
 
 
 def test_a_sequence_stays_within_its_duration() -> None:
-    pool = Pool.of(goods([1.0] * 5), Constraints(), 0)
-    durations = {"0": 50.0, "1": 20.0, "2": 20.0, "3": 15.0}
-    objective = SequenceObjective(
-        pool, np.zeros((5, 5), np.float32), np.zeros(5, np.float32),
-        durations=durations, max_duration=60,
-    )  # fmt: skip
+    durations = Limit([50.0, 20.0, 20.0, 15.0, None], 60)
+    objective = sequence(np.zeros((5, 5), np.float32), durations)
     chosen = construct(objective, 3)
     assert sorted(chosen) == [1, 2, 3]
-    assert objective.duration(chosen) == 55
+    assert durations.total(chosen) == 55
+    assert durations.left_over(chosen) == 5
+    assert not durations.holds([4]), "of unknown duration"
