@@ -41,7 +41,7 @@ class Diagnostics:
 
     def histories(self, histories: Sequence[UserHistory]) -> Histories:
         """Return events as row numbers, -1 for items that are not in the catalog."""
-        return self._retriever.histories(histories)
+        return Histories.of_users(self.index, histories)
 
     def ranked(self, histories: Sequence[UserHistory], depth: int) -> list[Ranked]:
         """Return the order of the shipped retriever, as items and scores of each user."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from rag_rec.core import UserHistory
 from rag_rec.index import ItemIndex
 
 
@@ -43,6 +44,13 @@ class Histories:
         starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
         return cls(index.n_items, starts, placed["item_ix"].to_numpy().astype(np.int32))
 
+    @classmethod
+    def of_users(cls, index: ItemIndex, histories: Sequence[UserHistory]) -> Histories:
+        """Return the events of some users, -1 for items that are not in the catalog."""
+        place = index.row_of
+        rows = [[place.get(event.item_id, -1) for event in user.events] for user in histories]
+        return cls.of(rows, index.n_items)
+
     def __len__(self) -> int:
         return len(self.starts) - 1
 
@@ -65,6 +73,11 @@ class Histories:
     def ages(self) -> NDArray[np.int64]:
         """Number of events of the same user after each event."""
         return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
+
+    def pairs(self, gap: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the items of events, and those ``gap`` events later of the same user."""
+        same = self.owners[:-gap] == self.owners[gap:]
+        return self.items[:-gap][same], self.items[gap:][same]
 
     def take(self, users: NDArray[np.int64]) -> Histories:
         """Return some of the users, in the order given."""

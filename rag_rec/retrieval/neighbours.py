@@ -36,18 +36,11 @@ def nearest_rows(
         every_pair: True to compare every pair; else dense rows are compared within clusters and
             sparse ones by their rare words.
     """
-    if every_pair:
-        return cosine_neighbours(vectors, n)
     if isinstance(vectors, np.ndarray):
+        if every_pair:
+            return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
         return clustered_neighbours(vectors, n)
-    return rare_word_neighbours(vectors, n)
-
-
-def cosine_neighbours(vectors: Vectors | sparse.csr_array, n: int) -> sparse.csr_array:
-    """Return the ``n`` nearest others of each unit row from a comparison of every pair."""
-    if isinstance(vectors, np.ndarray):
-        return by_blocks(lambda rows: vectors[rows] @ vectors.T, len(vectors), n)
-    return product(vectors, vectors.T.tocsr(), n)
+    return product(vectors, vectors.T.tocsr(), n) if every_pair else rare_neighbours(vectors, n)
 
 
 def clustered_neighbours(vectors: Vectors, n: int, *, seed: int = 0) -> sparse.csr_array:
@@ -84,7 +77,7 @@ def clustered_neighbours(vectors: Vectors, n: int, *, seed: int = 0) -> sparse.c
     return from_rows(columns, values, len(vectors))
 
 
-def rare_word_neighbours(words: sparse.csr_array, n: int) -> sparse.csr_array:
+def rare_neighbours(words: sparse.csr_array, n: int) -> sparse.csr_array:
     """Return the ``n`` nearest others of each row by the words that at most 1,000 rows have.
 
     Args:

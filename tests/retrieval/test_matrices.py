@@ -25,8 +25,8 @@ from rag_rec.retrieval.matrices import (
 )
 from rag_rec.retrieval.neighbours import (
     clustered_neighbours,
-    cosine_neighbours,
-    rare_word_neighbours,
+    nearest_rows,
+    rare_neighbours,
 )
 
 
@@ -47,7 +47,7 @@ def test_neighbours_are_the_nearest_and_never_the_item_itself() -> None:
     vectors = rng.normal(size=(700, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors[5] = 0
-    matrix = cosine_neighbours(vectors, 10).toarray()
+    matrix = nearest_rows(vectors, 10, every_pair=True).toarray()
     exact = np.maximum(vectors @ vectors.T, 0)
     np.fill_diagonal(exact, 0)
     assert matrix.diagonal().sum() == 0
@@ -70,7 +70,7 @@ def overlap(found: sparse.csr_array, exact: sparse.csr_array) -> float:
 
 def test_neighbours_within_clusters_are_nearly_the_nearest() -> None:
     rows = clustered_rows(3_000)
-    exact, found = cosine_neighbours(rows, 20), clustered_neighbours(rows, 20)
+    exact, found = nearest_rows(rows, 20, every_pair=True), clustered_neighbours(rows, 20)
     assert overlap(found, exact) > 0.9
     assert found.diagonal().sum() == 0
     shared = found.multiply(exact.astype(bool)).tocsr()
@@ -82,7 +82,7 @@ def test_neighbours_within_clusters_are_nearly_the_nearest() -> None:
 
 def test_few_rows_are_compared_as_well() -> None:
     rows = clustered_rows(5)
-    assert overlap(clustered_neighbours(rows, 20), cosine_neighbours(rows, 20)) == 1
+    assert overlap(clustered_neighbours(rows, 20), nearest_rows(rows, 20, every_pair=True)) == 1
 
 
 def test_equal_rows_and_rows_of_nothing_have_their_place_in_clusters() -> None:
@@ -104,7 +104,7 @@ def test_rare_words_alone_are_exact_where_all_words_are_rare() -> None:
     words = sparse.random_array((500, 300), density=0.02, rng=rng, dtype=np.float32).tocsr()
     norms = np.sqrt(words.multiply(words).sum(axis=1))
     words.data /= np.repeat(np.where(norms > 0, norms, 1), row_lengths(words))
-    exact, found = cosine_neighbours(words, 10), rare_word_neighbours(words, 10)
+    exact, found = nearest_rows(words, 10, every_pair=True), rare_neighbours(words, 10)
     assert found.toarray() == pytest.approx(exact.toarray(), abs=1e-6)
 
 

@@ -49,15 +49,13 @@ def fit_fusion(
     if n_users < wanted.min_users:
         return _unlearned(why), start
     features, weighting = _features(data, given, views, config, start)
-    learned = _examples(data, features, wanted, sample_best)
-    if learned is None:
+    model = _fitted(data, features, wanted, sample_best)
+    if model is None:
         return _unlearned("no candidate ever came next"), weighting
-    (folder / RANKER).write_text(fit_ranker(learned, wanted), encoding="utf-8")
-    if config.given is not None:
-        learned = _examples(data, features, config.given, sample_random)
-        if learned is not None:
-            model = fit_ranker(learned, config.given)
-            (folder / RANKER_OF_GIVEN).write_text(model, encoding="utf-8")
+    (folder / RANKER).write_text(model, encoding="utf-8")
+    of_given = config.given and _fitted(data, features, config.given, sample_random)
+    if of_given:
+        (folder / RANKER_OF_GIVEN).write_text(of_given, encoding="utf-8")
     save_stats(folder, ItemStats.fit(data), views)
     return {"fusion": "ranker", "fusion_why": why}, weighting
 
@@ -94,14 +92,11 @@ def _next(data: FitData, n_hidden: int) -> tuple[Histories, NDArray[np.int32]]:
     return past, data.log.items[data.log.starts[1:][long] - n_hidden]
 
 
-def _examples(
-    data: FitData, features: Features, config: RankerConfig, sample: Sampler
-) -> TrainingData | None:
-    """Return the last two events of every user, predicted by sources that have seen neither."""
-    found: list[TrainingData] = []
-    for n_hidden in (1, 2):
-        past, came_next = _next(data, n_hidden)
-        part = training_data(features, past, came_next, config=config, sample=sample)
-        if part is not None:
-            found.append(part)
-    return TrainingData.joined(found)
+def _fitted(data: FitData, features: Features, config: RankerConfig, sample: Sampler) -> str | None:
+    """Return a ranker of everybody's last two events; None if no candidate ever came next."""
+    parts = [
+        part
+        for n_hidden in (1, 2)
+        for part in training_data(features, *_next(data, n_hidden), config=config, sample=sample)
+    ]
+    return fit_ranker(TrainingData.joined(parts), config) if parts else None

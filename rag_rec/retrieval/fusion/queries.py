@@ -37,61 +37,38 @@ class QueryBatch:
     extra: list[dict[str, ItemScores]]
 
 
-class QueryReader:
-    """Turns histories and their constraints into row numbers, weights and masks.
+def read_queries(
+    index: ItemIndex, weighting: Weighting, histories: Sequence[UserHistory]
+) -> QueryBatch:
+    """Return the queries of some users, at least one: row numbers, weights and masks."""
+    users = Histories.of_users(index, histories)
+    weights = users.weights(weighting.decay)
+    blocked = ~np.stack([index.eligibility.mask(history) for history in histories])
+    extra = _near_profiles(index, histories, blocked)
+    # the history itself, as strong as an identity matrix scaled to unit deviation like the sources
+    replay = np.float32(weighting.replay * np.sqrt(index.n_items))
+    for row, history in enumerate(histories):
+        if history.constraints.allow_seen:
+            items, values = row_of(weights, row)
+            extra[row] = {REPLAY: (items, values * replay), **extra[row]}
+    return QueryBatch(users, weights, blocked, extra)
 
-    Args:
-        index: An open index version.
-        weighting: The decay of histories, and the weight of replaying them.
-    """
 
-    def __init__(self, index: ItemIndex, weighting: Weighting) -> None:
-        self._index = index
-        self._weighting = weighting
-
-    def rows(self, histories: Sequence[UserHistory]) -> Histories:
-        """Return events as row numbers, -1 for items that are not in the catalog."""
-        place = self._index.row_of
-        rows = [[place.get(event.item_id, -1) for event in user.events] for user in histories]
-        return Histories.of(rows, self._index.n_items)
-
-    def read(self, histories: Sequence[UserHistory]) -> QueryBatch:
-        """Return the queries of some users, at least one."""
-        users = self.rows(histories)
-        weights = users.weights(self._weighting.decay)
-        allowed = [self._index.eligibility.mask(history) for history in histories]
-        blocked = ~np.stack(allowed)
-        extra: list[dict[str, ItemScores]] = [{} for _ in histories]
-        for row, history in enumerate(histories):
-            if history.constraints.allow_seen:
-                extra[row][REPLAY] = self._replay(weights, row)
-        self._add_profiles(histories, extra, blocked)
-        return QueryBatch(users, weights, blocked, extra)
-
-    def _replay(self, weights: sparse.csr_array, row: int) -> ItemScores:
-        """Return the history itself, for users whose items may be listed again.
-
-        As strong as an identity matrix scaled to unit deviation like the other sources.
-        """
-        items, values = row_of(weights, row)
-        return items, values * np.float32(self._weighting.replay * np.sqrt(self._index.n_items))
-
-    def _add_profiles(
-        self,
-        histories: Sequence[UserHistory],
-        extra: list[dict[str, ItemScores]],
-        blocked: NDArray[np.bool_],
-    ) -> None:
-        """Add scores of the items nearest to the plain words about a user."""
-        rows = [row for row, history in enumerate(histories) if history.profile]
-        if not rows:
-            return
-        vectors = self._index.embedder.embed([histories[row].profile or "" for row in rows])
-        found = self._index.nearest(vectors, _PROFILE_ITEMS)
-        for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
-            if limits_items(histories[row].constraints):
-                free = np.flatnonzero(~blocked[row])
-                every = self._index.item_vectors[free] @ vector
-                nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
-                items, cosines = free[nearest], every[nearest]
-            extra[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)
+def _near_profiles(
+    index: ItemIndex, histories: Sequence[UserHistory], blocked: NDArray[np.bool_]
+) -> list[dict[str, ItemScores]]:
+    """Return scores of the items nearest to the plain words about users."""
+    scores: list[dict[str, ItemScores]] = [{} for _ in histories]
+    rows = [row for row, history in enumerate(histories) if history.profile]
+    if not rows:
+        return scores
+    vectors = index.embedder.embed([histories[row].profile or "" for row in rows])
+    found = index.nearest(vectors, _PROFILE_ITEMS)
+    for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
+        if limits_items(histories[row].constraints):
+            free = np.flatnonzero(~blocked[row])
+            every = index.item_vectors[free] @ vector
+            nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
+            items, cosines = free[nearest], every[nearest]
+        scores[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)
+    return scores

@@ -13,7 +13,7 @@ from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import Retriever
 from rag_rec.retrieval.fusion.fitted import FittedFusion
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
-from rag_rec.retrieval.fusion.queries import QueryBatch, QueryReader
+from rag_rec.retrieval.fusion.queries import QueryBatch, read_queries
 from rag_rec.retrieval.fusion.stacked import ItemScores, best, best_of_rows, order_keys
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Popularity
@@ -54,7 +54,6 @@ class FusedRetriever:
         self.index = index
         self.fitted = FittedFusion.load(index, decay)
         self.sources, self.ranker = self.fitted.sources, self.fitted.ranker
-        self._reader = QueryReader(index, self.fitted.weighting)
         self.by_popularity = np.lexsort((np.arange(index.n_items), -self.fitted.popularity))
         self._popularity_rank = np.empty(index.n_items, np.int64)
         self._popularity_rank[self.by_popularity] = np.arange(1, index.n_items + 1)
@@ -90,17 +89,14 @@ class FusedRetriever:
         """Return the order of `retrieve` as ``item_ix`` and scores, without provenance."""
         return [row for batch in self._batches(histories) for row in self._choose(batch, k)]
 
-    def histories(self, histories: Sequence[UserHistory]) -> Histories:
-        """Return events as row numbers, -1 for items that are not in the catalog."""
-        return self._reader.rows(histories)
-
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Return weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
-        return self.histories(histories).weights(self.fitted.weighting.decay)
+        return Histories.of_users(self.index, histories).weights(self.fitted.weighting.decay)
 
     def _batches(self, histories: Sequence[UserHistory]) -> Iterator[QueryBatch]:
         for start in range(0, len(histories), self._batch_size):
-            yield self._reader.read(histories[start : start + self._batch_size])
+            some = histories[start : start + self._batch_size]
+            yield read_queries(self.index, self.fitted.weighting, some)
 
     def _choose(self, batch: QueryBatch, k: int) -> list[Ranked]:
         """Return items and scores of each user, best first, ``min(k, eligible items)`` of them."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,20 +56,6 @@ class SearchConfig:
     seed: int = 0
 
 
-@dataclass(slots=True)
-class _Trials:
-    """Users, their next events, and the time until which trials may start."""
-
-    users: Histories
-    came_next: NDArray[np.int32]
-    config: SearchConfig
-    end: float = field(default=0.0)
-
-    @property
-    def in_time(self) -> bool:
-        return time.monotonic() < self.end
-
-
 def search_weights(
     sources: StackedSources,
     past: Histories,
@@ -89,48 +75,83 @@ def search_weights(
     users = np.flatnonzero(past.lengths > 0)
     rng = np.random.default_rng(config.seed)
     users = np.sort(rng.permutation(users)[: config.users])
-    trials = _Trials(past.take(users), came_next[users], config, time.monotonic() + config.seconds)
-    best, scores = _best_decay(sources, trials, start)
-    best = replace(best, sources=_climb(scores, trials, dict(best.sources)))
-    again = _Scores.of(sources, trials, best, masked=False)
-    weights = _climb(again, trials, {**best.sources, REPLAY: best.replay}, only=(REPLAY,))
-    return replace(best, replay=weights[REPLAY])
+    end = time.monotonic() + config.seconds
+    trials = _Trials(sources, past.take(users), came_next[users], config, end)
+    decay, scores = trials.best_decay(start)
+    weights = trials.climb(scores, start.sources, scores.names)
+    again = trials.scores(decay, masked=False)
+    replay = trials.climb(again, {**weights, REPLAY: start.replay}, (REPLAY,))[REPLAY]
+    return Weighting(weights, decay, replay)
 
 
-def _best_decay(
-    sources: StackedSources, trials: _Trials, start: Weighting
-) -> tuple[Weighting, _Scores]:
-    best, found, value = start, _Scores.of(sources, trials, start), -1.0
-    for decay in trials.config.decays:
-        if not trials.in_time:
-            break
-        trial = replace(start, decay=decay)
-        scores = _Scores.of(sources, trials, trial)
-        reached = scores.value(trial.sources)
-        if reached > value:
-            best, found, value = trial, scores, reached
-    return best, found
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    """Users, their next events, and the time until which weightings may be tried."""
 
+    sources: StackedSources
+    users: Histories
+    came_next: NDArray[np.int32]
+    config: SearchConfig
+    end: float
 
-def _climb(
-    scores: _Scores,
-    trials: _Trials,
-    weights: dict[str, float],
-    only: tuple[str, ...] | None = None,
-) -> dict[str, float]:
-    """Multiply and divide one weight after the other while that helps, by ever smaller steps."""
-    value, step = scores.value(weights), 2.0
-    while step > 1.2 and trials.in_time:
-        moved = False
-        for name in only or scores.names:
-            for factor in (step, 1 / step):
-                trial = {**weights, name: weights[name] * factor}
-                reached = scores.value(trial) if trials.in_time else value
-                if reached > value * (1 + trials.config.gain):
-                    weights, value, moved = trial, reached, True
-                    break
-        step = step if moved else step**0.5
-    return weights
+    @property
+    def in_time(self) -> bool:
+        return time.monotonic() < self.end
+
+    def best_decay(self, start: Weighting) -> tuple[float, _Scores]:
+        best, found, value = start.decay, self.scores(start.decay), -1.0
+        for decay in self.config.decays:
+            if not self.in_time:
+                break
+            scores = self.scores(decay)
+            reached = scores.value(start.sources)
+            if reached > value:
+                best, found, value = decay, scores, reached
+        return best, found
+
+    def climb(
+        self, scores: _Scores, start: Mapping[str, float], names: Sequence[str]
+    ) -> dict[str, float]:
+        """Multiply and divide one weight after the other while that helps, by smaller steps."""
+        weights, value, step = dict(start), scores.value(start), 2.0
+        while step > 1.2 and self.in_time:
+            moved = False
+            for name in names:
+                for factor in (step, 1 / step):
+                    trial = {**weights, name: weights[name] * factor}
+                    reached = scores.value(trial) if self.in_time else value
+                    if reached > value * (1 + self.config.gain):
+                        weights, value, moved = trial, reached, True
+                        break
+            step = step if moved else step**0.5
+        return weights
+
+    def scores(self, decay: float, *, masked: bool = True) -> _Scores:
+        """Return scores under one decay, without the history's own items where ``masked``."""
+        sources, n = self.sources, self.sources.n_items
+        weights = self.users.weights(decay)
+        said = sparse.coo_array(weights @ sources.stacked)
+        source, item = np.divmod(said.col, n)
+        keys = said.row.astype(np.int64) * n + item
+        own = weights.tocoo()
+        seen = own.row.astype(np.int64) * n + own.col
+        if masked:
+            kept = ~np.isin(keys, seen)
+            keys, source, values = keys[kept], source[kept], said.data[kept]
+        else:
+            replayed = own.data * np.float32(np.sqrt(n))
+            keys = np.concatenate([keys, seen])
+            source = np.concatenate([source, np.full(len(seen), len(sources.names))])
+            values = np.concatenate([said.data, replayed])
+        pairs, place = np.unique(keys, return_inverse=True)
+        names = sources.names if masked else (*sources.names, REPLAY)
+        table = np.zeros((len(pairs), len(names)), np.float32)
+        table[place, source] = values
+        table[:, : len(sources.names)] /= [sources.weights[name] for name in sources.names]
+        wanted = np.arange(len(self.users)) * n + self.came_next
+        at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
+        found = np.where(pairs[at] == wanted, at, -1)
+        return _Scores(names, table, pairs // n, found, self.config.depth)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,36 +171,6 @@ class _Scores:
     owner: NDArray[np.int64]
     wanted: NDArray[np.int64]
     depth: int
-
-    @classmethod
-    def of(
-        cls, sources: StackedSources, trials: _Trials, weighting: Weighting, *, masked: bool = True
-    ) -> _Scores:
-        """Return scores under one decay, without the history's own items where ``masked``."""
-        users, n = trials.users, sources.n_items
-        weights = users.weights(weighting.decay)
-        said = sparse.coo_array(weights @ sources.stacked)
-        source, item = np.divmod(said.col, n)
-        keys = said.row.astype(np.int64) * n + item
-        own = weights.tocoo()
-        seen = own.row.astype(np.int64) * n + own.col
-        if masked:
-            kept = ~np.isin(keys, seen)
-            keys, source, values = keys[kept], source[kept], said.data[kept]
-        else:
-            replayed = own.data * np.float32(np.sqrt(n))
-            keys = np.concatenate([keys, seen])
-            source = np.concatenate([source, np.full(len(seen), len(sources.names))])
-            values = np.concatenate([said.data, replayed])
-        pairs, place = np.unique(keys, return_inverse=True)
-        names = sources.names if masked else (*sources.names, REPLAY)
-        table = np.zeros((len(pairs), len(names)), np.float32)
-        table[place, source] = values
-        table[:, : len(sources.names)] /= [sources.weights[name] for name in sources.names]
-        wanted = np.arange(len(users)) * n + trials.came_next
-        at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-        found = np.where(pairs[at] == wanted, at, -1)
-        return cls(names, table, pairs // n, found, trials.config.depth)
 
     def value(self, weights: Mapping[str, float]) -> float:
         """Return the mean ndcg of the next items; a tie counts against them."""

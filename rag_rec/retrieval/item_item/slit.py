@@ -39,14 +39,12 @@ class Cooccurrence:
 
     def fit(self, data: FitData) -> sparse.csr_array:
         """Return normalised, decayed co-occurrence ``float32 [n, n]``."""
-        n, events = data.n_items, data.log.items
-        counts, owners = data.log.counts(), data.log.owners
+        n, counts = data.n_items, data.log.counts()
         pairs = sparse.csr_array((n, n), dtype=np.float32)
         for gap in range(1, self.window + 1):
-            same = owners[gap:] == owners[:-gap]
-            before, after = events[:-gap][same], events[gap:][same]
-            weight = np.full(len(before), np.exp(-(gap - 1) / self.decay), np.float32)
-            pairs = pairs + sparse.csr_array((weight, (before, after)), shape=(n, n))
+            where = data.log.pairs(gap)
+            weight = np.full(len(where[0]), np.exp(-(gap - 1) / self.decay), np.float32)
+            pairs = pairs + sparse.csr_array((weight, where), shape=(n, n))
         pairs = sparse.coo_array(pairs + self.backward * pairs.T)
         scale = np.sqrt(counts[pairs.row] * counts[pairs.col]) + self.shrink
         scaled = sparse.csr_array((pairs.data / scale, (pairs.row, pairs.col)), shape=(n, n))

@@ -75,9 +75,8 @@ class ItemStats:
 
 
 def _next(log: Histories) -> sparse.csr_array:
-    same = log.owners[1:] == log.owners[:-1]
-    where = (log.items[:-1][same], log.items[1:][same])
-    values = np.ones(int(same.sum()), np.float32)
+    where = log.pairs(1)
+    values = np.ones(len(where[0]), np.float32)
     return sparse.csr_array((values, where), shape=(log.n_items, log.n_items))
 
 

@@ -91,10 +91,8 @@ class TrainingData:
     names: tuple[str, ...]
 
     @classmethod
-    def joined(cls, parts: Sequence[TrainingData]) -> TrainingData | None:
-        """Return several parts as one; None if there are none."""
-        if not parts:
-            return None
+    def joined(cls, parts: Sequence[TrainingData]) -> TrainingData:
+        """Return several parts, at least one, as one."""
         return cls(
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.labels for part in parts]),

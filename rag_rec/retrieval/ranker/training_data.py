@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +29,8 @@ def training_data(
     *,
     config: RankerConfig,
     sample: Sampler,
-) -> TrainingData | None:
-    """Return the examples in users' next events; None if no candidate ever came next.
+) -> Iterator[TrainingData]:
+    """Yield the examples in users' next events, where a candidate came next.
 
     Args:
         features: Fitted without the events that are to be predicted.
@@ -43,7 +43,6 @@ def training_data(
     if len(users) > config.max_users:
         rng = np.random.default_rng(config.seed)
         users = np.sort(rng.choice(users, config.max_users, replace=False))
-    parts: list[TrainingData] = []
     for start in range(0, len(users), _BATCH):
         some = users[start : start + _BATCH]
         batch, target = past.take(some), came_next[some]
@@ -51,8 +50,7 @@ def training_data(
         hit = np.flatnonzero((candidates == target[:, None]).any(axis=1))
         if len(hit):
             found = features(batch.take(hit), candidates[hit], scores[hit])
-            parts.append(_labelled(found, candidates[hit], target[hit]))
-    return TrainingData.joined(parts)
+            yield _labelled(found, candidates[hit], target[hit])
 
 
 def _labelled(
