@@ -99,7 +99,7 @@ class Diagnostics:
     def _fused_scores(
         self, histories: Sequence[UserHistory], candidates: NDArray[np.int32]
     ) -> NDArray[Any]:
-        ranker = self._retriever.fitted.ranker_of_given
+        ranker = self._retriever.ranker_of_given
         if ranker is None:
             weights = self._retriever.history_weights(histories)
             return _columns(weights, self._sources.fused, candidates)

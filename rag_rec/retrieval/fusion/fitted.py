@@ -1,4 +1,4 @@
-"""The fitted fusion in an index version: its record in the manifest, its files, opening it.
+"""The fitted fusion in an index version: its record in the manifest and its files.
 
 ::
 
@@ -13,20 +13,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rag_rec.core import IndexNotFound, Model
+from rag_rec.core import Model
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import HistoryWeights, Matrices
 from rag_rec.retrieval.fusion.stacked import StackedSources
-from rag_rec.retrieval.fusion.weights import Weighting
-from rag_rec.retrieval.item_item import Popularity
 from rag_rec.retrieval.matrices import load_array, save_arrays
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
@@ -88,55 +83,10 @@ def save_stats(folder: Path, stats: ItemStats, views: Matrices) -> None:
     save_arrays(folder / _VIEWS, views)
 
 
-@dataclass(frozen=True, slots=True)
-class FittedFusion:
-    """The retrieval of an index version.
-
-    Attributes:
-        sources: The fitted sources.
-        sentences: The sentence of each source.
-        popularity: Popularity, ``float32 [n]``.
-        weighting: How the sources are summed.
-        ranker: The ranker, if one was fitted.
-        ranker_of_given: The ranker of given candidates, if one was fitted.
-    """
-
-    sources: StackedSources
-    sentences: Mapping[str, str]
-    popularity: NDArray[np.float32]
-    weighting: Weighting
-    ranker: Ranker | None
-    ranker_of_given: Ranker | None
-
-    @classmethod
-    def load(cls, index: ItemIndex, decay: float | None) -> FittedFusion:
-        """Open it, with another decay of the history if one is given.
-
-        Raises:
-            IndexNotFound: If the version does not hold it.
-        """
-        folder = index.folder / FOLDER
-        record = FusionRecord.model_validate(index.manifest.retrieval)
-        weights = {name: source.weight for name, source in record.sources.items()}
-        weighting = Weighting(weights, decay or record.decay, record.replay)
-        try:
-            sources = StackedSources({name: load_array(folder, name) for name in weights}, weights)
-            _ = sources.fused  # now, not when the first user asks
-            rankers = _load_rankers(index, record, sources, weighting.decay)
-            return cls(
-                sources,
-                {name: source.sentence for name, source in record.sources.items()},
-                load_array(folder, Popularity.name),
-                weighting,
-                *rankers,
-            )
-        except FileNotFoundError as error:
-            raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error
-
-
-def _load_rankers(
+def load_rankers(
     index: ItemIndex, record: FusionRecord, sources: StackedSources, decay: float
 ) -> tuple[Ranker | None, Ranker | None]:
+    """Open the ranker, and that of given candidates; None for one that was not fitted."""
     folder = index.folder / FOLDER
     if record.fusion != "ranker":
         return None, None

@@ -8,16 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.core import Candidate, Evidence, UserHistory
+from rag_rec.core import Candidate, Evidence, IndexNotFound, UserHistory
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import Retriever
-from rag_rec.retrieval.fusion.fitted import FittedFusion
+from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
 from rag_rec.retrieval.fusion.queries import QueryBatch, read_queries
-from rag_rec.retrieval.fusion.stacked import ItemScores, best, best_of_rows, order_keys
+from rag_rec.retrieval.fusion.stacked import (
+    ItemScores,
+    StackedSources,
+    best,
+    best_of_rows,
+    order_keys,
+)
+from rag_rec.retrieval.fusion.weights import Weighting
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Popularity
-from rag_rec.retrieval.matrices import row_lengths, row_of, rows_times
+from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times
 from rag_rec.retrieval.ranker.lambdamart import Ranked, rank_again
 
 _BATCH = 256
@@ -51,10 +58,25 @@ class FusedRetriever:
     """
 
     def __init__(self, index: ItemIndex, *, decay: float | None = None) -> None:
+        folder, record = (
+            index.folder / FOLDER,
+            FusionRecord.model_validate(index.manifest.retrieval),
+        )
+        weights = {name: source.weight for name, source in record.sources.items()}
         self.index = index
-        self.fitted = FittedFusion.load(index, decay)
-        self.sources, self.ranker = self.fitted.sources, self.fitted.ranker
-        self.by_popularity = np.lexsort((np.arange(index.n_items), -self.fitted.popularity))
+        self.weighting = Weighting(weights, decay or record.decay, record.replay)
+        self._sentences = {name: source.sentence for name, source in record.sources.items()}
+        try:
+            matrices = {name: load_array(folder, name) for name in weights}
+            self.sources = StackedSources(matrices, weights)
+            _ = self.sources.fused  # now, not when the first user asks
+            self.ranker, self.ranker_of_given = load_rankers(
+                index, record, self.sources, self.weighting.decay
+            )
+            popularity = load_array(folder, Popularity.name)
+        except FileNotFoundError as error:
+            raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error
+        self.by_popularity = np.lexsort((np.arange(index.n_items), -popularity))
         self._popularity_rank = np.empty(index.n_items, np.int64)
         self._popularity_rank[self.by_popularity] = np.arange(1, index.n_items + 1)
         self._batch_size = max(1, min(_BATCH, _BATCH_ENTRIES // max(index.n_items, 1)))
@@ -80,7 +102,7 @@ class FusedRetriever:
         return strongest_links(
             self.index,
             self.sources,
-            self.fitted.sentences,
+            self._sentences,
             weights=self.history_weights([history]),
             item_ids=item_ids,
         )
@@ -91,12 +113,12 @@ class FusedRetriever:
 
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Return weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
-        return Histories.of_users(self.index, histories).weights(self.fitted.weighting.decay)
+        return Histories.of_users(self.index, histories).weights(self.weighting.decay)
 
     def _batches(self, histories: Sequence[UserHistory]) -> Iterator[QueryBatch]:
         for start in range(0, len(histories), self._batch_size):
             some = histories[start : start + self._batch_size]
-            yield read_queries(self.index, self.fitted.weighting, some)
+            yield read_queries(self.index, self.weighting, some)
 
     def _choose(self, batch: QueryBatch, k: int) -> list[Ranked]:
         """Return items and scores of each user, best first, ``min(k, eligible items)`` of them."""
