@@ -5,7 +5,7 @@ from rag_rec.retrieval.build import build_index
 from rag_rec.retrieval.config import RetrievalConfig
 from rag_rec.retrieval.diagnostics import Diagnostics, Rankings, as_table, unseen
 from rag_rec.retrieval.fit_data import Budget, FitData
-from rag_rec.retrieval.fusion.retriever import FusedRetriever, open_retriever
+from rag_rec.retrieval.fusion.retriever import open_retriever
 from rag_rec.retrieval.fusion.weights import SearchConfig
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import SOURCES
@@ -19,7 +19,6 @@ __all__ = [
     "Budget",
     "Diagnostics",
     "FitData",
-    "FusedRetriever",
     "Histories",
     "Matrices",
     "RankerConfig",

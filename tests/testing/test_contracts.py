@@ -30,7 +30,6 @@ from rag_rec.llm import (
 from rag_rec.retrieval import (
     SOURCES,
     FitData,
-    FusedRetriever,
     Matrices,
     Retriever,
     Source,
@@ -140,8 +139,8 @@ def langchain(index: ItemIndex) -> Retriever:
 @pytest.mark.parametrize(
     ("opened", "may_fall_short"),
     [
-        (FusedRetriever, False),
-        (lambda index: ProposedBy(FusedRetriever(index).retrieve, FusedRetriever(index)), False),
+        (open_retriever, False),
+        (lambda index: ProposedBy(open_retriever(index).retrieve, open_retriever(index)), False),
         (langchain, True),
     ],
     ids=["fused", "proposed", "langchain"],
