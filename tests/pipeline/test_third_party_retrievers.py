@@ -28,7 +28,7 @@ from rag_rec import (
     UserHistory,
     where,
 )
-from rag_rec.batch import BatchPipeline, BatchRecord
+from rag_rec.batch import BatchPipeline
 from rag_rec.batch.users import read_users
 from rag_rec.integrations import LangChainRetriever
 from rag_rec.list_types import LIST_TYPES, Kind
@@ -164,8 +164,9 @@ def test_a_batch_is_served(
     (tmp_path / "users.csv").write_text("user_id\n" + "\n".join([*ids, "nobody"]))
     pipeline = BatchPipeline(recommender, list_type=list_type)
     states, failures = pipeline.begin(list(read_users(tmp_path / "users.csv")))
-    assert [failure.custom_id for failure in failures] == ["nobody"]
-    records = pipeline.complete(states)
+    assert [failure.kind for failure in failures] == ["unknown_user"]
+    documents = [json.loads(record.line) for record in pipeline.complete(states)]
     alone = [recommender.recommend(user, kind=states[0].state.kind) for user in ids]
-    assert all(isinstance(record, BatchRecord) for record in records)
-    assert [record.items for record in records] == [result.items for result in alone]  # type: ignore[union-attr]
+    assert [document["items"] for document in documents] == [
+        result.model_dump(mode="json")["items"] for result in alone
+    ]
