@@ -28,6 +28,7 @@ check: $(VENV)/.ready ## Format, lint, types, import contracts, layout, generate
 	$(BIN)/python scripts/check_layout.py
 	$(BIN)/python scripts/write_architecture.py --check
 	$(BIN)/python scripts/write_cli.py --check
+	$(BIN)/python scripts/write_schemas.py --check
 
 docs: $(VENV)/.ready ## Build the documentation site into .cache/site; a warning is an error.
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -36,6 +37,7 @@ docs: $(VENV)/.ready ## Build the documentation site into .cache/site; a warning
 reference: $(VENV)/.ready ## Write the generated pages of the documentation again.
 	@$(BIN)/python scripts/write_architecture.py
 	@$(BIN)/python scripts/write_cli.py
+	@$(BIN)/python scripts/write_schemas.py
 
 format: $(VENV)/.ready ## Format the code and mend what the linter can.
 	$(BIN)/ruff format .
