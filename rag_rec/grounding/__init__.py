@@ -4,7 +4,7 @@ The model names candidates by label (1..n), so it cannot mistype an id. A reply 
 reasons are checked against their evidence, and the retrieval order fills the remaining slots.
 """
 
-from rag_rec.grounding.assemble import Grounds, build_list, list_fields
+from rag_rec.grounding.assemble import Grounds, list_fields
 from rag_rec.grounding.check_reason import ReasonChecker
 from rag_rec.grounding.parse_reply import (
     Entry,
@@ -21,7 +21,6 @@ __all__ = [
     "Reading",
     "ReasonChecker",
     "answer_schema",
-    "build_list",
     "closed_object",
     "list_fields",
     "merge_readings",

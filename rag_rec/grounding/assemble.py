@@ -16,7 +16,6 @@ from rag_rec.core import (
     Outcome,
     ReasonStatus,
     Recommendation,
-    RecommendationList,
     Repairs,
     Usage,
     UserHistory,
@@ -86,30 +85,6 @@ class _Slot:
     evidence: tuple[Evidence, ...] = ()
 
 
-def build_list(
-    reading: Reading | None,
-    grounds: Grounds,
-    k: int,
-    *,
-    usage: Usage,
-    run_id: str,
-    error: str | None = None,
-) -> RecommendationList:
-    """Return the final list: the model's entries, then the retrieval order.
-
-    Args:
-        reading: The model's reading, or None if no model was asked.
-        grounds: The facts that it is checked against.
-        k: Length of the list.
-        usage: Cost of the calls made for this list.
-        run_id: Fingerprint of the run.
-        error: The reason why the model gave nothing or less, when known.
-    """
-    chosen = grounds.choose([*grounds.named(reading)], k)
-    fields = list_fields(chosen, reading, grounds, k=k, usage=usage, run_id=run_id, error=error)
-    return RecommendationList(**fields)
-
-
 def list_fields(
     chosen: Sequence[Choice],
     reading: Reading | None,
@@ -120,7 +95,17 @@ def list_fields(
     run_id: str,
     error: str | None = None,
 ) -> dict[str, Any]:
-    """Return the fields that every kind of list has; the arguments are those of `build_list`."""
+    """Return the fields that every kind of list has.
+
+    Args:
+        chosen: The items of the list, in order.
+        reading: The model's reading, or None if no model was asked.
+        grounds: The facts that it is checked against.
+        k: Length of the list.
+        usage: Cost of the calls made for this list.
+        run_id: Fingerprint of the run.
+        error: The reason why the model gave nothing or less, when known.
+    """
     named = grounds.named(reading)
     slots = [_slot(choice, named.get(choice.item_id), grounds) for choice in chosen]
     counts = _settle_reasons(slots, grounds)

@@ -35,14 +35,7 @@ from rag_rec.retrieval import Retriever
 
 
 class UserInput(BaseModel):
-    """Input of the runnable and of the tool, where a bare user is not enough.
-
-    Attributes:
-        user_id: A user of the log.
-        item_ids: A history, oldest first; stands in for the log's.
-        profile: Plain words about the user.
-        k: List length.
-    """
+    """Input of the runnable and of the tool, where a bare user is not enough."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -240,8 +233,6 @@ class LangChainRetriever:
         Raises:
             ConfigError: If documents are found, but none of them names an item of the index.
         """
-        if not histories:
-            return []
         with ThreadPoolExecutor() as pool:
             return list(pool.map(self._candidates, histories, repeat(k)))
 

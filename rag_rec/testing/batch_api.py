@@ -26,7 +26,7 @@ class BatchApiServer(ChatServer):
         self.batches: dict[str, Json] = {}
 
     def finish(self, *, leave_out: int = 0, status: str = "completed") -> None:
-        """Answers every batch that is under way, but for its last ``leave_out`` requests."""
+        """Answer every batch that is under way, but for its last ``leave_out`` requests."""
         for batch in self.batches.values():
             if batch["status"] != "in_progress":
                 continue
@@ -92,7 +92,7 @@ def _json(value: Json) -> Response:
 
 
 def _file_part(body: bytes) -> bytes:
-    """Content of the part named ``file`` of a multipart body."""
+    """Return the content of the part named ``file`` of a multipart body."""
     boundary = body.split(b"\r\n", 1)[0]
     for part in body.split(boundary):
         head, _, content = part.partition(b"\r\n\r\n")

@@ -15,35 +15,29 @@ Reply = str | Callable[[Request], str]
 
 
 class HashEmbedder:
-    """Feature hashing of words: equal words give near vectors; no model, no download."""
+    """Feature hashing of words: equal words give near vectors; no model, no download.
+
+    Args:
+        dimension: Length of a vector.
+
+    Attributes:
+        n_embedded: Number of texts embedded so far.
+    """
 
     def __init__(self, dimension: int = 64) -> None:
-        self._dimension = dimension
+        self.dimension = dimension
+        self.name = f"hash-{dimension}"
+        self.digest = hashlib.sha256(self.name.encode()).hexdigest()
         self.n_embedded = 0
 
-    @property
-    def name(self) -> str:
-        """``hash-<dimension>``."""
-        return f"hash-{self._dimension}"
-
-    @property
-    def digest(self) -> str:
-        """Same for the same dimension."""
-        return hashlib.sha256(self.name.encode()).hexdigest()
-
-    @property
-    def dimension(self) -> int:
-        """Length of a vector."""
-        return self._dimension
-
     def embed(self, texts: Sequence[str], on_done: Callable[[int], None] | None = None) -> Vectors:
-        """Unit rows, float32 ``[len(texts), dimension]``."""
-        vectors = np.zeros((len(texts), self._dimension), np.float32)
+        """Return unit rows, float32 ``[len(texts), dimension]``."""
+        vectors = np.zeros((len(texts), self.dimension), np.float32)
         for row, text in enumerate(texts):
             for word in text.lower().split() or [""]:
                 digest = hashlib.blake2b(word.encode("utf-8", "replace"), digest_size=8).digest()
                 value = int.from_bytes(digest, "little")
-                vectors[row, value % self._dimension] += 1 if value >> 63 else -1
+                vectors[row, value % self.dimension] += 1 if value >> 63 else -1
             if not vectors[row].any():
                 vectors[row, 0] = 1
         self.n_embedded += len(texts)
@@ -83,4 +77,4 @@ class ScriptedModel:
         return completions
 
     def close(self) -> None:
-        """Nothing to free."""
+        """Free nothing."""

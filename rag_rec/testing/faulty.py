@@ -83,12 +83,12 @@ class FaultyServer(ChatServer):
 
 
 def by_number(faults: Mapping[int, str]) -> Schedule:
-    """These requests, counted from 0 as they come in."""
+    """Return a schedule for these requests, counted from 0 as they come in."""
     return lambda number, _: faults.get(number)
 
 
 def by_content(faults: Mapping[str, str | Sequence[str]]) -> Schedule:
-    """Requests whose messages contain a text: always one fault, or some in turn and then none."""
+    """Return a schedule by a text in the messages: always one fault, or some in turn, then none."""
     left = {
         text: fault if isinstance(fault, str) else list(fault) for text, fault in faults.items()
     }
@@ -109,7 +109,7 @@ def by_content(faults: Mapping[str, str | Sequence[str]]) -> Schedule:
 
 
 def at_random(shares: Mapping[str, float], *, seed: int = 0) -> Schedule:
-    """Each fault with its probability; the same seed gives the same faults in the same order."""
+    """Return a schedule of faults with their probabilities; a seed gives the same ones again."""
     names, edges = list(shares), []
     for share in shares.values():
         edges.append(share + (edges[-1] if edges else 0.0))

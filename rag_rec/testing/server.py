@@ -25,7 +25,7 @@ class Response:
     """One HTTP response.
 
     Attributes:
-        body: What is sent.
+        body: The bytes sent.
         status: HTTP status.
         headers: Further headers.
         delay_s: Seconds before it is sent.
@@ -48,7 +48,7 @@ class Response:
 def completion(
     text: str | None, *, finish: str = "stop", tokens: int = 20, **message: Any
 ) -> bytes:
-    """The body of a chat completion with this text, finish reason and number of tokens."""
+    """Return the body of a chat completion with this text, finish reason and number of tokens."""
     choice = {
         "index": 0,
         "finish_reason": finish,
@@ -62,7 +62,7 @@ def completion(
 
 
 def first_labels(request: Json) -> str:
-    """A valid reply: the first labels of the schema, with a reason each if it has reasons."""
+    """Return a valid reply: the first labels of the schema, with reasons if it has them."""
     schema = request["response_format"]["json_schema"]["schema"]["properties"]["items"]
     entry = schema["items"]["properties"]
     labels = entry["label"]["enum"][: schema["maxItems"]]
@@ -73,7 +73,7 @@ def first_labels(request: Json) -> str:
 
 
 def answer_first_labels(request: Json) -> Response:
-    """`first_labels` as a response; prose up to the token limit where there is no schema."""
+    """Return `first_labels` as a response; without a schema, prose up to the token limit."""
     if "response_format" in request:
         return Response(completion(first_labels(request)))
     n = request.get("max_tokens") or request.get("max_completion_tokens", 16)
@@ -86,7 +86,7 @@ class ChatServer:
     Args:
         answer: From the parsed request body to the response.
         delay_s: Added to every response.
-        keep: Whether `requests` are kept; without, only counted.
+        keep: Keep the requests; otherwise they are only counted.
 
     Attributes:
         url: The base URL to give to a client, once it has started.
@@ -153,7 +153,7 @@ class ChatServer:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its response; False when the connection is to be closed."""
+        """Answer one request; return False when the connection is to be closed."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *headers = head.split("\r\n")
         fields = dict(h.lower().split(": ", 1) for h in headers if ": " in h)
@@ -197,7 +197,7 @@ def _head(answer: Response) -> bytes:
 
 
 def main() -> None:
-    """Serves until standard input closes; prints the base URL, and for each line read a count."""
+    """Serve until standard input closes; prints the base URL, and for each line read a count."""
     parser = argparse.ArgumentParser(description="A loopback chat server for tests.")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     with ChatServer(delay_s=parser.parse_args().delay, keep=False) as server:

@@ -38,10 +38,6 @@ class Adapted(TransportError):
     """A refusal that the model has adapted to: the request is sent again in another form."""
 
 
-def _as_it_is(request: Request) -> Request:
-    return request
-
-
 class Sender:
     """Sends requests one by one, in threads, again where it helps, and only when admitted.
 
@@ -60,7 +56,7 @@ class Sender:
         *,
         admission: Admission | None = None,
         concurrency: int = 1,
-        prepare: Callable[[Request], Request] = _as_it_is,
+        prepare: Callable[[Request], Request] = lambda request: request,
     ) -> None:
         self._once, self._policy, self._concurrency = once, policy, concurrency
         self._prepare = prepare
