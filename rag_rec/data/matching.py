@@ -96,10 +96,13 @@ def _near(column: Column, free: Collection[str]) -> Iterator[str]:
 
 
 def _advice(option: str, column: Column, header: Sequence[str], near: Sequence[str]) -> str:
-    theirs = f'"{near[0]}"' if near and " " in near[0] else near[0] if near else "THEIRS"
+    theirs = near[0] if len(near) == 1 else "THEIRS"
+    theirs = f'"{theirs}"' if " " in theirs else theirs
     advice = f"(name it with --columns {option}={theirs}"
+    if len(near) > 1:
+        advice += f", perhaps one of {', '.join(near)}"
     if not column.required:
-        return f"{advice}, or go without: --columns {option}=)"
-    if any(not any(c.isalpha() for c in name) for name in header):
-        return f'{advice}; without a header line: --columns "{option}=column 1")'
+        advice += f", or go without: --columns {option}="
+    elif any(not any(c.isalpha() for c in name) for name in header):
+        advice += f'; without a header line: --columns "{option}=column 1"'
     return advice + ")"

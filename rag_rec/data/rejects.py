@@ -117,7 +117,7 @@ class Rejects:
             if n_lost and (n_lost >= n_rows or n_lost > most * n_rows):
                 raise DataError(
                     f"{n_lost} of {n_rows} rows would be set aside, more than --max-rejected "
-                    f"{most:g} allows: {'; '.join(lines)}",
+                    f"{most:g} allows: {'; '.join(lines)} (they are in {self.side_file})",
                     path=report.path,
                 )
             for line in lines:

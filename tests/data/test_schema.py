@@ -265,6 +265,11 @@ def load(tmp_path: Path, header: str, table: str = "items", **options: object) -
     [
         ("items", "code,headline", "--columns items.item_id=THEIRS"),
         ("items", "recipe_id_no,title", "--columns items.item_id=recipe_id_no"),
+        (
+            "items",
+            "aisle_id,dept_id,title",
+            "items.item_id=THEIRS, perhaps one of aisle_id, dept_id",
+        ),
         ("items", "item_id,prod_titel", "--columns items.title=prod_titel"),
         ("items", "item_id,main title", '--columns items.title="main title"'),
         ("items", "item_id,prodcutname", "--columns items.title=prodcutname"),

@@ -102,6 +102,8 @@ def retrieval(
         reviews=reviews,
         format=format.value,
     )
+    for line in data.notices:
+        note(line)
     options = RetrievalOptions(
         protocol=protocol.value,
         mask_history=mask_history,
