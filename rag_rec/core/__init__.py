@@ -30,7 +30,6 @@ from rag_rec.core.inputs import (
     ItemId,
     Model,
     Relaxable,
-    Review,
     UserHistory,
 )
 from rag_rec.core.progress import OnDone, OnStep, one_step
@@ -99,7 +98,6 @@ __all__ = [
     "Refused",
     "Relaxable",
     "Repairs",
-    "Review",
     "Role",
     "RunStopped",
     "ScratchFolder",

@@ -34,17 +34,6 @@ class Item(Model):
     in_stock: bool = True
 
 
-class Review(Model):
-    """One review of one item."""
-
-    review_id: str
-    item_id: ItemId
-    user_id: UserId | None = None
-    text: str
-    rating: float | None = None
-    timestamp: int | None = None
-
-
 class Interaction(Model):
     """One event of a user's log: a purchase, a play, a rating."""
 

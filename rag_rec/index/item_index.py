@@ -117,11 +117,6 @@ class ItemIndex:
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
     @cached_property
-    def in_stock(self) -> NDArray[np.bool_]:
-        """True for each item that is in stock, ``[n_items]``."""
-        return self.items["in_stock"].to_numpy()
-
-    @cached_property
     def eligibility(self) -> Eligibility:
         """The rules that decide which items may be listed."""
         return Eligibility(self.items, self.row_of, self.retired)

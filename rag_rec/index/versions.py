@@ -25,7 +25,7 @@ from typing import Any, Literal, Self
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from rag_rec.core import IndexLocked, IndexNotFound, Model, StaleIndex
+from rag_rec.core import IndexLocked, IndexNotFound, Model, StaleIndex, StorageError
 from rag_rec.index.embedders.text import Embedder
 
 SCHEMA_VERSION: Literal[4] = 4
@@ -138,14 +138,21 @@ def new_version(folder: Path) -> Generator[Path]:
 
     Raises:
         IndexLocked: If another process is writing this index.
+        StorageError: If the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
+        (folder / "versions").mkdir(exist_ok=True)
     except Timeout as error:
         raise IndexLocked(
             f"{folder} is being written by another process; try again later"
+        ) from error
+    except OSError as error:
+        lock.release()
+        raise StorageError(
+            f"cannot be written ({error.strerror}); give another folder with --out", path=folder
         ) from error
     try:
         version = folder / "versions" / f"{_last_number(folder) + 1:06d}"

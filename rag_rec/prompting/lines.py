@@ -65,8 +65,7 @@ class LineWriter:
         key = ("event", place, item.item_id, rating, date)
         if key in self._lines:
             return self._lines[key]
-        ref = str(self._settings.past_number(n))
-        extra = {"n": str(n), "ref": ref, "rating": rating, "date": date}
+        extra = {"n": str(n), "ref": str(n), "rating": rating, "date": date}
         return self._written(key, self._variant.history_line, self._fields_of(item) | extra)
 
     def quote(self, evidence: Evidence) -> Line:

@@ -28,8 +28,8 @@ def shown_evidence(
     """
     latest = history.events[::-1][:n_past]
     for n, event in enumerate(latest, start=1):
-        text, number = facts_of(item_of(event.item_id)), settings.past_number(n)
-        yield Evidence(item_id=event.item_id, kind="past", text=text, number=number)
+        text = facts_of(item_of(event.item_id))
+        yield Evidence(item_id=event.item_id, kind="past", text=text, number=n)
     for label, item_id in enumerate(labels, start=1):
         text, number = facts_of(item_of(item_id)), settings.candidate_number(label)
         yield Evidence(item_id=item_id, kind="item", text=text, number=number)

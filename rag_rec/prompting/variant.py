@@ -47,18 +47,12 @@ class PromptSettings(Model):
     taste: bool = False
     budget_tokens: int = Field(0, ge=0)
 
-    @property
-    def per_candidate(self) -> int:
-        """Numbers of evidence of one candidate: what the catalog says, and its reviews."""
-        return 1 + self.evidence
-
-    def past_number(self, n: int) -> int:
-        """Return the evidence number of the ``n``-th event, 1 the latest."""
-        return n
-
     def candidate_number(self, label: int, piece: int = 0) -> int:
-        """Return the evidence number of a candidate: its own line is piece 0, reviews 1, 2, ..."""
-        return self.max_history + (label - 1) * self.per_candidate + 1 + piece
+        """Return the evidence number of a candidate: its own line is piece 0, reviews 1, 2, ...
+
+        Events have the numbers before them: 1 is the latest.
+        """
+        return self.max_history + (label - 1) * (1 + self.evidence) + 1 + piece
 
 
 class Example(Model):

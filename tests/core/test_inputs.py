@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from rag_rec import Candidate, Constraints, DataError, Interaction, Item, Review, UserHistory
+from rag_rec import Candidate, Constraints, DataError, Interaction, Item, UserHistory
 from rag_rec.core import Usage
 
 
@@ -18,7 +18,6 @@ from rag_rec.core import Usage
         (Item, {"item_id": ""}, "item_id"),
         (Item, {"item_id": "a", "colour": "red"}, "colour"),
         (Item, {"title": "x"}, "item_id"),
-        (Review, {"review_id": "r", "item_id": "a"}, "text"),
         (Interaction, {"item_id": 7}, "item_id"),
         (Constraints, {"min_price": -1}, "min_price"),
         (Constraints, {"max_price": float("nan")}, "max_price"),

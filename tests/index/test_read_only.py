@@ -106,3 +106,27 @@ def test_nearest_items_are_those_of_the_largest_cosines(hash_index: ItemIndex) -
         every = hash_index.item_vectors @ vector
         assert np.allclose(cosines, np.sort(every)[::-1][:7])
         assert np.array_equal(every[rows], cosines)
+
+
+def test_an_index_that_cannot_be_written_is_not_updated_and_says_so(
+    copy: Path, tmp_path: Path
+) -> None:
+    copy.chmod(0o555)
+    script = (
+        "import sys; from rag_rec import *; from rag_rec.testing import HashEmbedder\n"
+        "try: build_index(load_sample(), sys.argv[1], embedder=HashEmbedder())\n"
+        "except StorageError as error: print(error)"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", script, copy / "new"],
+            preexec_fn=obey_permissions,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    finally:
+        copy.chmod(0o755)
+    if done.returncode == 77:
+        pytest.skip("the superuser's rights cannot be given up here")
+    assert "cannot be written (Permission denied); give another folder" in done.stdout, done.stderr

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from rag_rec import Constraints, Dataset, ItemIndex, Recommender, StaleIndex, build_index
+from rag_rec.cli.index import app
 from rag_rec.index import Manifest
 from rag_rec.testing import HashEmbedder, check_list, check_retriever
 
@@ -139,3 +141,24 @@ def test_names_too_long_for_prompts_are_said_once(folder: Path, files: dict[str,
     remarks = [line for line in manifest.notices if "more than 200 characters" in line]
     assert len(remarks) == 1
     assert remarks[0].startswith("4 items, the first 'a', have a title, brand or categories of")
+
+
+def test_the_command_says_what_it_kept_and_retired(
+    folder: Path, files: dict[str, Path], tmp_path: Path
+) -> None:
+    def command(*options: object) -> str:
+        arguments = ["--out", str(tmp_path / "cli"), *map(str, options)]
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+        return " ".join(done.stderr.split())
+
+    given = [part for name, path in files.items() for part in (f"--{name}", path)]
+    assert "update:" not in command(*given)
+    said = command("--items", catalog(files, "acd"))
+    assert (
+        "update: items replaced (4 before, 3 now), reviews kept (3), interactions kept (12)" in said
+    )
+    said = command("--interactions", files["interactions"])
+    assert "items kept (3), reviews kept (3), interactions replaced (12 before, 12 now)" in said
+    assert "update:" not in command("--items", catalog(files, "ab"), "--replace")
+    assert ItemIndex.open(tmp_path / "cli").user_ids == []

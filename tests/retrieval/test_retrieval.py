@@ -91,7 +91,7 @@ def test_ranks_are_those_of_each_source_alone(retriever: FusedRetriever) -> None
     index = retriever.index
     history = index.history(sorted(index.user_ids)[5])
     weights = retriever.history_weights([history])
-    blocked = ~index.in_stock
+    blocked = ~index.items["in_stock"].to_numpy()
     blocked[[index.find(i) for i in history.item_ids]] = True
     candidates = retriever.retrieve([history], 20)[0]
     for name in retriever.sources.names:
