@@ -6,12 +6,16 @@ import re
 
 from rag_rec.core.strict_json import parse_json
 
-_TAG = "think|thinking|thoughts?|reasoning|reflection|seed:think"
-_MARK = re.compile(
-    rf"(?P<opening><(?:{_TAG})>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>)"
-    rf"|</(?:{_TAG})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>",
-    re.IGNORECASE,
+_TAG = "think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad|seed:think"
+_OPENING = (
+    rf"<(?:{_TAG})(?:\s[^<>]*)?>|\[THINK\]|◁think▷|<\|channel\|>analysis<\|message\|>"
+    r"|<\|begin_of_thought\|>|<\|START_THINKING\|>"
 )
+_CLOSING = (
+    rf"</(?:{_TAG})>|\[/THINK\]|◁/think▷|<\|channel\|>final<\|message\|>"
+    r"|<\|end_of_thought\|>|<\|END_THINKING\|>"
+)
+_MARK = re.compile(f"(?P<opening>{_OPENING})|{_CLOSING}", re.IGNORECASE)
 
 
 def without_thoughts(text: str) -> str:

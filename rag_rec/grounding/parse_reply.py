@@ -17,7 +17,10 @@ from rag_rec.grounding.reply_json import find_entries
 _MAX_PROBLEMS = 8
 _SHOWN_CHARS = 400
 _FIELDS = {"row", "label", "cites", "reason"}
-_NUMBER = re.compile(r"\s*[#(\[]?\s*(\d{1,9})(?:\.0+)?\s*[)\].:]?\s*")
+_NUMBER = re.compile(
+    r"\s*(?:(?:item|label|candidate|number|no\.?)\s*)?[#(\[]?\s*(\d{1,9})(?:\.0+)?\s*[)\].:]?\s*",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ _OPENING = re.compile(r"[\[{]")
 _LIST = re.compile(r'(?:\{\s*"items"\s*:\s*)?\[\s*(?=\{\s*")')
 _NEXT_ENTRY = re.compile(r"[\s,]*(?=\{)")
 _PYTHON = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'((?:[^'\\]|\\.)*)'|\b(True|False|None)\b", re.DOTALL)
+_BARE_KEY = re.compile(r"([{,]\s*)([A-Za-z_]\w*)\s*:")
+_CONTROL = re.compile(r"[\x00-\x1f]+")
 _QUOTE = re.compile(r"\\.|\"", re.DOTALL)
 _IN_JSON = {"\\'": "'", '"': '\\"', "True": "true", "False": "false", "None": "null"}
 _CURLY = str.maketrans("“”„‟", '""""')
@@ -49,7 +51,15 @@ def find_entries(text: str) -> Found:
 
 def _near_miss(text: str) -> list[Any]:
     """Return the entries of the only list in a text; none where there are several."""
-    readings = (text, _from_python(text), text.translate(_CURLY))
+    text = _CONTROL.sub(" ", text)
+    python = _from_python(text)
+    readings = (
+        text,
+        python,
+        _BARE_KEY.sub(r'\1"\2":', python),
+        text.translate(_CURLY),
+        text.replace("\\'", "'"),
+    )
     variants = list(dict.fromkeys(readings))
     for variant in variants:
         if lists := _whole_lists(variant):
@@ -76,6 +86,8 @@ def _entries_of(value: Any) -> list[Any] | None:
             return _entries_of(inner)
         case dict() if "label" in value:
             return [value]
+        case dict() if _is_list(numbered := [*value.values()]):
+            return numbered
         case dict():
             lists = [inner for inner in value.values() if _is_list(inner)]
             return lists[0] if len(lists) == 1 else None

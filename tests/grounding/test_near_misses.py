@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,7 @@ def items(*entries: object) -> str:
     [
         items({"label": "3"}, {"label": " 1 "}, {"label": "2."}),
         items({"label": "#3"}, {"label": "[1]"}, {"label": "(2)"}),
+        items({"label": "Item 3"}, {"label": "label #1"}, {"label": "No. 2"}),
         items({"label": 3.0}, {"label": 1.0}, {"label": "2.0"}),
         items(*({**entry, "title": "Kettle"} for entry in ENTRIES)),
         items(*({**entry, "reason": None} for entry in ENTRIES)),
@@ -64,6 +66,7 @@ def test_an_entry_that_can_mean_one_thing_is_mended_and_counted(text: str) -> No
         json.dumps({"recommendations": ENTRIES}),
         json.dumps({"items": ENTRIES, "note": "enjoy"}),
         json.dumps([{"items": ENTRIES}]),
+        json.dumps({"items": {"1": ENTRIES[0], "2": ENTRIES[1], "3": ENTRIES[2]}}),
         json.dumps(AGREED),
         json.dumps({"items": ITEMS}),
         f"```json\n{AGREED}\n```",
@@ -72,6 +75,11 @@ def test_an_entry_that_can_mean_one_thing_is_mended_and_counted(text: str) -> No
         f"{AGREED} {AGREED}",
         AGREED.replace("}]", "},]"),
         ITEMS.replace("}]", "},]"),
+        re.sub(r'"(\w+)":', r"\1:", AGREED),
+        re.sub(r'"(\w+)":', r"\1:", ITEMS).replace('"', "'"),
+        str(ENTRIES).replace("}]", "},]"),
+        AGREED.replace("goes with", "goes\nwith"),
+        AGREED.replace("your kettle", "the kettle\\'s lid"),
         AGREED[:-2],
         AGREED[:-1],
         "\ufeff" + AGREED,
@@ -124,6 +132,10 @@ def test_what_can_mean_several_things_is_asked_again(text: str) -> None:
         "<think>one <think>two</think> {}</think>",
         "[THINK]{}[/THINK]",
         "◁think▷{}◁/think▷",
+        '<think lang="en">{}</think>',
+        "<analysis>{}</analysis>",
+        "<|begin_of_thought|>{}<|end_of_thought|>",
+        "<|START_THINKING|>{}<|END_THINKING|>",
         "<|channel|>analysis<|message|>{}<|end|><|start|>assistant<|channel|>final<|message|>",
         "<think>{}</think><think>{}</think>",
     ],
