@@ -63,6 +63,7 @@ class Usage(Model):
         completion_tokens: Tokens written, as the backend counts them.
         wall_s: Seconds from asking to answer, summed over calls.
         cached: Answers that came from a reply cache; they are no calls and cost nothing.
+        estimated: Calls whose tokens are an estimate, for the backend gave no usable count.
     """
 
     calls: int = 0
@@ -70,16 +71,15 @@ class Usage(Model):
     completion_tokens: int = 0
     wall_s: float = 0.0
     cached: int = 0
+    estimated: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum, field by field."""
-        return Usage(
-            calls=self.calls + other.calls,
-            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
-            completion_tokens=self.completion_tokens + other.completion_tokens,
-            wall_s=self.wall_s + other.wall_s,
-            cached=self.cached + other.cached,
-        )
+        return Usage.model_construct(**{name: mine + getattr(other, name) for name, mine in self})
+
+    def __sub__(self, other: Usage) -> Usage:
+        """Return the difference, field by field."""
+        return Usage.model_construct(**{name: mine - getattr(other, name) for name, mine in self})
 
 
 class Repairs(Model):

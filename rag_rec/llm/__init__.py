@@ -21,7 +21,7 @@ from rag_rec.llm.registry import (
     register_backend,
     spec_help,
 )
-from rag_rec.llm.tokens import ByteEstimate
+from rag_rec.llm.tokens import ByteEstimate, estimated_usage, prompt_tokens
 
 __all__ = [
     "BACKENDS",
@@ -52,8 +52,10 @@ __all__ = [
     "VllmChatModel",
     "WrappedModel",
     "as_sent",
+    "estimated_usage",
     "open_from",
     "open_model",
+    "prompt_tokens",
     "read_body",
     "read_usage",
     "register_backend",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rag_rec.core import ConfigError, TokenCounter
+from rag_rec.core import ConfigError, TokenCounter, Usage
+from rag_rec.llm.base import Completion, Request
 
 _PER_MESSAGE = 12
 
@@ -61,3 +62,24 @@ class FileTokens:
 def token_counter(tokenizer: str | Path) -> TokenCounter:
     """Return exact counts by a ``tokenizer.json``, or an estimate for an empty path."""
     return FileTokens(tokenizer) if tokenizer else ByteEstimate()
+
+
+def prompt_tokens(counter: TokenCounter, request: Request) -> int:
+    """Return the number of tokens of a request's messages, the marks of the chat included."""
+    texts = [message.content for message in request.messages]
+    return sum(counter.count(texts)) + counter.per_message * len(texts)
+
+
+def estimated_usage(request: Request, completion: Completion) -> Usage:
+    """Return an estimate, on the high side, of the usage of a call whose tokens are not known.
+
+    An empty reply is taken to be as long as it could be: thoughts are paid for and not shown.
+    """
+    counter = ByteEstimate()
+    written = sum(counter.count([completion.text])) or request.max_tokens
+    return Usage(
+        calls=1,
+        prompt_tokens=prompt_tokens(counter, request),
+        completion_tokens=written,
+        estimated=1,
+    )

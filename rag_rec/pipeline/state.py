@@ -20,7 +20,7 @@ from rag_rec.core import (
 )
 from rag_rec.grounding import Reading
 from rag_rec.list_types import Kind, ListTask
-from rag_rec.llm import Completion, Deadline, Request
+from rag_rec.llm import Completion, Deadline, Request, estimated_usage
 from rag_rec.prompting import RenderedPrompt
 
 User = str | UserHistory | Sequence[str]
@@ -78,6 +78,11 @@ class Exchange:
     request: Request
     completion: Completion
 
+    @property
+    def usage(self) -> Usage:
+        """Usage of the call; estimated where the backend counted nothing usable."""
+        return self.completion.usage or estimated_usage(self.request, self.completion)
+
 
 @dataclass(slots=True)
 class RecommendationState:
@@ -125,7 +130,7 @@ class RecommendationState:
     @property
     def usage(self) -> Usage:
         """Sum over all model calls of this list."""
-        return sum((exchange.completion.counted for exchange in self.exchanges), Usage())
+        return sum((exchange.usage for exchange in self.exchanges), Usage())
 
     @property
     def n_shown(self) -> int:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 
 import openai
 
-from rag_rec.core import ConfigError
+from rag_rec.core import ConfigError, TransportError
+from rag_rec.llm.chat_api.endpoint import Endpoint, api_key
 from rag_rec.llm.chat_api.failures import model_error
+from rag_rec.llm.chat_api.http import Connections
 
 _NAME = "openai batch API"
 _MARK = "rag_rec"
@@ -57,14 +59,16 @@ class BatchApi:
         base_url: The endpoint; the hosted API when None.
 
     Raises:
-        ConfigError: If no key is set.
+        ConfigError: If no key is set, or key, address, proxy or certificates cannot be used.
     """
 
     def __init__(self, base_url: str | None = None) -> None:
-        try:
-            self._client = openai.OpenAI(base_url=base_url, max_retries=0)
-        except openai.OpenAIError as error:
-            raise ConfigError("OPENAI_API_KEY is not set; export it") from error
+        self._client = openai.OpenAI(
+            api_key=api_key(required=True),
+            base_url=str(Endpoint.of(base_url).base),
+            max_retries=0,
+            http_client=Connections().client(),
+        )
 
     def submit(self, file: Path, mark: str) -> BatchState:
         """Upload a request file and start a batch that `find` can find again by a mark.
@@ -91,8 +95,12 @@ class BatchApi:
             without: Ids of batches that do not count.
         """
         found: BatchState | None = None
+        seen: set[str] = set()
         with _errors():
             for batch in self._client.batches.list(limit=100):  # the latest first
+                if batch.id in seen:  # a server that gives the same page again and again
+                    break
+                seen.add(batch.id)
                 if (batch.metadata or {}).get(_MARK) == mark and batch.id not in without:
                     state = _state(batch)
                     if not state.ended:
@@ -135,6 +143,9 @@ class BatchApi:
 
 
 def _state(batch: Any) -> BatchState:
+    if not isinstance(batch.id, str) or not isinstance(batch.status, str):
+        hint = "check the address; it has to offer files and batches"
+        raise TransportError("the reply is not a batch", provider=_NAME, hint=hint)
     counts = batch.request_counts
     errors = batch.errors.data if batch.errors and batch.errors.data else []
     problems = [f"line {e.line}: {e.message}" if e.line else e.message for e in errors[:3]]

@@ -39,7 +39,7 @@ class Connections:
         try:
             # reading the certificates takes longer than a request
             self._ssl = httpx2.create_ssl_context()
-            self._idle.append(self._client())
+            self._idle.append(self.client())
         except OSError as error:
             raise ConfigError(
                 f"the certificates cannot be read ({error}); check SSL_CERT_FILE and SSL_CERT_DIR"
@@ -61,7 +61,7 @@ class Connections:
         try:
             client = self._idle.pop()
         except IndexError:
-            client = self._client()
+            client = self.client()
         try:
             yield client
         finally:
@@ -110,5 +110,6 @@ class Connections:
         with suppress(Exception):
             self.close()
 
-    def _client(self) -> httpx2.Client:
+    def client(self) -> httpx2.Client:
+        """Return a new client, which the caller closes."""
         return httpx2.Client(verify=self._ssl, follow_redirects=True)
