@@ -14,6 +14,7 @@ from rag_rec.batch.openai_batch.submission import Submission, poll, submit
 from rag_rec.batch.progress import JsonEvents, Progress, Status, progress_for
 from rag_rec.batch.run import BatchOptions, Summary, run
 from rag_rec.batch.store.convert import convert
+from rag_rec.batch.store.job import Totals
 from rag_rec.batch.store.record import BatchRecord, FailureRecord
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Status",
     "Submission",
     "Summary",
+    "Totals",
     "convert",
     "estimate",
     "export_requests",

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag_rec.batch.engines.base import BatchPipeline, UserState, omitted_in
-from rag_rec.batch.limits import RunLimiter, prompt_tokens
+from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.store.finished import finished_in, pending_rows
 from rag_rec.batch.users import BadUser, BatchUser, UserRow, read_users
 from rag_rec.core import Model
-from rag_rec.llm import CachedModel, Request, as_sent
+from rag_rec.llm import CachedModel, Request, as_sent, prompt_tokens
 from rag_rec.profiles import TasteProfiler
 from rag_rec.requests import RequestReader
 

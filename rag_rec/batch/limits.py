@@ -13,10 +13,9 @@ from rag_rec.core import (
     RateLimited,
     RunStopped,
     Settings,
-    TokenCounter,
     Usage,
 )
-from rag_rec.llm import ByteEstimate, Completion, Request
+from rag_rec.llm import ByteEstimate, Completion, Request, estimated_usage, prompt_tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +98,7 @@ class RunLimiter:
         self._lock = threading.Condition()
         self._stopping = threading.Event()
         self._usage = Usage()
-        self._booked_requests = 0
-        self._booked_cost = 0.0
+        self._booked = Usage()
         if self.limits.max_cost is not None and self.prices is None:
             raise ConfigError(
                 "a limit of cost needs prices: put [prices] with input and output, "
@@ -132,23 +130,23 @@ class RunLimiter:
 
     def enter(self, request: Request) -> ModelError | None:
         """Book a request and wait for its turn; return an error if the run ends before."""
-        tokens = prompt_tokens(self._counter, request) + request.max_tokens
-        if self._book(request):
-            wait = self.rate.book(tokens)
+        most = self._most(request)
+        if self._book(most):
+            wait = self.rate.book(_tokens(most))
             while wait > 0 and not self._stopping.wait(wait):
                 wait = self.rate.paused_s()  # a pause that a provider asked for meanwhile
             if wait <= 0:
                 return None
-            self._unbook(request)
+            self._unbook(most)
         return RunStopped(self.stop.reason if self.stop else "the run ends", provider="run")
 
     def leave(self, request: Request, completion: Completion) -> None:
         """Count the cost of a request; pause or end the run if the provider asks for it."""
-        usage, error = completion.usage, completion.error
+        usage = completion.usage or estimated_usage(request, completion)
+        most, error = self._most(request), completion.error
         self.add_usage(usage)
-        self._unbook(request)
-        booked = prompt_tokens(self._counter, request) + request.max_tokens
-        self.rate.correct(booked, usage.prompt_tokens + usage.completion_tokens)
+        self._unbook(most)
+        self.rate.correct(_tokens(most), _tokens(usage))
         if isinstance(error, QuotaExhausted):
             self.end(f"{error}")
         elif isinstance(error, RateLimited) and error.retry_after_s:
@@ -164,23 +162,27 @@ class RunLimiter:
         """Wait until a retry is due, or the run ends."""
         self._stopping.wait(seconds)
 
-    def _book(self, request: Request) -> bool:
+    def _most(self, request: Request) -> Usage:
+        """Return the highest usage that a request can have."""
+        read = prompt_tokens(self._counter, request)
+        return Usage(calls=1, prompt_tokens=read, completion_tokens=request.max_tokens)
+
+    def _book(self, most: Usage) -> bool:
         """Book a request at the most it can cost; end the run and return False at a limit.
 
         The requests booked by others may come cheaper, so they are waited for before a cost
         ends the run.
         """
-        limits, worst = self.limits, self._highest_cost(request)
+        limits = self.limits
         with self._lock:
             while self.stop is None:
                 if self._is_full():
                     break
-                cost = (self.cost(self._usage) or 0.0) + self._booked_cost + worst
+                cost = self.cost(self._usage + self._booked + most) or 0.0
                 if limits.max_cost is None or cost <= limits.max_cost:
-                    self._booked_requests += 1
-                    self._booked_cost += worst
+                    self._booked += most
                     return True
-                if not self._booked_requests:
+                if not self._booked.calls:
                     break
                 self._lock.wait()
             full = self._is_full()
@@ -190,21 +192,13 @@ class RunLimiter:
 
     def _is_full(self) -> bool:
         limit = self.limits.max_requests
-        return limit is not None and self._usage.calls + self._booked_requests >= limit
+        return limit is not None and self._usage.calls + self._booked.calls >= limit
 
-    def _unbook(self, request: Request) -> None:
+    def _unbook(self, most: Usage) -> None:
         with self._lock:
-            self._booked_requests -= 1
-            self._booked_cost -= self._highest_cost(request)
+            self._booked -= most
             self._lock.notify_all()
 
-    def _highest_cost(self, request: Request) -> float:
-        if self.prices is None:
-            return 0.0
-        return self.prices.cost(prompt_tokens(self._counter, request), request.max_tokens)
 
-
-def prompt_tokens(counter: TokenCounter, request: Request) -> int:
-    """Return the number of tokens of a request's messages, the marks of the chat included."""
-    texts = [message.content for message in request.messages]
-    return sum(counter.count(texts)) + counter.per_message * len(texts)
+def _tokens(usage: Usage) -> int:
+    return usage.prompt_tokens + usage.completion_tokens

@@ -233,7 +233,8 @@ def _closed(job: BatchJob, limiter: RunLimiter) -> Summary:
     """Write the manifest, with the usage that no record carries."""
     stop = limiter.stop
     end: End = "complete" if stop is None else "interrupted" if stop.interrupted else "stopped"
-    unrecorded = _difference(limiter.usage, job.totals.usage)
+    missing = limiter.usage - job.totals.usage  # answers of the cache do not pass the limiter
+    unrecorded = Usage.model_validate({name: max(0, value) for name, value in missing})
     job.totals = job.totals.model_copy(update={"usage": job.totals.usage + unrecorded})
     price = {
         "cost": limiter.cost(job.totals.usage),
@@ -252,14 +253,4 @@ def _closed(job: BatchJob, limiter: RunLimiter) -> Summary:
             "run_id": job.manifest.identity.run_id,
             **price,
         }
-    )
-
-
-def _difference(spent: Usage, recorded: Usage) -> Usage:
-    """Return the usage of users that have no record."""
-    return Usage(
-        calls=max(0, spent.calls - recorded.calls),
-        prompt_tokens=max(0, spent.prompt_tokens - recorded.prompt_tokens),
-        completion_tokens=max(0, spent.completion_tokens - recorded.completion_tokens),
-        wall_s=max(0.0, spent.wall_s - recorded.wall_s),
     )

@@ -22,6 +22,7 @@ from rag_rec.batch import (
     JsonEvents,
     RunLimiter,
     Summary,
+    Totals,
     convert,
     estimate,
     open_recommender,
@@ -285,16 +286,26 @@ def _interrupts(limiters: list[RunLimiter], say: Callable[[str], None]) -> Gener
             signal.signal(number, handler)
 
 
+def _failed_in(totals: Totals, failures: Path) -> str:
+    """Return the failures in words, with their kinds; empty without any."""
+    kinds = ", ".join(f"{kind}: {n:,}" for kind, n in totals.reasons.items())
+    return f", {totals.failed:,} failed in {failures} ({kinds})" if totals.failed else ""
+
+
 def _report(summary: Summary) -> None:
     totals, usage = summary.totals, summary.totals.usage
     end = "stopped early" if summary.end == "stopped" else summary.end
-    failed = f", {totals.failed:,} failed in {summary.failures}" if totals.failed else ""
-    note(f"{end}: {totals.done:,} users in {summary.output}{failed}")
+    note(f"{end}: {totals.done:,} users in {summary.output}{_failed_in(totals, summary.failures)}")
     if usage.calls or usage.cached:
         cost = "" if summary.cost is None else f", {summary.cost:,.4f} {summary.currency}"
         note(
             f"{usage.calls:,} requests, {usage.prompt_tokens:,} + {usage.completion_tokens:,} "
             f"tokens{cost}, {usage.cached:,} answers from the cache; run {summary.run_id}"
+        )
+    if usage.estimated:
+        note(
+            f"{usage.estimated:,} replies came without a usable count of tokens; an estimate, on "
+            "the high side, is booked for them"
         )
     if summary.end != "complete":
         note(f"{summary.reason}; the same command goes on")

@@ -14,8 +14,9 @@ from batch_tools import ids_of, write_users
 from rag_rec import ConfigError, Settings
 from rag_rec.batch import BatchPipeline, export_requests, import_answers, offline_recommender
 from rag_rec.batch.openai_batch.submission import poll, submit
+from rag_rec.core import ModelError
 from rag_rec.llm import BatchApi
-from rag_rec.testing import FAULTS, BatchApiServer, HashEmbedder, Response
+from rag_rec.testing import FAULTS, BatchApiServer, ChatServer, HashEmbedder, Response
 
 N, FEW = 40, 5
 SETTINGS = Settings(llm="openai:gpt-5-mini", k=3)
@@ -214,3 +215,34 @@ def test_a_batch_of_another_account_is_named_and_nothing_is_sent(
     with pytest.raises(ConfigError, match="does not know batch-0: give the key and --base-url"):
         submit(folder, api)
     assert server.batches == {}
+
+
+class SamePage(BatchApiServer):
+    """Gives the same page of batches whatever is asked for, and says there are more."""
+
+    def _respond(self, line: str, body: bytes) -> Response:
+        response = super()._respond(line, body)
+        if not line.startswith("GET /v1/batches?"):
+            return response
+        return Response(json.dumps({**json.loads(response.body), "has_more": True}).encode())
+
+
+def test_pages_without_an_end_are_left(export: Callable[[str], Path]) -> None:
+    with SamePage() as server:
+        api = BatchApi(server.url)
+        server.batches["other"] = {
+            "id": "other", "object": "batch", "created_at": 0, "status": "completed",
+            "completion_window": "24h", "endpoint": "/v1/chat/completions", "input_file_id": "f",
+        }  # fmt: skip
+        assert submit(export("requests"), api).under_way == 1
+        api.close()
+
+
+def test_a_server_without_batches_is_named(export: Callable[[str], Path]) -> None:
+    folder = export("requests")
+    with ChatServer() as server:  # answers whatever it is asked with its list of models
+        api = BatchApi(server.url)
+        with pytest.raises(ModelError, match="not a batch; check the address"):
+            submit(folder, api)
+        api.close()
+    assert not (folder / "batches.json").exists()

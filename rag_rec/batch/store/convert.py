@@ -40,6 +40,7 @@ _USAGE = {
     "completion_tokens": pl.Int64(),
     "wall_s": pl.Float64(),
     "cached": pl.Int64(),
+    "estimated": pl.Int64(),
 }
 _COLUMNS = (
     "custom_id",
