@@ -22,7 +22,13 @@ from rag_rec.data.readers.files import (
     Wanted,
     numbered_lines,
 )
-from rag_rec.data.readers.quoting import LineQueue, TextRecord, could_be_rows, read_records
+from rag_rec.data.readers.quoting import (
+    LineQueue,
+    TextRecord,
+    could_be_rows,
+    read_records,
+    well_formed,
+)
 from rag_rec.data.rejects import BadRow, Rejects
 
 _BLANKS = " \t\r\n\f\v"
@@ -99,16 +105,18 @@ class Delimited:
         remarks: Counter[str] = Counter()  # by their words
         with self.plain.open("rb") as handle:
             lines = self._lines(handle)
-            while (block := list(islice(lines, CHUNK_ROWS))) or first:
+            while (block := lines.block(CHUNK_ROWS)) or first:
                 first = False
-                text = _without_quotes(block)
-                if text is not None:
+                text = _text_of(block)
+                if text is not None and '"' not in text:
                     yield self._split([number for number, _ in block], text, rejects, remarks)
-                    continue
-                lines.give_back(block)
-                records = islice(self._records(lines), CHUNK_ROWS)
-                yield self._checked(records, rejects, remarks)
-        for remark, count in remarks.items():
+                elif text and (records := well_formed(text, self.delimiter, len(self.header))):
+                    yield self._frame({block[n][0]: it for n, it in records}, remarks)
+                else:
+                    lines.give_back(block)
+                    records = islice(self._records(lines), CHUNK_ROWS)
+                    yield self._checked(records, rejects, remarks)
+        for remark, count in (+remarks).items():
             rejects.notice(f"{self.path.name}: {count} {remark}")
 
     def _lines(self, handle: IO[bytes]) -> LineQueue:
@@ -125,10 +133,9 @@ class Delimited:
         width, row = len(self.header), pl.col("row")
         rows = text.split("\n")[: len(numbers)]
         frame = pl.DataFrame({LINE: numbers, "row": rows}, {LINE: pl.Int64, "row": pl.String})
-        given = frame.with_columns(row.str.strip_chars_end("\r")).filter(_filled(_BLANKS))
+        given = frame.filter(_filled(_BLANKS))
         rows = given.filter(_filled(_BLANKS + self.delimiter))
-        if empty := given.height - rows.height:
-            remarks[_EMPTY] += empty
+        remarks[_EMPTY] += given.height - rows.height
         fits = row.str.count_matches(self.delimiter, literal=True) == width - 1
         for number, found in rows.filter(~fits).iter_rows():
             rejects.add([self._bad(number, found)])
@@ -145,8 +152,7 @@ class Delimited:
         for record in records:
             text = TOO_LONG if record.text is None else record.text
             if not text.strip(_BLANKS + self.delimiter):
-                if text.strip():
-                    remarks[_EMPTY] += 1
+                remarks[_EMPTY] += bool(text.strip())
             elif self._problem(record):
                 rejects.add([self._bad(record.number, text)])
             elif not _is_unicode(text):
@@ -155,9 +161,14 @@ class Delimited:
                 good[record.number] = record.fields or []
                 if could_be_rows(text, self.delimiter, len(self.header)):
                     remarks[_DOUBTFUL] += 1
+        return self._frame(good, remarks)
+
+    def _frame(self, records: dict[int, list[str]], remarks: Counter[str]) -> pl.DataFrame:
+        filled = {n: it for n, it in records.items() if it and "".join(it).strip(_BLANKS)}
+        remarks[_EMPTY] += sum(map(bool, records.values())) - len(filled)
         schema = dict.fromkeys(self.header, pl.String)
-        frame = pl.DataFrame(list(good.values()), schema, orient="row")
-        return frame.with_columns(pl.Series(LINE, list(good), pl.Int64))
+        frame = pl.DataFrame(list(filled.values()), schema, orient="row")
+        return frame.with_columns(pl.Series(LINE, list(filled), pl.Int64))
 
     def _bad(self, number: int, found: str, expected: str | None = None) -> BadRow:
         expected = expected or f"{len(self.header)} fields as in the header"
@@ -178,13 +189,15 @@ def _filled(blanks: str) -> pl.Expr:
     return pl.col("row").str.strip_chars(blanks) != ""
 
 
-def _without_quotes(block: Sequence[tuple[int, bytes | None]]) -> str | None:
-    """Return the text of some lines; None if a line must be looked at by itself."""
+def _text_of(block: Sequence[tuple[int, bytes | None]]) -> str | None:
+    """Return the text of some lines; None if one is too long or not UTF-8."""
+    lines = [line for _, line in block if line is not None]
+    if len(lines) < len(block):
+        return None
     try:
-        text = b"".join(line or b'"' for _, line in block).decode()
+        return b"".join(lines).decode().replace("\r\n", "\n")
     except UnicodeDecodeError:
         return None
-    return None if '"' in text else text
 
 
 def _is_unicode(text: str) -> bool:
