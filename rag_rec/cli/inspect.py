@@ -87,6 +87,8 @@ def inspect(
 def table_of_columns(report: TableReport) -> Table:
     """Return a file's columns as a table for a terminal."""
     title = f"{report.path.name}: {report.rows} rows, read as {report.table}"
+    if report.separator:
+        title += f"; between fields {report.separator.replace(chr(9), 'a tab')}"
     shown = Table(title=escape(title), title_justify="left")
     for name in ("column", "read as", "filled", "unreadable", "sample"):
         shown.add_column(name, justify="right" if name == "filled" else "left")

@@ -56,6 +56,7 @@ class Rejects:
         reports: Reports on the files read so far.
         lost: Rows set aside by file and reason.
         notices: Other remarks for a person, one line each.
+        separator: The sign between the fields of the delimited file that was read last.
     """
 
     on_error: OnError = "stop"
@@ -63,6 +64,7 @@ class Rejects:
     reports: list[TableReport] = field(default_factory=list)
     lost: Counter[Reason] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
+    separator: str = ""
     _found: dict[Reason, str] = field(default_factory=dict)
 
     @property

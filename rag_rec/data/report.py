@@ -45,12 +45,14 @@ class TableReport:
         table: Its table: items, reviews or interactions.
         rows: Number of rows.
         columns: Its columns, in the file's order.
+        separator: The sign between its fields, if it is delimited text.
     """
 
     path: Path
     table: str
     rows: int = 0
     columns: list[ColumnReport] = field(default_factory=list)
+    separator: str = ""
 
     def notices(self) -> Iterator[str]:
         """Yield remarks for a person, one line each."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,7 @@ def read_table(
         DataError: On a column that is missing, or a bad row when rejects stop.
         ConfigError: On a form that a column cannot have.
     """
+    everything = everything and not _numbers(choices.columns.values())
     aliases = {normalise(column.name) for column in columns}.union(*(c.aliases for c in columns))
 
     def wanted(key: str) -> bool:
@@ -76,7 +77,8 @@ def read_table(
         readers = [
             ColumnReader(c, found.get(c.name), parts, choices.forms.get(c.name)) for c in columns
         ]
-        report = TableReport(path, table, parts.n_rows, _reports(parts, readers))
+        reports = _reports(parts, readers)
+        report = TableReport(path, table, parts.n_rows, reports, rejects.separator)
         rejects.reports.append(report)
         for frame in parts.frames():
             yield _typed(frame, readers, path, rejects)
@@ -111,8 +113,18 @@ def _typed(
     return kept.select(*dtypes([reader.column for reader in readers]), LINE)
 
 
-def header_of(path: Path) -> list[str]:
-    """Return the column names of a file, or the keys of its first rows."""
-    chunks = read_chunks(path, rejects=Rejects("skip", None), wanted=lambda _: False)
-    chunk = next(chunks, None)
+def header_of(path: Path, named: Iterable[str] = ()) -> list[str]:
+    """Return the column names of a file, or the keys of its first rows.
+
+    Args:
+        path: The file.
+        named: Columns that the user named; by their numbers where the file has no header.
+    """
+    wanted = _numbers(named).__contains__
+    chunk = next(read_chunks(path, rejects=Rejects("skip", None), wanted=wanted), None)
     return [] if chunk is None else chunk.drop(LINE).columns
+
+
+def _numbers(named: Iterable[str]) -> list[str]:
+    """Return the columns named by number, which say that there is no header."""
+    return [name for name in named if name.startswith("column ")]

@@ -40,7 +40,7 @@ def test_inspect_shows_each_column(items: Path) -> None:
         ["price", "price (comma)", "100%", "1, such as 'dear'", "169,06"],
         ["colour", "not read", "100%", "", "red"],
     ]
-    assert "items.csv: 2 rows, read as items" in done.stdout
+    assert "items.csv: 2 rows, read as items; between fields ," in done.stdout
     assert "price: decimal comma (another form: --read items.price=FORM)" in done.stderr
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag_rec import DataError, Dataset
+from rag_rec.data import Choices, inspect_file
 from rag_rec.data.matching import match_columns
 from rag_rec.data.schema import INTERACTIONS, ITEMS, REVIEWS
 
@@ -303,3 +304,15 @@ def test_a_column_can_be_left_out_by_either_name(tmp_path: Path) -> None:
 def test_a_name_for_an_id_cannot_be_left_out(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column for item_id"):
         load(tmp_path, "item_id,title", columns={"items": {"item_id": ""}})
+
+
+def test_a_file_without_a_header_is_read_by_numbers(tmp_path: Path) -> None:
+    log = tmp_path / "ratings.dat"
+    log.write_text("1::1::5::978300760\n1::2::4::978300761\n")
+    named = {"user_id": "column 1", "item_id": "column 2", "timestamp": "column 4"}
+    data = Dataset.load(interactions=log, columns={"interactions": named})
+    assert data.interactions.rows() == [("1", "1", 978300760, None), ("1", "2", 978300761, None)]
+    choices = {"interactions": Choices(named)}
+    report, _ = inspect_file(log, table="interactions", choices=choices)
+    assert (report.rows, report.separator) == (2, "::")
+    assert [c.name for c in report.columns] == ["user_id", "item_id", "", "timestamp"]

@@ -43,9 +43,9 @@ def _log(sources: Sources, rejects: Rejects) -> TableRows | None:
 
 
 def _holds_histories(path: Path, sources: Sources) -> bool:
-    if "history" in sources.columns.get("interactions", {}):
-        return True
-    return "history" in match_columns(header_of(path), _HISTORY, {})
+    named = sources.columns.get("interactions", {})
+    header = header_of(path, named.values())
+    return "history" in named or "history" in match_columns(header, _HISTORY, {})
 
 
 def _unrolled(rows: pl.DataFrame, rejects: Rejects, path: Path) -> pl.DataFrame:

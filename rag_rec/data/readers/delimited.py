@@ -101,6 +101,7 @@ class Delimited:
 
     def chunks(self, rejects: Rejects) -> Iterator[pl.DataFrame]:
         """Yield the records in chunks, at least one; those without any value are left out."""
+        rejects.separator = self.delimiter
         first = True
         remarks: Counter[str] = Counter()  # by their words
         with self.plain.open("rb") as handle:
