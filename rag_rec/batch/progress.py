@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from typing import IO, Any
 
 from rich.console import Console
@@ -62,19 +63,8 @@ class Status:
         if self.waiting_s >= 1:
             parts.append(f"paused {self.waiting_s:.0f} s as the provider asked")
         if self.left_s is not None:
-            parts.append(f"{clock(self.left_s)} left")
+            parts.append(f"{timedelta(seconds=round(self.left_s))} left")
         return " · ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """Return a duration as people read it.
-
-    >>> clock(59), clock(3_725)
-    ('0:59', '1:02:05')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 @dataclass(slots=True)

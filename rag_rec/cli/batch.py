@@ -106,11 +106,6 @@ Cache = Annotated[
 ]
 
 
-@app.callback()
-def _group() -> None:
-    """Recommend for a whole file of users, and go on where it stopped."""
-
-
 @app.command("run")
 def run_command(
     index: IndexDir,

@@ -40,6 +40,10 @@ def test_records_as_parquet_and_csv(hash_index_folder: Path, tmp_path: Path) -> 
         convert(out, tmp_path / "recs.xlsx")
     with pytest.raises(DataError, match=r"users\.jsonl:1: is not a record"):
         convert(users, tmp_path / "x.csv")
+    with pytest.raises(DataError, match=r"users\.jsonl:1: is not a record"):
+        convert(users, tmp_path / "x.parquet")
+    assert not (tmp_path / "x.parquet").exists()
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize("text", ["=A1", "+1", "-1", "@x", "\t=1", "\r=1", " =1", "＝1", "\n=1"])

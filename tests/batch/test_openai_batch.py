@@ -280,9 +280,16 @@ def test_the_whole_way_on_the_command_line(hash_index_folder: Path, tmp_path: Pa
         said = call(4, "poll", folder, *at)
         assert "fetched answers-0001.jsonl" in said
         assert f"1 requests have no answer: rag-rec batch submit {folder} sends them again" in said
-    said = call(4, "import", folder, "--index", hash_index_folder, "--out", out)
-    assert "39 users in" in said
-    assert "1 users have no answer" in said
+        said = call(4, "import", folder, "--index", hash_index_folder, "--out", out)
+        assert "39 users in" in said
+        assert "1 users have no answer (no answer: 1); rag-rec batch submit" in said
+        said = call(0, "submit", folder, *at)
+        assert "1 requests had no answer and are sent again" in said
+        assert "again-0001.jsonl: in_progress (batch-1)" in said
+        server.finish()
+        assert "next: rag-rec batch import" in call(0, "poll", folder, "--wait", *at)
+        assert "nothing was left to send" in call(0, "submit", folder, *at)
+    assert "40 users in" in call(0, "import", folder, "--index", hash_index_folder, "--out", out)
 
 
 def test_a_profile_marks_the_prompt(hash_index_folder: Path, tmp_path: Path) -> None:

@@ -331,7 +331,6 @@ def test_ids_do_not_collide_and_do_not_stay() -> None:
     names = [f"id {n}" for n in range(20_000)]
     assert all(ids.add(name) for name in names)
     assert not any(ids.add(name) for name in names[::7])
-    assert len(ids) == 20_000
     assert "id 5" in ids
     assert "id x" not in ids
     ids.close()

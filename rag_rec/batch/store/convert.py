@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from rag_rec.core import ConfigError, DataError, StorageError
 
@@ -119,18 +119,21 @@ def _to_csv(records: Path, out: Path) -> int:
 
 def _to_parquet(records: Path, out: Path) -> int:
     n = 0
-    waiting = _lines(records)
     schema = {**_RECORD, "usage": pl.Struct(_USAGE)}
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".parts-") as folder:
-        parts = [pl.DataFrame(schema=schema)]
-        parts[0].write_parquet(Path(folder) / "0000000.parquet")
+
+    def frames(*_: object) -> Iterator[pl.DataFrame]:
+        nonlocal n
+        waiting = _lines(records)
         while part := list(islice(waiting, _PART_ROWS)):
             n += len(part)
-            frame = pl.DataFrame([_row(record) for record in part], schema=schema, orient="row")
-            frame.write_parquet(Path(folder) / f"{n:07d}.parquet")
-        fresh = Path(folder) / "all"
-        pl.scan_parquet(Path(folder) / "*.parquet").sink_parquet(fresh)
+            yield pl.DataFrame([_row(record) for record in part], schema=schema, orient="row")
+
+    fresh = out.with_name(f".{out.name}.new")
+    try:
+        register_io_source(frames, schema=pl.Schema(schema)).sink_parquet(fresh)
         fresh.replace(out)
+    finally:
+        fresh.unlink(missing_ok=True)
     return n
 
 

@@ -35,9 +35,6 @@ class IdSet:
         query = "SELECT 1 FROM ids WHERE hash = ?"
         return self._db.execute(query, (_hash(name),)).fetchone() is not None
 
-    def __len__(self) -> int:
-        return int(self._db.execute("SELECT count(*) FROM ids").fetchone()[0])
-
     def close(self) -> None:
         """Remove the file."""
         self._db.close()
