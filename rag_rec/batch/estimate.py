@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from rag_rec.batch.engines.base import BatchPipeline, UserState, omitted_in
@@ -61,12 +61,12 @@ def estimate(
     out: Path | None = None,
 ) -> Estimate:
     """Read the whole user file and make the prompts of some hundred users; send nothing."""
-    census = _Census()
-    finished = finished_in(out)
-    census.count(pending_rows(census.counted(read_users(users, columns)), finished))
+    rows, finished = count(), finished_in(out)
+    counted = (row for row, _ in zip(read_users(users, columns), rows, strict=False))
+    sample, n_users, bad = _sampled(pending_rows(counted, finished))
     finished.close()
-    ready, failures = pipeline.preview(census.sample)
-    share = census.users / max(1, len(census.sample))
+    ready, failures = pipeline.preview(sample)
+    share = n_users / max(1, len(sample))
     model = pipeline.recommender.model
     asked = _requests(pipeline, ready)
     paid = [r for r in asked if not (isinstance(model, CachedModel) and model.holds(r))]
@@ -74,10 +74,10 @@ def estimate(
     written = round(share * sum(as_sent(model, r).max_tokens for r in paid)) if model else 0
     prices = limiter.prices
     return Estimate(
-        users=census.users - round(share * len(failures)),
-        finished=census.rows - census.users - census.bad,
-        bad_rows=census.bad + round(share * len(failures)),
-        sampled=len(census.sample),
+        users=n_users - round(share * len(failures)),
+        finished=next(rows) - n_users - bad,
+        bad_rows=bad + round(share * len(failures)),
+        sampled=len(sample),
         requests=round(share * len(paid)),
         cached=round(share * (len(asked) - len(paid))),
         prompt_tokens=read,
@@ -100,29 +100,17 @@ def _requests(pipeline: BatchPipeline, users: Sequence[UserState]) -> list[Reque
     return [*words, *profiles, *(state.call for state in states if state.call is not None)]
 
 
-@dataclass(slots=True)
-class _Census:
-    """Counts of a user file, and a sample of its users (Vitter's algorithm R)."""
-
-    rows: int = 0
-    users: int = 0
-    bad: int = 0
-    sample: list[BatchUser] = field(default_factory=list)
-
-    def counted(self, users: Iterable[UserRow]) -> Iterator[UserRow]:
-        """Yield all rows and count them."""
-        for user in users:
-            self.rows += 1
-            yield user
-
-    def count(self, pending: Iterable[UserRow]) -> None:
-        """Count the rows that are not finished, and keep some of the users."""
-        drawn = random.Random(0)  # noqa: S311 - a sample
-        for user in pending:
-            if isinstance(user, BadUser):
-                self.bad += 1
-                continue
-            self.users += 1
-            at = len(self.sample) if self.users <= _SAMPLE else drawn.randrange(self.users)
-            if at < _SAMPLE:
-                self.sample[at : at + 1] = [user]
+def _sampled(rows: Iterable[UserRow]) -> tuple[list[BatchUser], int, int]:
+    """Return some users, the number of all, and that of bad rows (Vitter's algorithm R)."""
+    sample: list[BatchUser] = []
+    n_users = bad = 0
+    drawn = random.Random(0)  # noqa: S311 - a sample
+    for user in rows:
+        if isinstance(user, BadUser):
+            bad += 1
+            continue
+        n_users += 1
+        at = len(sample) if n_users <= _SAMPLE else drawn.randrange(n_users)
+        if at < _SAMPLE:
+            sample[at : at + 1] = [user]
+    return sample, n_users, bad

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,30 @@ def test_a_batch_of_another_account_is_named_and_nothing_is_sent(
     with pytest.raises(ConfigError, match="does not know batch-0: give the key and --base-url"):
         submit(folder, api)
     assert server.batches == {}
+
+
+def test_commands_at_the_same_time_submit_once(
+    export: Callable[[str], Path], server: BatchApiServer
+) -> None:
+    folder = export("requests")
+
+    def command(name: str) -> int:
+        api = BatchApi(server.url)
+        found = (submit if name == "submit" else poll)(folder, api)
+        api.close()
+        return len(found.batches)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(command, ["submit", "poll"] * 3))
+    assert len(server.batches) == 1
+    assert command("poll") == 1
+
+
+def test_a_folder_without_an_export_is_named_and_not_made(tmp_path: Path, api: BatchApi) -> None:
+    for command in (submit, poll):
+        with pytest.raises(ConfigError, match="holds no exported requests"):
+            command(tmp_path / "typo", api)
+    assert not (tmp_path / "typo").exists()
 
 
 class SamePage(BatchApiServer):

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from rag_rec.batch.openai_batch.answers import Answers
@@ -89,13 +90,13 @@ def submit(folder: Path, api: BatchApi) -> Submission:
     Raises:
         ModelError: If the provider does not take one; those before it are noted.
     """
-    poll(folder, api)
-    known = _read(folder)
-    first = [*read_manifest(folder).files, *_sent_again(folder)]
-    _submit(folder, api, known, first)
-    number = len(_sent_again(folder)) + 1
-    again = write_parts(folder, _AGAIN, _missing(folder, known), first=number)
-    _submit(folder, api, known, again)
+    with _alone(folder):
+        known = _polled(folder, api)
+        first = [*read_manifest(folder).files, *_sent_again(folder)]
+        _submit(folder, api, known, first)
+        number = len(_sent_again(folder)) + 1
+        again = write_parts(folder, _AGAIN, _missing(folder, known), first=number)
+        _submit(folder, api, known, again)
     return Submission(
         batches=tuple(known.batches.values()),
         again=sum(1 for name in again for _ in _lines(folder / name)),
@@ -104,6 +105,19 @@ def submit(folder: Path, api: BatchApi) -> Submission:
 
 def poll(folder: Path, api: BatchApi) -> Submission:
     """Ask for every batch that is not over, and fetch the answers of those that have ended."""
+    with _alone(folder):
+        known = _polled(folder, api)
+        n_missing = sum(1 for _ in _missing(folder, known))
+    return Submission(batches=tuple(known.batches.values()), missing=n_missing)
+
+
+def _alone(folder: Path) -> FileLock:
+    """Return the lock that keeps two commands from submitting the same requests."""
+    read_manifest(folder)  # a lock would make the folder
+    return FileLock(folder / f"{_BATCHES}.lock")
+
+
+def _polled(folder: Path, api: BatchApi) -> _Batches:
     known = _read(folder)
     for name, submitted in known.batches.items():
         if not submitted.is_over:
@@ -111,8 +125,7 @@ def poll(folder: Path, api: BatchApi) -> Submission:
             now = _noted(submitted, state)
             known.batches[name] = _fetched(folder, now, state, api) if state.ended else now
             _write(folder, known)
-    n_missing = sum(1 for _ in _missing(folder, known))
-    return Submission(batches=tuple(known.batches.values()), missing=n_missing)
+    return known
 
 
 def _submit(folder: Path, api: BatchApi, known: _Batches, names: list[str]) -> None:
