@@ -117,8 +117,7 @@ def lists_hit(
 ) -> dict[str, bool]:
     """Return by user whether the target is in the list."""
     lists = {user: answers[user].items for user in users}
-    depth = max((len(items) for items in lists.values()), default=0)
-    ranks = scorer.relevance(lists, users, depth).first_rank()
+    ranks = scorer.relevance(lists, users).first_rank()
     return {user: rank > 0 for user, rank in zip(users, ranks.tolist(), strict=True)}
 
 

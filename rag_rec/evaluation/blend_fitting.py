@@ -154,8 +154,7 @@ def _values(
     answers: Answers, tasks: Sequence[Task], scorer: Scorer, metric: str, weight: float
 ) -> Values:
     lists = {task.key: list_with(answers[task.key], weight) for task in tasks}
-    depth = max((len(items) for items in lists.values()), default=0)
-    return measure(scorer.relevance(lists, [task.key for task in tasks], depth), metric)
+    return measure(scorer.relevance(lists, [task.key for task in tasks]), metric)
 
 
 def _best(table: Values) -> tuple[float, str]:

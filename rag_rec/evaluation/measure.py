@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag_rec.core import ConfigError, __version__
 from rag_rec.evaluation.audit import audit
@@ -171,25 +170,21 @@ def _funnel(
     depth = max(len(items) for items in deep.values())
     cuts = sorted({*(n for n in _FUNNEL if n <= depth), pipeline.n_shown, pipeline.kind.length})
 
-    def hits(lists: Mapping[str, Sequence[str]]) -> NDArray[np.bool_]:
-        return scorer.relevance(lists, users, depth).hits
+    def recall(lists: Mapping[str, Sequence[str]], n: int = depth) -> float:
+        return float(scorer.relevance(lists, users).hits[:, :n].any(axis=1).mean())
 
-    found = hits(deep)
-    by_variant: dict[str, dict[str, float]] = {}
-    for row in (row for row in rows if row.kind == "variant"):
-        listed = row.relevance[0].hits
-        by_variant[row.name] = {
-            "proposed": _recall(hits({user: row.answers[user].candidates for user in users})),
-            "in the prompt": _recall(hits({user: row.answers[user].shown for user in users})),
-            "in the list": _recall(listed),
-            "first": _recall(listed[:, :1]),
+    by_variant = {
+        row.name: {
+            "proposed": recall({user: row.answers[user].candidates for user in users}),
+            "in the prompt": recall({user: row.answers[user].shown for user in users}),
+            "in the list": recall(row.lists),
+            "first": recall(row.lists, 1),
         }
-    stages = {f"retrieved, first {n}": _recall(found[:, :n]) for n in cuts}
+        for row in rows
+        if row.kind == "variant"
+    }
+    stages = {f"retrieved, first {n}": recall(deep, n) for n in cuts}
     return Funnel(retrieval=stages, variants=by_variant)
-
-
-def _recall(hits: NDArray[np.bool_]) -> float:
-    return float(hits.any(axis=1).mean())
 
 
 def _places(digest: str, tasks: Sequence[Task], rows: Sequence[LeaderboardRow]) -> TargetPlaces:

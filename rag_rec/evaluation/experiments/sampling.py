@@ -95,7 +95,7 @@ def _temporal(log: pl.DataFrame, settings: SplitSettings) -> tuple[pl.DataFrame,
 
 
 def _part(placed: pl.DataFrame, name: str, settings: SplitSettings, n: int, seed: int) -> Part:
-    """The first event of each user in this part is the target, all before it the history."""
+    """Take each user's first event in this part as the target, all before it as the history."""
     users = placed.with_columns(at=pl.col("part").replace_strict(_AT)).group_by(
         "user_id", maintain_order=True
     )
@@ -127,7 +127,7 @@ def _stratum(n_events: int, settings: SplitSettings) -> str:
 
 
 def _draw(strata: list[str], n: int, seed: int) -> list[int]:
-    """Rows in random order, as many of each stratum as its share says (largest remainder)."""
+    """Draw rows in random order, of each stratum by its share (largest remainder)."""
     rng = np.random.default_rng(seed)
     shuffled = rng.permutation(len(strata)).tolist()
     if n == 0 or n >= len(strata):

@@ -32,31 +32,31 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
 def _recall(found: Relevance, k: int) -> Values:
-    """Share of a user's targets that are among the first ``k``."""
+    """Return the share of a user's targets that are among the first ``k``."""
     hits = found.hits[:, :k]
     return hits @ np.ones(hits.shape[1]) / found.n_relevant
 
 
 def _hit(found: Relevance, k: int) -> Values:
-    """1 if any target is among the first ``k``, else 0."""
+    """Return 1 if any target is among the first ``k``, else 0."""
     return np.asarray(found.hits[:, :k].any(axis=1), np.float64)
 
 
 def _mrr(found: Relevance, k: int) -> Values:
-    """1 / place of the first target among the first ``k``, else 0."""
+    """Return 1 / place of the first target among the first ``k``, else 0."""
     hits = found.hits[:, :k]
     return np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1), 0.0)
 
 
 def _map(found: Relevance, k: int) -> Values:
-    """Mean over a user's targets of the precision at each one's place, 0 beyond ``k``."""
+    """Return the mean over targets of the precision at each one's place, 0 beyond ``k``."""
     hits = found.hits[:, :k]
     precision = np.cumsum(hits, axis=1) / np.arange(1, hits.shape[1] + 1)
     return (precision * hits).sum(axis=1) / found.n_relevant
 
 
 def _ndcg(found: Relevance, k: int) -> Values:
-    """Discounted gain ``1 / log2(1 + place)`` of targets within ``k``, over the best possible."""
+    """Return the gain ``1 / log2(1 + place)`` of targets within ``k`` over the best possible."""
     discounts = 1 / np.log2(np.arange(2, k + 2))
     gained = found.hits[:, :k] @ discounts[: found.hits[:, :k].shape[1]]
     best = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(found.n_relevant, k)]

@@ -37,7 +37,7 @@ class Catalog:
 
     @classmethod
     def of(cls, index: ItemIndex) -> Catalog:
-        """The catalog of an index."""
+        """Return the catalog of an index."""
         pairs = index.interactions.unique(["user_id", "item_id"])
         found = [index.find(item_id) for item_id in pairs["item_id"].to_list()]
         known = np.array([ix for ix in found if ix is not None], np.int64)
@@ -58,7 +58,7 @@ class Catalog:
 
 
 def coverage(lists: Lists, n_items: int) -> float:
-    """Share of the catalog that is in any list."""
+    """Return the share of the catalog that is in any list."""
     return len(np.unique(np.concatenate([*lists, np.zeros(0, np.int64)]))) / n_items
 
 
@@ -78,12 +78,12 @@ def gini(lists: Lists, n_items: int) -> float:
 
 
 def novelty(items: NDArray[np.int64], catalog: Catalog) -> float:
-    """Mean chance that another user does not know an item of the list (Vargas & Castells 2011)."""
+    """Return the mean chance that others do not know an item (Vargas & Castells 2011)."""
     return float(np.mean(1 - catalog.users[items] / catalog.n_users))
 
 
 def surprisal(items: NDArray[np.int64], catalog: Catalog) -> float:
-    """Mean self-information of the list's items, 1 for one that a single user knows.
+    """Return the mean self-information of the list's items, 1 for one that a single user knows.
 
     ``log2(N / users) / log2(N)`` (Zhou et al. 2010); an item nobody knows counts as known to one.
     """
@@ -94,14 +94,14 @@ def surprisal(items: NDArray[np.int64], catalog: Catalog) -> float:
 
 
 def serendipity(items: Sequence[str], targets: frozenset[str], expected: frozenset[str]) -> float:
-    """Share of the list that is right and not in popularity's list (Ge et al. 2010)."""
+    """Return the share that is right and not in popularity's list (Ge et al. 2010)."""
     if not items:
         return 0.0
     return sum(item in targets and item not in expected for item in items) / len(items)
 
 
 def diversity(items: NDArray[np.int64], catalog: Catalog) -> float:
-    """Mean of 1 - cosine over the pairs of a list (Ziegler et al. 2005); 0 below two items."""
+    """Return the mean of 1 - cosine over pairs (Ziegler et al. 2005); 0 below two items."""
     if len(items) < 2:
         return 0.0
     vectors = catalog.vectors[items].astype(np.float64)
@@ -126,9 +126,10 @@ def popularity_lift(
 def miscalibration(
     items: NDArray[np.int64], history: NDArray[np.int64], catalog: Catalog
 ) -> float | None:
-    """KL divergence in nats from the history's categories to the list's (Steck 2018, alpha .01).
+    """Return the KL divergence in nats from the history's categories to the list's.
 
-    0 is a list in the proportions of the history. None where either has no category.
+    Steck 2018, alpha .01. 0 is a list in the proportions of the history; None where either has
+    no category.
     """
     wanted = catalog.shares[history].sum(axis=0).astype(np.float64)
     given = catalog.shares[items].sum(axis=0).astype(np.float64)
@@ -146,7 +147,7 @@ def describe_lists(
     index: ItemIndex,
     catalog: Catalog,
 ) -> dict[str, float | None]:
-    """Everything above but serendipity, averaged over the users with a list."""
+    """Return everything above but serendipity, averaged over the users with a list."""
     rows = {user: _rows(index, items) for user, items in lists.items() if items}
     pasts = {user: _rows(index, histories[user]) for user in rows}
     per_user = {

@@ -45,7 +45,7 @@ class Relevance:
     n_relevant: NDArray[np.int64]
 
     def first_rank(self) -> NDArray[np.int64]:
-        """Place of the first target from 1, 0 where there is none."""
+        """Return the place of the first target from 1, 0 where there is none."""
         return np.where(self.hits.any(axis=1), self.hits.argmax(axis=1) + 1, 0)
 
 
@@ -61,18 +61,18 @@ class Scorer:
     def __init__(self, targets: Mapping[str, frozenset[str]]) -> None:
         self._targets = dict(targets)
 
-    def __len__(self) -> int:
-        return len(self._targets)
-
     def relevance(
-        self, lists: Mapping[str, Sequence[str]], users: Sequence[str], depth: int
+        self,
+        lists: Mapping[str, Sequence[str]],
+        users: Sequence[str],
+        depth: int | None = None,
     ) -> Relevance:
-        """Compares lists with the targets of exactly these users.
+        """Compare lists with the targets of exactly these users.
 
         Args:
             lists: Item ids by user key, best first.
             users: Keys, in the order of the rows that are returned.
-            depth: Places looked at.
+            depth: Places looked at; as many as the longest list has if None.
 
         Raises:
             DataError: If the lists are those of other users: leaving users out, or adding
@@ -85,6 +85,8 @@ class Scorer:
                 f"({len(missing)} missing, {len(extra)} unasked); every variant must answer for "
                 "the same users, with an empty list where it fails"
             )
+        if depth is None:
+            depth = max(map(len, lists.values()), default=0)
         hits = np.zeros((len(users), depth), np.bool_)
         for row, user in enumerate(users):
             target = self._targets[user]
@@ -96,15 +98,15 @@ class Scorer:
         return Relevance(hits, n)
 
     def targets_of(self, users: Sequence[str]) -> list[tuple[str, ...]]:
-        """Targets of some users, sorted; for the report, after everything has been answered."""
+        """Return sorted targets; for the report, after everything has been answered."""
         return [tuple(sorted(self._targets[user])) for user in users]
 
     def digest(self) -> str:
-        """SHA-256 of users and targets, to tell whether two reports measure the same."""
+        """Return a digest of users and targets: equal where two reports measure the same."""
         rows = sorted((user, *sorted(items)) for user, items in self._targets.items())
         return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
 
 
 def pseudonym(user_id: str, seed: int) -> str:
-    """A name that tells nothing about a user and is the same in every run of one seed."""
+    """Return a name that tells nothing about a user and is the same in every run of one seed."""
     return hashlib.blake2b(f"{seed}\n{user_id}".encode(), digest_size=8).hexdigest()

@@ -72,13 +72,10 @@ def _by_position(
     answers: Sequence[UserAnswer], scorer: Scorer
 ) -> list[tuple[int, int, float, float]]:
     users = [answer.user for answer in answers]
-    depth = max((answer.n_shown for answer in answers), default=0)
-    shown = {answer.user: answer.shown for answer in answers}
-    made = {answer.user: answer.by_model for answer in answers}
-    places = scorer.relevance(shown, users, depth).first_rank()
-    ranks = scorer.relevance(made, users, depth).first_rank()
+    places = scorer.relevance({a.user: a.shown for a in answers}, users).first_rank()
+    ranks = scorer.relevance({a.user: a.by_model for a in answers}, users).first_rank()
     rows: list[tuple[int, int, float, float]] = []
-    for place in range(1, depth + 1):
+    for place in range(1, int(places.max(initial=0)) + 1):
         there = ranks[places == place]
         if len(there):
             reciprocal = np.where(there > 0, 1 / np.maximum(there, 1), 0.0)
