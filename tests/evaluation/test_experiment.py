@@ -260,6 +260,24 @@ def test_failures_are_misses_and_are_shown(tmp_path: Path) -> None:
     assert "order that was given is repeated" not in said
 
 
+def test_prompts_that_do_not_fit_the_model_are_failures_and_are_shown(tmp_path: Path) -> None:
+    chosen = experiment(
+        split={"users": 20, "validation_users": 0},
+        matrix={"prompts": ["plain"], "models": ["good"]},
+    )
+    model = ScriptedModel(as_given, context_tokens=500)
+    row = rows_of(run_with(chosen, tmp_path, models={"good": model}))["good plain"]
+    assert model.requests == []
+    assert row.value == 0
+    assert (row.behaviour["asked"], row.behaviour["failed"]) == (20, 1)
+    assert row.behaviour["calls"] == 0
+    assert row.delivered is not None
+    assert row.delivered > 0, "users get retrieval's order"
+    assert "came from a cache" not in (tmp_path / "report.md").read_text()
+    errors = pl.read_parquet(tmp_path / "users.parquet").filter(pl.col("row") == "good plain")
+    assert errors["error"].str.contains("tokens do not hold").all()
+
+
 def test_a_report_without_people_holds_nothing_of_the_data(
     first: tuple[Path, Report], sample: Dataset, tmp_path: Path
 ) -> None:

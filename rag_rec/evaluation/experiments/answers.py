@@ -67,6 +67,11 @@ class UserAnswer:
     others: list[str] = field(default_factory=list)
 
     @property
+    def asked(self) -> bool:
+        """True where a model was to choose, even if it got no prompt."""
+        return bool(self.messages) or self.outcome == "failed"
+
+    @property
     def shown(self) -> list[str]:
         """Candidates that the model saw, best first."""
         return self.candidates[: self.n_shown]

@@ -20,19 +20,18 @@ def model_behaviour(
     histories: Mapping[str, Sequence[str]],
     price: tuple[float, float] | None = None,
 ) -> dict[str, float | None]:
-    """Return rates over the users a model was asked for; empty where none was.
+    """Return rates over the users a model was to choose for; empty where there are none.
 
-    ``valid``: the first reply filled the list by itself. ``unparseable``: it was not the agreed
-    JSON. ``out of candidates`` and ``duplicate``: users in whose replies that occurred.
-    ``history copied``: users in whose list an item of the history stands. ``re-asked``,
-    ``repaired``: users asked again, and those any of whose slots needed it. ``slots by model``:
-    share of slots the model chose. ``profile refuted``: users whose taste profile was facts instead
-    of the model's words. ``kept order``: of the users for whom it did not fail, those
-    whose list is the order it was given.
-    ``reasons ...``: share of the slots whose reason has each status of `ReasonStatus`;
-    together they are all slots.
+    ``failed``: it gave nothing usable, or the prompt did not fit it. ``valid``: the first reply
+    filled the list by itself. ``unparseable``: it was not the agreed JSON. ``out of candidates``
+    and ``duplicate``: users in whose replies that occurred. ``history copied``: users in whose list
+    an item of the history stands. ``re-asked``, ``repaired``: users asked again, and those any of
+    whose slots needed it. ``slots by model``: share of slots the model chose. ``profile refuted``:
+    users whose taste profile was facts instead of the model's words. ``kept order``: of the users
+    for whom it did not fail, those whose list is the order it was given. ``reasons ...``: share of
+    the slots whose reason has each status of `ReasonStatus`; together they are all slots.
     """
-    asked = [answer for answer in answers if answer.messages]
+    asked = [answer for answer in answers if answer.asked]
     if not asked:
         return {}
     slots = [origin for answer in asked for origin in answer.origins]

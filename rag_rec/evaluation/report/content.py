@@ -157,9 +157,9 @@ def _cost(report: Report, asked: Sequence[ReportRow]) -> Chart:
 
 
 def _spent(row: ReportRow, *, priced: bool) -> float | None:
-    """Return the cost or tokens of a row; 0 where no model is asked, None if all was cached."""
+    """Return the cost or tokens of a row; 0 where nothing was sent, None if all was cached."""
     found = row.behaviour
-    if not found:
+    if not found or found["cache hits"] is None:
         return 0.0
     read, written = found["prompt tokens a user"], found["completion tokens a user"]
     if read is None or written is None:
