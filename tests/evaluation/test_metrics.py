@@ -11,6 +11,7 @@ import pytest
 from ir_measures import AP, RR, R, Success, nDCG
 from typer.testing import CliRunner
 
+from rag_rec import Dataset, ItemIndex, build_index
 from rag_rec.cli.app import app
 from rag_rec.core.errors import ConfigError
 from rag_rec.evaluation import METRICS, Gate, Report, compare_reports, read_report, register_metric
@@ -18,6 +19,7 @@ from rag_rec.evaluation.metrics.accuracy import measure, measure_all
 from rag_rec.evaluation.metrics.beyond_accuracy import (
     Catalog,
     coverage,
+    describe_lists,
     diversity,
     gini,
     miscalibration,
@@ -27,6 +29,7 @@ from rag_rec.evaluation.metrics.beyond_accuracy import (
     surprisal,
 )
 from rag_rec.evaluation.metrics.scorer import Relevance, Scorer
+from rag_rec.testing import HashEmbedder
 from tests.experiment_help import experiment, run_with
 
 KS = (1, 3, 10)
@@ -105,6 +108,34 @@ def test_calibration_by_hand_as_in_steck() -> None:
     expected = float(np.sum(0.5 * np.log(0.5 / q)))
     assert miscalibration(ix(0), ix(0, 2), made) == pytest.approx(expected)
     assert miscalibration(ix(), ix(0), made) is None
+
+
+def test_lists_are_described_by_the_catalog_and_the_log_of_an_index(tmp_path: Path) -> None:
+    (tmp_path / "items.jsonl").write_text(
+        '{"item_id": "a", "title": "A", "categories": ["tea", "pots"]}\n'
+        '{"item_id": "b", "title": "B", "categories": ["tea"]}\n'
+        '{"item_id": "c", "title": "C"}\n'
+    )
+    log = "user_id,item_id,timestamp\nu,a,1\nu,a,2\nu,b,3\nv,a,1\nv,c,2\nw,b,1\n"
+    (tmp_path / "log.csv").write_text(log)
+    data = Dataset.load(items=tmp_path / "items.jsonl", interactions=tmp_path / "log.csv")
+    build_index(data, tmp_path / "index", embedder=HashEmbedder())
+    index = ItemIndex.open(tmp_path / "index", HashEmbedder())
+    made = Catalog.of(index)
+    at = [index.row_of[item] for item in "abc"]
+    assert made.events[at].tolist() == [3, 2, 1]
+    assert made.users[at].tolist() == [2, 2, 1]
+    assert made.n_users == 3
+    assert made.shares[at].tolist() == [[0.5, 0.5], [0, 1], [0, 0]]  # of pots and of tea
+    lists = {"u": ["c"], "v": ["b"], "w": []}
+    histories = {"u": ["a", "b"], "v": ["a", "c"], "w": ["b"]}
+    found = describe_lists(lists, histories, index, made)
+    assert found["coverage"] == pytest.approx(2 / 3)
+    assert found["novelty"] == pytest.approx(((1 - 1 / 3) + (1 - 2 / 3)) / 2)
+    assert found["popularity lift"] == pytest.approx(((1 / 2.5 - 1) + (2 / 2 - 1)) / 2)
+    q = 0.01 * np.array([0.5, 0.5]) + 0.99 * np.array([0, 1])
+    assert found["miscalibration"] == pytest.approx(float(np.sum(0.5 * np.log(0.5 / q))))
+    assert found["diversity"] == 0
 
 
 def top_rank(found: Relevance, k: int) -> np.ndarray:  # type: ignore[type-arg]
