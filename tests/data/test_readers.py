@@ -174,6 +174,12 @@ def test_a_file_without_a_header_is_read_by_column_numbers(tmp_path: Path) -> No
         Dataset.load(interactions=path)
 
 
+def test_the_separator_line_of_excel_is_no_header(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", "sep=;\r\nitem_id;title\r\na;Pot\r\nb\r\n")
+    assert titles(path, on_error="skip") == {"a": "Pot"}
+    assert "items.csv,4,(row)" in (tmp_path / "rejected.csv").read_text()
+
+
 def test_names_that_occur_twice_matter_only_where_they_are_used(tmp_path: Path) -> None:
     path = write(tmp_path / "items.csv", "item_id,x,x,title,\na,1,2,Pot,3\n")
     assert titles(path) == {"a": "Pot"}

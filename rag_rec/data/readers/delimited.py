@@ -32,6 +32,7 @@ from rag_rec.data.readers.quoting import (
 from rag_rec.data.rejects import BadRow, Rejects
 
 _BLANKS = " \t\r\n\f\v"
+_NO_HEADER = re.compile(rb'|"?sep=."?', re.IGNORECASE)
 _EMPTY = "rows without any value left out"
 _DOUBTFUL = "quoted fields over lines that could be rows by themselves; is a quote a stray one?"
 
@@ -67,29 +68,24 @@ class Delimited:
         Raises:
             DataError: If there is no header, it is not UTF-8, or it names a column twice.
         """
-        with plain.open("rb") as handle:
-            lines = LineQueue(numbered_lines(handle, path))
-            number, first = next((at for at in lines if at[1] is None or at[1].strip()), (0, b""))
-            if first == b"":
-                raise DataError("the file is empty; a header line is needed", path=path)
-            delimiter = _delimiter_of(first or b"")
-            lines.give_back([(number, first)])
-            _, text, fields = next(read_records(lines, delimiter, None))
-        if text is None or fields is None:
-            raise DataError("the header cannot be read as CSV", path=path, row=number)
-        if not _is_unicode(text):
-            raise DataError("the header is not UTF-8 text", path=path, row=number)
-        numbered = [f"column {n}" for n in range(1, len(fields) + 1)]
-        if wanted and any(map(wanted, numbered)) and not any(map(wanted, fields)):
-            return cls(plain, path, numbered, number, delimiter)
+        record, delimiter = _first_record(plain, path)
+        if record.text is None or record.fields is None:
+            raise DataError("the header cannot be read as CSV", path=path, row=record.number)
+        if not _is_unicode(record.text):
+            raise DataError("the header is not UTF-8 text", path=path, row=record.number)
+        names = [name.strip() for name in record.fields]
+        numbered = [f"column {n}" for n in range(1, len(names) + 1)]
+        if wanted and any(map(wanted, numbered)) and not any(map(wanted, names)):
+            return cls(plain, path, numbered, record.number, delimiter)
         header: dict[str, None] = {}
-        for name, other in zip(map(str.strip, fields), numbered, strict=True):
+        for name, other in zip(names, numbered, strict=True):
             if name in header and (wanted is None or wanted(name)):
-                raise DataError(f"column '{name}' is named twice", path=path, row=number)
+                raise DataError(f"column '{name}' is named twice", path=path, row=record.number)
             header[other if name in {"", *header} else name] = None
-        if len(header) < len(fields):
-            raise DataError("the names of columns are not distinct", path=path, row=number)
-        return cls(plain, path, list(header), number + 1 + text.count("\n"), delimiter)
+        if len(header) < len(names):
+            raise DataError("names of columns are not distinct", path=path, row=record.number)
+        first_line = record.number + 1 + record.text.count("\n")
+        return cls(plain, path, list(header), first_line, delimiter)
 
     def rows(self) -> Iterator[FileRow]:
         """Yield every record and blank line after the header."""
@@ -188,6 +184,18 @@ class Delimited:
 
 def _filled(blanks: str) -> pl.Expr:
     return pl.col("row").str.strip_chars(blanks) != ""
+
+
+def _first_record(plain: Path, path: Path) -> tuple[TextRecord, str]:
+    """Return the first record that is neither blank nor Excel's ``sep=;``, and its delimiter."""
+    with plain.open("rb") as handle:
+        lines = LineQueue(numbered_lines(handle, path))
+        for number, line in lines:
+            if line is None or not _NO_HEADER.fullmatch(line.strip()):
+                delimiter = _delimiter_of(line or b"")
+                lines.give_back([(number, line)])
+                return next(read_records(lines, delimiter, None)), delimiter
+    raise DataError("the file is empty; a header line is needed", path=path)
 
 
 def _text_of(block: Sequence[tuple[int, bytes | None]]) -> str | None:
