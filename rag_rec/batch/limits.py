@@ -83,6 +83,7 @@ class RunLimiter:
     Attributes:
         stop: The reason why the run is ending; None while it goes on.
         rate: The rate limits, shared by all threads.
+        changes: Parameters that were sent in another form than asked for, one line each.
 
     Raises:
         ConfigError: If there is a limit of cost and prices are not known.
@@ -92,6 +93,7 @@ class RunLimiter:
         self.limits = settings.batch
         self.prices = settings.prices
         self.stop: Stop | None = None
+        self.changes: tuple[str, ...] = ()
         self.rate = RateLimiter(self.limits.requests_per_minute, self.limits.tokens_per_minute)
         self._max_wait_s = settings.request.max_wait_s
         self._counter = ByteEstimate()
@@ -145,6 +147,8 @@ class RunLimiter:
         usage = completion.usage or estimated_usage(request, completion)
         most, error = self._most(request), completion.error
         self.add_usage(usage)
+        if not set(completion.changes) <= set(self.changes):
+            self.changes = tuple(dict.fromkeys((*self.changes, *completion.changes)))
         self._unbook(most)
         self.rate.correct(_tokens(most), _tokens(usage))
         if isinstance(error, QuotaExhausted):

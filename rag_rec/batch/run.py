@@ -242,7 +242,8 @@ def _closed(job: BatchJob, limiter: RunLimiter) -> Summary:
     }
     reason = stop.reason if stop else None
     other_usage = job.manifest.other_usage + unrecorded
-    job.save(end, stopped_by=reason, other_usage=other_usage, **price)
+    changes = tuple(dict.fromkeys((*job.manifest.changes, *limiter.changes)))
+    job.save(end, stopped_by=reason, other_usage=other_usage, changes=changes, **price)
     return Summary.model_validate(
         {
             "end": end,

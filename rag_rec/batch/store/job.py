@@ -70,6 +70,7 @@ class JobManifest(Model):
         currency: Currency of the price.
         other_usage: Usage that no record carries: of failures that were tried again, and of
             users that were not finished.
+        changes: Parameters that the model was sent in another form than asked for, one line each.
         cleared: Digest of a failures file that is being emptied to try its users again.
     """
 
@@ -81,6 +82,7 @@ class JobManifest(Model):
     cost: float | None = None
     currency: str | None = None
     other_usage: Usage = Usage()
+    changes: tuple[str, ...] = ()
     cleared: str | None = None
 
 
