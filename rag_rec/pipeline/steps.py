@@ -126,10 +126,7 @@ class Pipeline:
     def _understand(self, state: RecommendationState, reply: Completion | None) -> None:
         text = state.request.text or ""
         try:
-            if reply is None:
-                state.understood = self._reader.by_rules(text)
-            else:
-                state.understood = self._reader.from_reply(text, reply)
+            state.understood = self._reader.read(text, reply)
             state.history = with_request(state.history, state.understood)
         except ConfigError as error:
             state.failure = error

@@ -49,11 +49,11 @@ class LineWriter:
         """Return the line of the candidate with a label."""
         hint = _hint(candidate) if self._shows_hint else ""
         key = ("candidate", str(label), item.item_id, hint)
-        if key in self._lines:
-            return self._lines[key]
         ref = str(self._settings.candidate_number(label))
         extra = {"label": str(label), "hint": hint, "ref": ref}
-        return self._written(key, self._variant.candidate_line, self._fields_of(item) | extra)
+        return self._lines.get(key) or self._written(
+            key, self._variant.candidate_line, self._fields_of(item) | extra
+        )
 
     def event(self, n: int, event: Interaction, item: Item) -> Line:
         """Return the line of the ``n``-th event, 1 the latest."""
@@ -63,19 +63,19 @@ class LineWriter:
         date = _date(event.timestamp) if "date" in names else _MISSING
         place = str(n) if {"n", "ref"} & names else ""
         key = ("event", place, item.item_id, rating, date)
-        if key in self._lines:
-            return self._lines[key]
         extra = {"n": str(n), "ref": str(n), "rating": rating, "date": date}
-        return self._written(key, self._variant.history_line, self._fields_of(item) | extra)
+        return self._lines.get(key) or self._written(
+            key, self._variant.history_line, self._fields_of(item) | extra
+        )
 
     def quote(self, evidence: Evidence) -> Line:
         """Return the line of a quoted review."""
         ref = str(evidence.number) if self._numbers_quotes else ""
         key = ("quote", ref, evidence.text)
-        if key in self._lines:
-            return self._lines[key]
-        short = prompt_safe(evidence.text, self._settings.evidence_chars)
-        return self._written(key, self._variant.evidence_line, {"text": short, "ref": ref})
+        if key not in self._lines:
+            short = prompt_safe(evidence.text, self._settings.evidence_chars)
+            self._written(key, self._variant.evidence_line, {"text": short, "ref": ref})
+        return self._lines[key]
 
     def _written(self, key: tuple[str, ...], template: Template, values: Mapping[str, str]) -> Line:
         text = template.substitute(values)

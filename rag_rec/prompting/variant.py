@@ -1,17 +1,20 @@
-"""Prompt variants: one TOML file each, checked when it is loaded."""
+"""Prompt variants: one TOML file each, checked when it is loaded.
+
+Templates have no logic. Values are inserted as they are, never read as templates again.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from string import Template
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from rag_rec.core import Model, PromptError, first_problem
-from rag_rec.prompting.template import read_template
+from rag_rec.core import MissingVariable, Model, PromptError, first_problem
 
 _ITEM = ("title", "description", "brand", "price", "categories", "released")
 _HISTORY = (*_ITEM, "n", "rating", "date", "ref")
@@ -145,3 +148,32 @@ def load_variant(name: str | Path) -> Variant:
         ) from error
     except UnicodeDecodeError as error:
         raise PromptError(f"{path} is not UTF-8 text") from error
+
+
+def read_template(
+    text: str, *, allowed: Collection[str], required: Collection[str] = (), where: str = "template"
+) -> Template:
+    """Return a text with ``$name`` or ``${name}`` variables; ``$$`` is a dollar sign.
+
+    Args:
+        text: The template.
+        allowed: Variables it may name.
+        required: Variables it must name.
+        where: Its name in errors, such as ``plain.toml: candidate_line``.
+
+    Raises:
+        MissingVariable: On an unknown or missing variable, or a stray ``$``.
+
+    >>> read_template("$label. $title", allowed=("label", "title")).substitute(label=1, title="Tea")
+    '1. Tea'
+    """
+    template = Template(text)
+    if not template.is_valid():
+        raise MissingVariable(f"{where}: a '$' that names no variable; write $$ for a dollar")
+    names = set(template.get_identifiers())
+    if unknown := names.difference(allowed):
+        known = ", ".join(f"${name}" for name in sorted(allowed))
+        raise MissingVariable(f"{where}: unknown variable ${min(unknown)}; there are {known}")
+    if missing := set(required) - names:
+        raise MissingVariable(f"{where}: must contain ${min(missing)}")
+    return template

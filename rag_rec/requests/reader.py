@@ -28,22 +28,22 @@ class RequestReader:
         """Return the request that asks a model to read the words."""
         return request_for(text, self._names, seed=self._seed)
 
-    def by_rules(self, text: str) -> Understood:
-        """Read prices, years and names of the catalog, without a model."""
-        return by_keywords(text, self._names)
+    def read(self, text: str, reply: Completion | None = None) -> Understood:
+        """Read a model's reply; without one, rules read prices, years and names of the catalog.
 
-    def from_reply(self, text: str, reply: Completion) -> Understood:
-        """Read a model's reply; where it cannot be used, the rules decide and the problem is said.
+        Where the reply cannot be used, the rules decide and the problem is said.
 
         Args:
             text: The request in plain words.
             reply: The model's completion.
         """
+        if reply is None:
+            return by_keywords(text, self._names)
         try:
             return read_request(text, reply.text, self._names)
         except ValueError as error:
             problem = str(reply.error or error)
-        return self.by_rules(text).model_copy(
+        return by_keywords(text, self._names).model_copy(
             update={"problem": f"the model's reading cannot be used ({problem}): rules decided"}
         )
 

@@ -23,7 +23,7 @@ from rag_rec import (
 )
 from rag_rec.llm import ByteEstimate
 from rag_rec.prompting import PromptRenderer, RenderedPrompt, Variant, load_variant, variant_names
-from rag_rec.prompting.template import read_template
+from rag_rec.prompting.variant import read_template
 
 GOLDEN = Path(__file__).parent / "golden"
 
