@@ -169,8 +169,10 @@ class ItemIndex:
         found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
         for vector in vectors:
             cosines = self.item_vectors @ vector
-            best = np.argsort(-cosines, kind="stable")[:n]
-            found.append((best, cosines[best]))
+            least = np.partition(cosines, -n)[-n] if n < len(cosines) else -np.inf
+            near = np.flatnonzero(cosines >= least)
+            near = near[np.argsort(-cosines[near], kind="stable")][:n]
+            found.append((near, cosines[near]))
         return found
 
     # --- the log --------------------------------------------------------------------------
