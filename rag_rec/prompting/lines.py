@@ -10,7 +10,6 @@ from typing import NamedTuple
 from rag_rec.core import (
     NAME_CHARS,
     Candidate,
-    Evidence,
     Interaction,
     Item,
     TokenCounter,
@@ -68,12 +67,12 @@ class LineWriter:
             key, self._variant.history_line, self._fields_of(item) | extra
         )
 
-    def quote(self, evidence: Evidence) -> Line:
+    def quote(self, number: int, text: str) -> Line:
         """Return the line of a quoted review."""
-        ref = str(evidence.number) if self._numbers_quotes else ""
-        key = ("quote", ref, evidence.text)
+        ref = str(number) if self._numbers_quotes else ""
+        key = ("quote", ref, text)
         if key not in self._lines:
-            short = prompt_safe(evidence.text, self._settings.evidence_chars)
+            short = prompt_safe(text, self._settings.evidence_chars)
             self._written(key, self._variant.evidence_line, {"text": short, "ref": ref})
         return self._lines[key]
 

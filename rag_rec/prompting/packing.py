@@ -13,12 +13,13 @@ from rag_rec.prompting.variant import PromptSettings
 
 
 class Taken(NamedTuple):
-    """A line in the prompt: a candidate, an event of the history, or a quotation about an item."""
+    """A line in the prompt: a candidate, an event, or a numbered quotation about a candidate."""
 
     part: Literal["candidate", "event", "quote"]
     item_id: str
     text: str
     quote: Evidence | None = None
+    number: int = 0
 
 
 @dataclass(slots=True)
@@ -67,9 +68,8 @@ class Packing:
             found = evidence.get(item_id, ())[: self.settings.evidence]
             for piece, quoted in enumerate(found, start=1):
                 number = self.settings.candidate_number(label, piece)
-                quote = quoted.model_copy(update={"number": number})
-                line = self.lines.quote(quote)
-                self._take(line, Taken("quote", item_id, line.text, quote))
+                line = self.lines.quote(number, quoted.text)
+                self._take(line, Taken("quote", item_id, line.text, quoted, number))
 
     def _take(self, line: Line, taken: Taken) -> bool:
         if line.tokens > self.left:

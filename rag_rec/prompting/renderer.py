@@ -111,7 +111,7 @@ class PromptRenderer:
         prompt = replace(prompt, left_out=tuple(i for i in ranked if i not in prompt.labels))
         if not (settings.citations and settings.reason_chars):
             return prompt
-        quotes = [line.quote for line in taken if line.quote]
+        quotes = [q.quote.model_copy(update={"number": q.number}) for q in taken if q.quote]
         said = shown_evidence(history, prompt.n_history, prompt.labels, settings, item_of)
         return replace(prompt, evidence=(*said, *quotes))
 
