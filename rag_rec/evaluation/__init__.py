@@ -5,7 +5,6 @@ from rag_rec.evaluation.comparison import compare_reports
 from rag_rec.evaluation.experiments.baselines import FittedIndex
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.retrievers import RETRIEVERS, register_retriever
-from rag_rec.evaluation.experiments.runner import run
 from rag_rec.evaluation.metrics.accuracy import (
     METRICS,
     Metric,
@@ -21,6 +20,7 @@ from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
 from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.retrieval import RetrievalOptions, evaluate_retrieval
+from rag_rec.evaluation.runner import run
 
 __all__ = [
     "EXIT",

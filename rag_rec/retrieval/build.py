@@ -21,9 +21,9 @@ from rag_rec.retrieval.config import RetrievalConfig
 from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, SourceRecord
 from rag_rec.retrieval.fusion.learn import fit_fusion
-from rag_rec.retrieval.fusion.stacked import factors_of
-from rag_rec.retrieval.fusion.weights import Weighting
 from rag_rec.retrieval.matrices import save_arrays
+from rag_rec.retrieval.stacked import factors_of
+from rag_rec.retrieval.weights import Weighting
 
 
 def build_index(

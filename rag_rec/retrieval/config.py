@@ -9,9 +9,9 @@ from typing import Any
 from rag_rec.core import ConfigError
 from rag_rec.retrieval.base import Source
 from rag_rec.retrieval.fit_data import Budget
-from rag_rec.retrieval.fusion.weights import REPLAY, SearchConfig
 from rag_rec.retrieval.item_item import SOURCES, Popularity
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig
+from rag_rec.retrieval.weights import REPLAY, SearchConfig
 
 _RESERVED = {REPLAY, "profile", "popularity"}
 

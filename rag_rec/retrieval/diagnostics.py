@@ -16,10 +16,10 @@ from scipy import sparse
 from rag_rec.core import UserHistory
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.fusion.retriever import FusedRetriever
-from rag_rec.retrieval.fusion.stacked import best
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import columns_of, row_of, rows_times
 from rag_rec.retrieval.ranker.lambdamart import Ranked
+from rag_rec.retrieval.stacked import best
 
 Rankings = NDArray[np.int32]
 """``item_ix [u, depth]``, best first, -1 where there are fewer."""

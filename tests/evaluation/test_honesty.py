@@ -20,7 +20,6 @@ from rag_rec import Dataset, ItemIndex, Recommender, Settings, build_index
 from rag_rec.core import Candidate, Evidence, Usage, UserHistory
 from rag_rec.core.errors import ConfigError, DataError, PromptError
 from rag_rec.evaluation import Experiment, run
-from rag_rec.evaluation.audit import leaks, outsiders, retries
 from rag_rec.evaluation.comparison import check, compare_reports
 from rag_rec.evaluation.experiments.answers import answer_tasks
 from rag_rec.evaluation.experiments.baselines import FittedIndex
@@ -29,8 +28,9 @@ from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.experiments.retrievers import RETRIEVERS
 from rag_rec.evaluation.experiments.sampling import Sampled, sample_users
 from rag_rec.evaluation.experiments.study import check_index
+from rag_rec.evaluation.measuring.audit import leaks, outsiders, retries
+from rag_rec.evaluation.measuring.rows import ranked
 from rag_rec.evaluation.metrics.accuracy import measure
-from rag_rec.evaluation.metrics.rows import ranked
 from rag_rec.evaluation.metrics.scorer import Scorer
 from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.statistics import permutation_p

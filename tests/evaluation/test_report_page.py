@@ -19,8 +19,8 @@ from rag_rec import Dataset
 from rag_rec.core import Usage, UserHistory
 from rag_rec.evaluation import read_report
 from rag_rec.evaluation.experiments.answers import UserAnswer
-from rag_rec.evaluation.measure import Details
-from rag_rec.evaluation.metrics.rows import LeaderboardRow
+from rag_rec.evaluation.measuring.measure import Details
+from rag_rec.evaluation.measuring.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Relevance, Task
 from rag_rec.evaluation.report.browser import PROMPT_CHARS, browser_data
 from rag_rec.evaluation.report.content import article_of

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from rag_rec import Dataset, ItemIndex, Recommender, Settings
 from rag_rec.core import Repairs, Usage, UserHistory
 from rag_rec.core.errors import ConfigError, DataError
-from rag_rec.evaluation.blend_fitting import fit_blend, share_asked
 from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.prompts import with_settings
 from rag_rec.evaluation.experiments.sampling import sample_users
-from rag_rec.evaluation.metrics.model_behaviour import model_behaviour
+from rag_rec.evaluation.measuring.blend_fitting import fit_blend, share_asked
+from rag_rec.evaluation.measuring.model_behaviour import model_behaviour
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
 from rag_rec.pipeline.blend import Blend, LengthWeight, blended
 from rag_rec.prompting import load_variant

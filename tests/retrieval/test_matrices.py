@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from rag_rec.retrieval import Budget
-from rag_rec.retrieval.fusion.stacked import best
 from rag_rec.retrieval.matrices import (
     columns_of,
     keep_strongest,
@@ -28,6 +27,7 @@ from rag_rec.retrieval.neighbours import (
     nearest_rows,
     rare_neighbours,
 )
+from rag_rec.retrieval.stacked import best
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))

@@ -6,8 +6,8 @@ import numpy as np
 from scipy import sparse
 
 from rag_rec.retrieval import Histories, SearchConfig
-from rag_rec.retrieval.fusion.stacked import StackedSources
-from rag_rec.retrieval.fusion.weights import Weighting, search_weights
+from rag_rec.retrieval.stacked import StackedSources
+from rag_rec.retrieval.weights import Weighting, search_weights
 
 N_ITEMS = 60
 

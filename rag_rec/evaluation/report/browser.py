@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rag_rec.evaluation.experiments.answers import UserAnswer
-from rag_rec.evaluation.measure import Details
-from rag_rec.evaluation.metrics.rows import LeaderboardRow
+from rag_rec.evaluation.measuring.measure import Details
+from rag_rec.evaluation.measuring.rows import LeaderboardRow
 
 PROMPT_CHARS = 1_500_000
 """Characters of prompts and replies on one page at most."""

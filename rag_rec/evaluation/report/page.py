@@ -6,7 +6,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rag_rec.evaluation.measure import Details
+from rag_rec.evaluation.measuring.measure import Details
 from rag_rec.evaluation.report.browser import browser_data
 from rag_rec.evaluation.report.charts import draw
 from rag_rec.evaluation.report.sections import Article

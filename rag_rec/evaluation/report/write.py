@@ -11,7 +11,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from rag_rec.core import DataError, first_problem
-from rag_rec.evaluation.measure import Details
+from rag_rec.evaluation.measuring.measure import Details
 from rag_rec.evaluation.report.content import article_of
 from rag_rec.evaluation.report.markdown import render_markdown
 from rag_rec.evaluation.report.page import render_page

@@ -21,11 +21,11 @@ import numpy as np
 from rag_rec.core import Model
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import HistoryWeights, Matrices
-from rag_rec.retrieval.fusion.stacked import StackedSources
 from rag_rec.retrieval.matrices import load_array, save_arrays
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
 from rag_rec.retrieval.ranker.lambdamart import Ranker
+from rag_rec.retrieval.stacked import StackedSources
 
 FOLDER, RANKER, RANKER_OF_GIVEN = "evidence", "ranker.txt", "given.txt"
 _STATS, _VIEWS = "stats", "views"

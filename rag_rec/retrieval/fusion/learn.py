@@ -11,8 +11,6 @@ from rag_rec.retrieval.base import Matrices, fit_all
 from rag_rec.retrieval.config import RetrievalConfig
 from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.fusion.fitted import RANKER, RANKER_OF_GIVEN, save_stats
-from rag_rec.retrieval.fusion.stacked import StackedSources
-from rag_rec.retrieval.fusion.weights import Weighting, search_weights
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
@@ -23,6 +21,8 @@ from rag_rec.retrieval.ranker.training_data import (
     sample_random,
     training_data,
 )
+from rag_rec.retrieval.stacked import StackedSources
+from rag_rec.retrieval.weights import Weighting, search_weights
 
 
 def fit_fusion(

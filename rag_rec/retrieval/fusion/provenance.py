@@ -10,8 +10,8 @@ from scipy import sparse
 
 from rag_rec.core import Evidence, plain_text
 from rag_rec.index import ItemIndex
-from rag_rec.retrieval.fusion.stacked import ItemScores, StackedSources
 from rag_rec.retrieval.matrices import summands
+from rag_rec.retrieval.stacked import ItemScores, StackedSources
 
 
 class Provenance:

@@ -13,19 +13,19 @@ from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import Retriever
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
-from rag_rec.retrieval.fusion.queries import QueryBatch, read_queries
-from rag_rec.retrieval.fusion.stacked import (
+from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.item_item import Popularity
+from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times
+from rag_rec.retrieval.queries import QueryBatch, read_queries
+from rag_rec.retrieval.ranker.lambdamart import Ranked, rank_again
+from rag_rec.retrieval.stacked import (
     ItemScores,
     StackedSources,
     best,
     best_of_rows,
     order_keys,
 )
-from rag_rec.retrieval.fusion.weights import Weighting
-from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.item_item import Popularity
-from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times
-from rag_rec.retrieval.ranker.lambdamart import Ranked, rank_again
+from rag_rec.retrieval.weights import Weighting
 
 _BATCH = 256
 _BATCH_ENTRIES = 2**26

@@ -11,10 +11,10 @@ from scipy import sparse
 
 from rag_rec.index import Vectors
 from rag_rec.retrieval.base import HistoryWeights, Matrices
-from rag_rec.retrieval.fusion.stacked import StackedSources
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import columns_of, dense, row_lengths, rows_times
 from rag_rec.retrieval.ranker.item_statistics import Floats, ItemStats
+from rag_rec.retrieval.stacked import StackedSources
 
 _SIMILAR = 20
 

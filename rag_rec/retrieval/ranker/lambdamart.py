@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.retrieval.fusion.queries import QueryBatch
-from rag_rec.retrieval.fusion.stacked import ItemScores
 from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.queries import QueryBatch
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
+from rag_rec.retrieval.stacked import ItemScores
 
 if TYPE_CHECKING:
     from lightgbm import Booster

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.retrieval.fusion.stacked import best
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import row_of
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData
+from rag_rec.retrieval.stacked import best
 
 _BATCH = 256
 

@@ -12,10 +12,10 @@ from scipy import sparse
 from rag_rec.constraints import limits_items
 from rag_rec.core import UserHistory
 from rag_rec.index import ItemIndex
-from rag_rec.retrieval.fusion.stacked import ItemScores
-from rag_rec.retrieval.fusion.weights import REPLAY, Weighting
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import row_of
+from rag_rec.retrieval.stacked import ItemScores
+from rag_rec.retrieval.weights import REPLAY, Weighting
 
 _PROFILE_ITEMS = 200
 

@@ -11,10 +11,10 @@ from rag_rec.core import ConfigError
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.sampling import STRATA
 from rag_rec.evaluation.experiments.study import Study
+from rag_rec.evaluation.measuring.model_behaviour import model_behaviour
+from rag_rec.evaluation.measuring.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.accuracy import Values, measure, measure_all
 from rag_rec.evaluation.metrics.beyond_accuracy import Catalog, describe_lists, serendipity
-from rag_rec.evaluation.metrics.model_behaviour import model_behaviour
-from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Relevance, Task
 from rag_rec.evaluation.report_model import ReportRow, StratumFigures
 from rag_rec.evaluation.statistics import Comparison, bootstrap_interval, compare_pairs

@@ -11,7 +11,7 @@ from scipy import stats
 from rag_rec.evaluation.experiments.answers import UserAnswer
 from rag_rec.evaluation.experiments.retrievers import SHIPPED
 from rag_rec.evaluation.experiments.study import Study
-from rag_rec.evaluation.metrics.rows import RETRIEVAL, LeaderboardRow
+from rag_rec.evaluation.measuring.rows import RETRIEVAL, LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
 from rag_rec.retrieval import Retriever
 

@@ -15,7 +15,7 @@ from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_fil
 from rag_rec.evaluation.experiments.experiment import Experiment
 from rag_rec.evaluation.experiments.spending import BudgetSpent
 from rag_rec.evaluation.experiments.study import Study
-from rag_rec.evaluation.measure import measure_study
+from rag_rec.evaluation.measuring.measure import measure_study
 from rag_rec.evaluation.report import write_reports
 from rag_rec.evaluation.report_model import Report
 from rag_rec.index import Embedder, OnStep

@@ -10,8 +10,8 @@ import numpy as np
 from rag_rec.evaluation.experiments.answers import Answers, Gathered, UserAnswer, answered
 from rag_rec.evaluation.experiments.experiment import SplitSettings
 from rag_rec.evaluation.experiments.study import Study
+from rag_rec.evaluation.measuring.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.accuracy import Values, measure
-from rag_rec.evaluation.metrics.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
 from rag_rec.evaluation.report_model import FittedBlend
 from rag_rec.list_types import TopK

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.fusion.stacked import StackedSources
 from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.stacked import StackedSources
 
 REPLAY = "history"
 """The history itself, a source for users whose items may be listed again."""

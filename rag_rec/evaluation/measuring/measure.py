@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag_rec.core import ConfigError, __version__
-from rag_rec.evaluation.audit import audit
-from rag_rec.evaluation.blend_fitting import MIN_USERS, fit_blends
 from rag_rec.evaluation.experiments.answers import Answers, Gathered, answered
 from rag_rec.evaluation.experiments.sampling import STRATA
 from rag_rec.evaluation.experiments.study import Study
-from rag_rec.evaluation.metrics.leaderboard import leaderboard
-from rag_rec.evaluation.metrics.rows import (
+from rag_rec.evaluation.measuring.audit import audit
+from rag_rec.evaluation.measuring.blend_fitting import MIN_USERS, fit_blends
+from rag_rec.evaluation.measuring.leaderboard import leaderboard
+from rag_rec.evaluation.measuring.rows import (
     CEILING,
     LeaderboardRow,
     retrieved,
     standing_rows,
     variant_row,
 )
+from rag_rec.evaluation.measuring.sensitivity import measure_sensitivity
 from rag_rec.evaluation.metrics.scorer import Task
-from rag_rec.evaluation.metrics.sensitivity import measure_sensitivity
 from rag_rec.evaluation.report_model import (
     FORMAT,
     DataSummary,

@@ -1,0 +1,1 @@
+"""From answers to a report: rows, tests, blends, sensitivity, the leak audit."""
