@@ -52,7 +52,7 @@ class ColumnReader:
         if self.source is None or self.source not in frame:
             values = pl.Series(name, [None], dtype).new_from_index(0, frame.height)
         else:
-            given, gaps = self._given(frame[self.source])
+            given, gaps = self._given(frame[self.source].alias("text"))
             values = self._kind.read(given, self.report.form).cast(dtype).rename(name)
             self._count(given, gaps, values)
         required = pl.Series([self.column.required]).new_from_index(0, frame.height)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 
 from rag_rec.data.readers.files import LINE
 
@@ -33,7 +34,7 @@ class FileParts:
             self.header = list(dict.fromkeys((*self.header, *chunk.drop(LINE).columns)))
             kept = [name for name in chunk.columns if name == LINE or wanted(name)]
             self._files.append(folder / f"{len(self._files)}.parquet")
-            chunk.select(kept).write_parquet(self._files[-1], compression="lz4")
+            chunk[kept].write_parquet(self._files[-1], compression="lz4")
             self.n_rows += chunk.height
 
     def frames(self) -> Iterator[pl.DataFrame]:
@@ -45,4 +46,5 @@ class FileParts:
         """Yield the values of one column in parts."""
         for file in self._files:
             if source in pl.read_parquet_schema(file):
-                yield pl.read_parquet(file, columns=[source])[source]
+                column = pl.scan_parquet(file).select(cs.by_name(source)).collect()
+                yield column[source].alias("text")  # polars reads "*" and "^x$" as patterns

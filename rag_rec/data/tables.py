@@ -103,10 +103,13 @@ def _typed(
         values.append(read)
         if not wrong.any():
             continue
-        source = pl.col(reader.source) if reader.source in frame.columns else pl.lit("")
-        found = frame.filter(wrong & ~bad).select(LINE, source.fill_null(""))
+        rows = frame.filter(wrong & ~bad)
+        given = rows[reader.source] if reader.source in rows.columns else [None] * rows.height
         expected = KINDS[column.kind].expected
-        reports += [BadRow(path, n, column.name, expected, it) for n, it in found.iter_rows()]
+        reports += [
+            BadRow(path, n, column.name, expected, it or "")
+            for n, it in zip(rows[LINE], given, strict=True)
+        ]
         bad = bad | wrong
     rejects.add(sorted(reports, key=lambda report: report.row))
     kept = pl.DataFrame(values).filter(~bad)

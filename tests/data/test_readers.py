@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from rag_rec import DataError, Dataset
 from rag_rec.data import LINE, Rejects
+from rag_rec.data.inspection import inspect_file
 from rag_rec.data.readers.rows import read_chunks
 
 
@@ -521,6 +522,20 @@ def test_bytes_that_are_no_text_are_bad_rows(tmp_path: Path) -> None:
     assert caught.value.row == 2
     assert "UTF-8 text in title" in str(caught.value)
     assert titles(tmp_path / "items.parquet", on_error="skip") == {"a": "Pot"}
+
+
+def test_all_columns_can_be_counted_whatever_they_hold_or_are_called(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"item_id": ["a"], "*": [1], "^x$": [2], LINE: [3], "image": [b"\xff"]})
+    frame.write_parquet(tmp_path / "items.parquet")
+    report, _ = inspect_file(tmp_path / "items.parquet")
+    assert [(column.source, column.filled) for column in report.columns] == [
+        ("item_id", 1), ("*", 1), ("^x$", 1), ("image", 1),
+    ]  # fmt: skip
+
+
+def test_doubled_line_ends_of_windows(tmp_path: Path) -> None:
+    path = write(tmp_path / "items.csv", 'item_id,title\r\r\na,Pot\r\r\nb,"Cup"\r\r\n')
+    assert titles(path) == {"a": "Pot", "b": "Cup"}
 
 
 @pytest.mark.parametrize("name", ["items.parquet", "items.jsonl", "items.csv"])

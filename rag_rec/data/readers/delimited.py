@@ -204,7 +204,7 @@ def _text_of(block: Sequence[tuple[int, bytes | None]]) -> str | None:
     if len(lines) < len(block):
         return None
     try:
-        return b"".join(lines).decode().replace("\r\n", "\n")
+        return b"".join(lines).decode().replace("\r\r\n", "\n").replace("\r\n", "\n")
     except UnicodeDecodeError:
         return None
 

@@ -26,13 +26,14 @@ def parquet_chunks(
     Columns that are not wanted are not read, whatever they hold.
     """
     with _named(path):
-        names = list(pl.read_parquet_schema(plain))
+        names = [name for name in pl.read_parquet_schema(plain) if name != LINE]
     used = [name for name in names if wanted is None or wanted(name)]
     start = 1
     for frame in _frames(plain, path, CHUNK_ROWS, used) if used else ():
         lines = pl.Series(LINE, range(start, start + frame.height), pl.Int64)
         text = pl.DataFrame([*map(_as_text, frame), lines])
-        yield with_names(text if wanted is None else _checked(frame, text, path, rejects), names)
+        shown = _shown(frame, text) if wanted is None else _checked(frame, text, path, rejects)
+        yield with_names(shown, names)
         start += frame.height
     if start == 1:
         yield with_names(pl.DataFrame(schema={LINE: pl.Int64}), names)
@@ -81,6 +82,15 @@ def _checked(frame: pl.DataFrame, text: pl.DataFrame, path: Path, rejects: Rejec
                 )
             good = good & ~wrong
     return text.filter(good)
+
+
+def _shown(frame: pl.DataFrame, text: pl.DataFrame) -> pl.DataFrame:
+    """Return the text of rows with a word for bytes that are no text."""
+    return text.with_columns(
+        text[it.name].set(it.is_not_null() & text[it.name].is_null(), "(bytes)")
+        for it in frame
+        if it.dtype == pl.Binary
+    )
 
 
 def _as_text(column: pl.Series) -> pl.Series:
