@@ -154,7 +154,9 @@ def _over_lines(
     if held and not is_open:
         text = "\n".join((text, *(_decoded(line or b"") for _, line in held)))
         fields = reading.fields(text)
-        if _fits(fields, width) and not _are_rows(text, reading.delimiter, width):
+        if _fits(fields, width) and not (
+            could_be_rows(text, reading.delimiter, width) and _are_rows(text, reading.delimiter)
+        ):
             return TextRecord(number, text, fields)
     lines.give_back(held)
     return None
@@ -192,18 +194,19 @@ def well_formed(text: str, delimiter: str, width: int) -> list[tuple[int, list[s
 
 
 def could_be_rows(text: str, delimiter: str, width: int | None) -> bool:
-    """Return True if each line of a record over several has the expected number of fields."""
-    return "\n" in text and all(line.count(delimiter) + 1 == width for line in text.split("\n"))
+    """Return True if all lines of a record, or one inside it, could be rows by themselves."""
+    fits = [line.count(delimiter) + 1 == width for line in text.split("\n")]
+    return len(fits) > 1 and (all(fits) or any(fits[1:-1]))
 
 
-def _are_rows(text: str, delimiter: str, width: int | None) -> bool:
+def _are_rows(text: str, delimiter: str) -> bool:
     """Tell rows with two stray quotes from one field over several lines: by a field like ``b12``.
 
     Its letters and digits alternate in the same way in each line.
     """
-    if not could_be_rows(text, delimiter, width):
+    lines = [list(map(_shape, line.split(delimiter))) for line in text.split("\n")]
+    if len(set(map(len, lines))) > 1:
         return False
-    lines = (map(_shape, line.split(delimiter)) for line in text.split("\n"))
     return any(
         len(shapes) == 1 and "0" in shapes.pop() for shapes in map(set, zip(*lines, strict=True))
     )
