@@ -39,13 +39,16 @@ _NUMBER_WORDS = {word: n for n, word in enumerate(_UNITS.split(), start=2)} | _T
 def amount_of(digits: str) -> float:
     """Return the value of a match of `AMOUNT`; a comma before three last digits marks thousands.
 
-    >>> amount_of("1,200"), amount_of("12,50"), amount_of("1.234,5")
-    (1200.0, 12.5, 1234.5)
+    So do several points without a comma.
+
+    >>> amount_of("1,200"), amount_of("12,50"), amount_of("1.234,5"), amount_of("1.234.567")
+    (1200.0, 12.5, 1234.5, 1234567.0)
     """
     head, mark, tail = digits.replace(",", ".").rpartition(".")
     if not mark:
         return float(digits)
-    thousands = len(tail) == 3 and "." not in digits[digits.find(",") + 1 :] and "," in digits
+    english = "," in digits and "." not in digits[digits.find(",") + 1 :]
+    thousands = len(tail) == 3 and (english or ("," not in digits and digits.count(".") > 1))
     return float(head.replace(".", "") + ("" if thousands else ".") + tail)
 
 
