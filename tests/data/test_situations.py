@@ -175,8 +175,10 @@ LOGS: dict[str, tuple[bytes, list[tuple[str, int | None]]]] = {
         [("a1", 978302039), ("a2", 978302040)],
     ),
     "times under another name order the log": (
-        b"event_time,product_id,user_id\n"
-        b"2019-10-02 00:00:00 UTC,a1,u\n2019-10-01 00:00:00 UTC,a2,u\n",
+        (
+            b"event_time,product_id,user_id\n"
+            b"2019-10-02 00:00:00 UTC,a1,u\n2019-10-01 00:00:00 UTC,a2,u\n"
+        ),
         [("a2", 1569888000), ("a1", 1569974400)],
     ),
     "milliseconds": (b"user_id,item_id,timestamp\nu,a1,1588687728923\n", [("a1", 1588687728)]),
