@@ -64,9 +64,10 @@ def test_ranks_within_a_source_pass_over_blocked_items_and_share_a_tie() -> None
     blocked, chosen = np.arange(N) == 0, np.array([3, 1, 2, 5], np.int32)
     provenance = Provenance(("x", "y"), N)
     expected = [{"x": 3}, {"x": 1, "y": 1}, {"x": 1, "words": 1}, {}]
-    for _ in range(2):
-        found = provenance.of((columns, values), extra, blocked=blocked, chosen=chosen)
-        assert found == expected
+    found = provenance.of((columns, values), extra, blocked=blocked, chosen=chosen)
+    assert found == expected
+    found = provenance.of((columns, values), extra, blocked=blocked, chosen=chosen[1:2])
+    assert found == expected[1:2], "nothing is left of the user before"
 
 
 def test_diagnostics_rank_by_each_part(retriever: FusedRetriever) -> None:
