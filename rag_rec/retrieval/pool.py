@@ -37,7 +37,7 @@ def pools(
     found = _retrieved(retriever, index, histories, n)
     for at, history in enumerate(histories):
         if limits_lists(history.constraints) or history.constraints.relax:
-            found[at] = _filling(retriever, index, history, found[at], k)
+            found[at] = _filling(retriever, index, history, found[at], n, k)
     return found
 
 
@@ -78,6 +78,7 @@ def _filling(
     index: ItemIndex,
     history: UserHistory,
     candidates: list[Candidate],
+    n_wanted: int,
     k: int,
 ) -> list[Candidate]:
     pool = {candidate.item_id: candidate for candidate in candidates}
@@ -87,7 +88,7 @@ def _filling(
         weaker = without(history.constraints, given_up)
         asked = history.model_copy(update={"constraints": weaker})
         n = max(len(candidates), k)
-        exhausted = n_given_up == 0 and len(candidates) < n
+        exhausted = n_given_up == 0 and len(candidates) < n_wanted
         while len(chosen := _chosen(index, history, pool, k, n_given_up)) < k and not exhausted:
             more = _retrieved(retriever, index, [asked], n)[0]
             pool |= {c.item_id: c for c in more if c.item_id not in pool}

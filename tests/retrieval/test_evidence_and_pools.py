@@ -113,6 +113,12 @@ def test_under_counts_what_fills_the_list_comes_first(index: ItemIndex) -> None:
     assert pool_of(index, "abcd", one, 3, 3)[:3] == "acd", "d has no brand to count"
 
 
+def test_a_list_longer_than_the_wanted_candidates_is_filled_all_the_same(
+    index: ItemIndex,
+) -> None:
+    assert pool_of(index, "abcd", Constraints(max_per_brand=1), 2, 3)[:3] == "acd"
+
+
 def test_only_as_much_is_given_up_as_the_list_needs(index: ItemIndex) -> None:
     asked = Constraints(brands=frozenset({"y"}), exclude=frozenset("d"), relax=("brand",))
     assert pool_of(index, "abcd", asked, 1, 1) == "c"
