@@ -15,7 +15,7 @@ from rag_rec.retrieval import Diagnostics, as_table
 from rag_rec.retrieval.fusion.provenance import Provenance
 from rag_rec.retrieval.fusion.retriever import FusedRetriever
 from rag_rec.testing import HashEmbedder
-from tests.retrieval.written_sources import (
+from tests.retrieval.fusion.written_sources import (
     N,
     build,
     scores_of,

@@ -12,7 +12,7 @@ import pytest
 from rag_rec import Constraints, ItemIndex, UserHistory
 from rag_rec.retrieval.fusion.retriever import FusedRetriever
 from rag_rec.testing import HashEmbedder
-from tests.retrieval.written_sources import (
+from tests.retrieval.fusion.written_sources import (
     N,
     build,
     scores_of,
