@@ -17,6 +17,7 @@ A weight of 0 means that the model is not asked at all.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -75,8 +76,9 @@ class Blend(Model):
         """Write the file that `load` reads."""
         lines = [f"weight = {self.weight!r}"]
         if self.fitted_on:
-            quoted = self.fitted_on.replace("\\", "/").replace('"', "'")
-            lines.insert(0, f'fitted_on = "{quoted}"')
+            # TOML's strings are JSON's, but that DEL must be escaped
+            quoted = json.dumps(self.fitted_on, ensure_ascii=False).replace("\x7f", "\\u007f")
+            lines.insert(0, f"fitted_on = {quoted}")
         for entry in self.by_history:
             lines += [
                 "",
