@@ -11,16 +11,16 @@ import logging
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-import chromadb
 import numpy as np
-from chromadb.api.client import Client
-from chromadb.config import Settings
 from numpy.typing import NDArray
 
 from rag_rec.core import ScratchFolder, StorageError
 from rag_rec.index.embedders.text import Vectors
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
 
 ITEMS, REVIEWS = "items", "reviews"
 _MAX_ROWS = 5_000
@@ -38,6 +38,9 @@ class VectorStore:
     """
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
+        import chromadb  # takes half a second, and serving never opens it
+        from chromadb.config import Settings
+
         opened = chromadb.PersistentClient(
             str(folder), settings=Settings(anonymized_telemetry=False)
         )

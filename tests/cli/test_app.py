@@ -37,6 +37,14 @@ def test_help_and_version_import_nothing_heavy(option: str) -> None:
     assert rag_rec.__version__ in "\n".join(shown) or "recommend" in "\n".join(shown)
 
 
+def test_a_list_is_made_without_what_only_builds_and_submits() -> None:
+    program = "import sys, rag_rec.cli.recommend, rag_rec.cli.batch; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert not {"chromadb", "lightgbm", "openai", "torch"} & set(done.stdout.split())
+
+
 def test_the_line_of_help_is_the_command_s_own() -> None:
     for name, (file, line) in COMMANDS.items():
         command = typer.main.get_command(import_module(f"rag_rec.cli.{file}").app)

@@ -208,6 +208,19 @@ def test_what_cannot_be_begun_is_one_line(
     assert words in done.stderr
 
 
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_a_user_file_that_is_not_there_is_one_line(
+    more: tuple[str, ...], hash_index_folder: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        command(hash_index_folder, tmp_path / "users.csv", tmp_path / "o.jsonl", *more),
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"error: {tmp_path}/users.csv: there is no such file"
+    assert "Traceback" not in done.stderr
+
+
 def test_help_teaches() -> None:
     done = subprocess.run(
         [*RAG_REC, "batch", "run", "--help"], capture_output=True, text=True, timeout=60, check=True

@@ -113,7 +113,13 @@ def read_rows(path: Path) -> Iterator[FileRow]:
 
 
 def count_rows(path: Path) -> int | None:
-    """Estimate the rows of a file for the time left; None where that would take long."""
+    """Estimate the rows of a file for the time left; None where that would take long.
+
+    Raises:
+        DataError: If there is no such file.
+    """
+    if not path.is_file():
+        raise DataError("is a folder" if path.is_dir() else "there is no such file", path=path)
     if ending(path) in _PARQUET:
         return int(pl.scan_parquet(path).select(pl.len()).collect().item())
     if ending(path) in {"gz", "zip"}:

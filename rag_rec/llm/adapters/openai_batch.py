@@ -7,8 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import openai
-
 from rag_rec.core import ConfigError, TransportError
 from rag_rec.llm.chat_api.endpoint import Endpoint, api_key
 from rag_rec.llm.chat_api.failures import model_error
@@ -63,6 +61,8 @@ class BatchApi:
     """
 
     def __init__(self, base_url: str | None = None) -> None:
+        import openai  # takes half a second
+
         self._client = openai.OpenAI(
             api_key=api_key(required=True),
             base_url=str(Endpoint.of(base_url).base),
@@ -114,6 +114,8 @@ class BatchApi:
         Raises:
             ConfigError: If the provider does not know it.
         """
+        import openai
+
         with _errors():
             try:
                 return _state(self._client.batches.retrieve(batch_id))
@@ -125,6 +127,8 @@ class BatchApi:
 
     def download(self, file_id: str, target: Path) -> bool:
         """Write a file of the provider's to disk, whole or not at all; False if it is gone."""
+        import openai
+
         fresh = target.with_name(target.name + ".part")
         with _errors():
             try:
@@ -163,6 +167,8 @@ def _state(batch: Any) -> BatchState:
 @contextmanager
 def _errors() -> Generator[None]:
     """Raise the client's errors as `ModelError`."""
+    import openai
+
     try:
         yield
     except openai.OpenAIError as error:
