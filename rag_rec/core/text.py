@@ -42,7 +42,9 @@ def one_line(text: str) -> str:
     >>> one_line("a\x00b\n  c\u202e")
     'a b c'
     """
-    return " ".join(_HIDDEN.sub(" ", _MODIFIERS.sub("", text)).split())
+    if not (text.isascii() and text.isprintable()):  # most text is, and holds nothing hidden
+        text = _HIDDEN.sub(" ", _MODIFIERS.sub("", text))
+    return " ".join(text.split())
 
 
 def entities_resolved(text: str) -> str:
