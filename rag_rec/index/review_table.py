@@ -19,6 +19,7 @@ CREATE TABLE reviews (row INTEGER PRIMARY KEY, review_id TEXT, item_id TEXT, use
                       text TEXT, rating REAL, timestamp INTEGER);
 CREATE INDEX by_user ON reviews (user_id);
 """
+_KEPT = 20_000  # texts asked for lately: the same items are shown to many users
 _AT_ONCE = 10_000
 
 
@@ -35,6 +36,7 @@ class ReviewTable:
         place = f"{path.absolute().as_uri()}?mode={mode}"
         self._file = sqlite3.connect(place, uri=True, check_same_thread=False)
         self._lock = threading.Lock()
+        self._kept: dict[int, str] = {}
         self.count = 0
         if create:
             self._file.executescript(_CREATE)
@@ -48,13 +50,19 @@ class ReviewTable:
 
     def texts(self, rows: Sequence[int]) -> list[str]:
         """Return the texts of some rows as one line each, without markup, in the order given."""
-        found: dict[int, str] = {}
-        for start in range(0, len(rows), _AT_ONCE):
-            wanted = [int(row) for row in rows[start : start + _AT_ONCE]]
+        asked = [int(row) for row in rows]
+        found = {row: text for row in asked if (text := self._kept.get(row)) is not None}
+        missing = [row for row in asked if row not in found]
+        for start in range(0, len(missing), _AT_ONCE):
+            wanted = missing[start : start + _AT_ONCE]
             marks = ", ".join("?" * len(wanted))
             query = f"SELECT row, text FROM reviews WHERE row IN ({marks})"  # noqa: S608
-            found.update(self._select(query, wanted))
-        return [shown_text(found[row]) for row in rows]
+            found |= {row: shown_text(text) for row, text in self._select(query, wanted)}
+        if len(self._kept) + len(missing) > _KEPT:
+            self._kept = {}
+        if len(missing) <= _KEPT:
+            self._kept.update(found)
+        return [found[row] for row in asked]
 
     def written_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
         """Return item id and text of the first ``n`` reviews of a user."""

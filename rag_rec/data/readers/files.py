@@ -35,7 +35,7 @@ Wanted = Callable[[str], bool]
 
 _MAGIC = {b"\x1f\x8b": "gz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zst"}
 _DAMAGE = (zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError)
-"""What unpacking may raise; RuntimeError for a password or an unknown method."""
+"""Errors of unpacking; RuntimeError stands for a password or an unknown method."""
 
 
 @dataclass(frozen=True, slots=True)

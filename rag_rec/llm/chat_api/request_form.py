@@ -72,9 +72,8 @@ class RequestForm:
         self.reasons = self._merges_system = False
         self.changes: tuple[str, ...] = ()
         self._lock = threading.Lock()
-        for family in reversed(
-            families_of(model, endpoint.base.host)
-        ):  # the first has the last word
+        families = families_of(model, endpoint.base.host)
+        for family in reversed(families):  # the first has the last word
             self._names |= family.names
             self.reasons |= family.reasons
             if family.response_format == "json_object":
