@@ -10,13 +10,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-import polars as pl
 import typer
-from polars import selectors as cs
-from rich.console import Console
-from rich.table import Table
 
 from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.evaluate.retrieval_tables import mean_of, show
 from rag_rec.core import ConfigError
 from rag_rec.data import FORMATS, Dataset
 from rag_rec.evaluation import (
@@ -118,13 +115,13 @@ def retrieval(
         report = _run(data, options)
     else:
         seeds = _numbers(shuffle, "--shuffle-ties")
-        report = _mean([_run(shuffle_ties(data, seed), options) for seed in seeds])
+        report = mean_of([_run(shuffle_ties(data, seed), options) for seed in seeds])
         report["shuffled_ties"] = list(seeds)
     report["cores"] = os.cpu_count()
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
     else:
-        _show(report, options.ks)
+        show(report, options.ks)
 
 
 def _run(data: Dataset, options: RetrievalOptions) -> dict[str, Any]:
@@ -137,35 +134,3 @@ def _numbers(text: str, option: str) -> tuple[int, ...]:
     if not all(part.strip().isdecimal() for part in parts):
         raise ConfigError(f"{option} {text}: write whole numbers of 0 or more between commas")
     return tuple(map(int, parts))
-
-
-def _mean(reports: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the first report with the means of all in its rows and strata."""
-    merged = dict(reports[0])
-    for part in ("rows", "strata"):
-        names = [row["name"] for row in merged[part]]
-        rows = pl.concat([pl.DataFrame(report[part]) for report in reports], how="diagonal")
-        groups = rows.filter(pl.col("name").is_in(names)).group_by("name", maintain_order=True)
-        merged[part] = groups.agg(cs.integer().first(), cs.float().mean()).to_dicts()
-    return merged
-
-
-def _show(report: dict[str, Any], ks: tuple[int, ...]) -> None:
-    out = Console(width=max(100, 40 + 18 * len(ks)))
-    for part in ("rows", "strata"):
-        table = Table("", "users", *(f"{m}@{k}" for k in ks for m in ("recall", "ndcg")), box=None)
-        for row in report[part]:
-            cells = [_cell(row, f"{m}@{k}") for k in ks for m in ("recall", "ndcg")]
-            table.add_row(row["name"], str(row["users"]), *cells)
-        out.print(table)
-        out.print()
-    for name, cost in report["cost"].items():
-        reused = " (a kept index was opened, nothing fitted)" if cost.get("index_reused") else ""
-        note(f"{name}: {cost['seconds']} s, peak {cost['peak_gib']} GiB{reused}")
-    note(f"fusion: {report['fusion']} ({report['fusion_why']})")
-    note(f"solve: {report['solve']} ({report['solve_why']})")
-    note(f"{report['cores']} cores; ± is a standard error by bootstrap over users")
-
-
-def _cell(row: dict[str, Any], name: str) -> str:
-    return f"{row[name]:.4f} ±{row[name + ' se']:.4f}"
