@@ -11,14 +11,13 @@ from rag_rec.data.rejects import MAX_REJECTED, BadRow, OnError, Rejects
 from rag_rec.data.report import ColumnReport, TableReport
 from rag_rec.data.reviews import ReviewStore
 from rag_rec.data.schema import INTERACTIONS, ITEMS, LINE, REVIEWS, Column, dtypes
-from rag_rec.data.splitting import (
-    PROTOCOLS,
-    Split,
-    hide_items,
-    leave_last_out,
-    reviews_to_fit,
-    shuffle_ties,
-)
+from rag_rec.data.splits.by_position import leave_last_out, split_within_users
+from rag_rec.data.splits.by_time import split_at_time
+from rag_rec.data.splits.by_user import split_users
+from rag_rec.data.splits.hidden_items import hide_items
+from rag_rec.data.splits.known_reviews import reviews_to_fit
+from rag_rec.data.splits.split import Split
+from rag_rec.data.splits.ties import is_tied, shuffle_ties
 from rag_rec.data.tables import Choices
 from rag_rec.data.update import updated
 
@@ -28,7 +27,6 @@ __all__ = [
     "ITEMS",
     "LINE",
     "MAX_REJECTED",
-    "PROTOCOLS",
     "REVIEWS",
     "SAMPLE_FOLDER",
     "BadRow",
@@ -51,6 +49,7 @@ __all__ = [
     "format_named",
     "hide_items",
     "inspect_file",
+    "is_tied",
     "leave_last_out",
     "load_sample",
     "normalise",
@@ -58,5 +57,8 @@ __all__ = [
     "register_format",
     "reviews_to_fit",
     "shuffle_ties",
+    "split_at_time",
+    "split_users",
+    "split_within_users",
     "updated",
 ]

@@ -1,6 +1,6 @@
 """Measuring: splits, metrics, what each part of retrieval is worth, whole experiments."""
 
-from rag_rec.data import PROTOCOLS, Split, hide_items, leave_last_out, shuffle_ties
+from rag_rec.data import Split, hide_items, leave_last_out, shuffle_ties
 from rag_rec.evaluation.comparison import compare_reports
 from rag_rec.evaluation.experiments.baselines import FittedIndex
 from rag_rec.evaluation.experiments.experiment import Experiment
@@ -15,6 +15,7 @@ from rag_rec.evaluation.metrics.accuracy import (
     standard_error,
 )
 from rag_rec.evaluation.metrics.scorer import Relevance
+from rag_rec.evaluation.protocols import PROTOCOLS, SplitOptions, split_by
 from rag_rec.evaluation.rankings import read_candidates
 from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
@@ -35,6 +36,7 @@ __all__ = [
     "Report",
     "RetrievalOptions",
     "Split",
+    "SplitOptions",
     "compare_reports",
     "conclusions",
     "evaluate_retrieval",
@@ -52,5 +54,6 @@ __all__ = [
     "register_retriever",
     "run",
     "shuffle_ties",
+    "split_by",
     "standard_error",
 ]

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_rec.core import IndexNotFound, OnStep, ScratchFolder, StaleIndex, one_step
-from rag_rec.data import PROTOCOLS, Dataset, Split, hide_items, leave_last_out
+from rag_rec.data import Dataset, Split
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
+from rag_rec.evaluation.protocols import SplitOptions, setting_of, split_by
 from rag_rec.evaluation.rankings import baseline_rankings, given_ranks, histories_of
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.retrieval import Diagnostics, RetrievalConfig, build_index
@@ -28,32 +29,24 @@ _HEAD_SHARE = 0.2
 _OF_MANIFEST = ("fusion", "fusion_why", "solve", "solve_why")
 
 
-@dataclass(frozen=True, slots=True)
-class RetrievalOptions:
-    """Settings of a measurement of retrieval.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalOptions(SplitOptions):
+    """Settings of a measurement of retrieval, those of the split included.
 
     Attributes:
-        protocol: A name of `PROTOCOLS`.
         mask_history: False to list items of the history too.
         ks: List lengths.
-        n_target: Place of the target from a history's end; 2 measures on validation.
         retrieval: How retrieval is fitted.
         index: Folder of the index, which is kept; one that is deleted afterwards if None.
         embedder: Makes the vectors; the default one if None.
-        candidates: Given candidates by user; only these users are measured.
-        hidden_items: Share of the items that the fit does not see; their takers are measured.
         on_step: Receives progress.
     """
 
-    protocol: str = "leave-last-out"
     mask_history: bool = True
     ks: tuple[int, ...] = (5, 10, 20, 50)
-    n_target: int = 1
     retrieval: RetrievalConfig | None = None
     index: Path | None = None
     embedder: Embedder | None = None
-    candidates: Mapping[str, Sequence[str]] | None = None
-    hidden_items: float = 0.0
     on_step: OnStep | None = None
 
 
@@ -74,7 +67,7 @@ def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None
         fusion, ``cost`` of fit and retrieval, and the protocol.
     """
     options = options or RetrievalOptions()
-    split = _split(dataset, options)
+    split = split_by(dataset, options)
     mask, lists = options.mask_history, options.candidates
     reused = options.index is not None and _is_fitted(options.index, split.fit, options)
     cost: dict[str, Row] = {"fit": {}, "retrieval": {}}
@@ -99,20 +92,13 @@ def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None
         found = np.where(ranks["fusion"] <= n, 1, ranks["fusion"])
         ranks |= {f"ceiling of the top {n}": found}
     return {
-        **_setting(dataset, split, options),
+        **setting_of(dataset, split, options),
+        "mask_history": options.mask_history,
         **{name: index.manifest.retrieval[name] for name in _OF_MANIFEST},
         "rows": [_row(name, found, options.ks) for name, found in (ranks | named).items()],
         "strata": _strata(split, ranks["fusion"], options.ks),
         "cost": cost,
     }
-
-
-def _split(dataset: Dataset, options: RetrievalOptions) -> Split:
-    hidden = PROTOCOLS[options.protocol] + options.n_target - 1
-    split = leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
-    if options.hidden_items:
-        split = hide_items(split, options.hidden_items)
-    return split if options.candidates is None else split.only(options.candidates)
 
 
 def open_fitted(
@@ -169,16 +155,3 @@ def _strata(split: Split, ranks: NDArray[np.int64], ks: Sequence[int]) -> list[R
         "target in the most popular fifth": place == 2,
     }
     return [_row(name, ranks[mask], ks) for name, mask in groups.items() if mask.any()]
-
-
-def _setting(dataset: Dataset, split: Split, options: RetrievalOptions) -> Row:
-    return {
-        "protocol": options.protocol,
-        "target": "test" if options.n_target == 1 else "validation",
-        "mask_history": options.mask_history,
-        "hidden_items": options.hidden_items,
-        "items": dataset.items.height,
-        "users": len(split.users),
-        "interactions": dataset.interactions.height,
-        "fitted_interactions": split.fit.interactions.height,
-    }

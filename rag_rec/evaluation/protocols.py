@@ -1,0 +1,112 @@
+"""Protocols: how a log becomes questions, by name, and what a report says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rag_rec.core import ConfigError
+from rag_rec.data import (
+    Dataset,
+    Split,
+    hide_items,
+    is_tied,
+    leave_last_out,
+    split_at_time,
+    split_users,
+    split_within_users,
+)
+
+PROTOCOLS: Mapping[str, str] = {
+    "leave-last-out": "fitted without the last two events of each user, asked with all but the "
+    "last, which is the target; the event between them is validation's",
+    "leave-last-out-fit-validation": "the same, and validation's event enters the fit",
+    "temporal": "fitted on what lies before a cut in time; each user's first event from then on is "
+    "the target",
+    "within-users": "fitted on the first share of each user's events; the next one is the target",
+    "new-users": "a share of the users is unseen in the fit; the last event of each is the target",
+}
+"""Names of the protocols, and what each does."""
+
+DEFAULT_CUT = 0.9
+_HIDDEN = {"leave-last-out": 2, "leave-last-out-fit-validation": 1}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitOptions:
+    """Settings of a split.
+
+    Attributes:
+        protocol: A name of `PROTOCOLS`.
+        n_target: 1 to measure on the test, 2 on validation.
+        cut: Of ``temporal``: a time in Unix seconds, or the share of events before it. Of
+            ``within-users``: the share of each user's events that is fitted on. Of
+            ``new-users``: the share of users who are not the test's.
+        candidates: Given candidates by user; only these users are measured.
+        hidden_items: Share of the items that the fit does not see; their takers are measured.
+    """
+
+    protocol: str = "leave-last-out"
+    n_target: int = 1
+    cut: float | None = None
+    candidates: Mapping[str, Sequence[str]] | None = None
+    hidden_items: float = 0.0
+
+
+def split_by(dataset: Dataset, options: SplitOptions) -> Split:
+    """Return the questions of a protocol, and what may be fitted on.
+
+    Raises:
+        ConfigError: On an unknown protocol, or a cut that it does not take.
+        DataError: If the log cannot be split this way.
+    """
+    split = _by_protocol(dataset, options)
+    if options.hidden_items:
+        split = hide_items(split, options.hidden_items)
+    return split if options.candidates is None else split.only(options.candidates)
+
+
+def _by_protocol(dataset: Dataset, options: SplitOptions) -> Split:
+    name, validation = options.protocol, options.n_target == 2
+    if name in _HIDDEN:
+        if options.cut is not None:
+            raise ConfigError(f"the protocol {name} takes no cut; leave --cut out")
+        hidden = _HIDDEN[name] + options.n_target - 1
+        return leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
+    cut = DEFAULT_CUT if options.cut is None else options.cut
+    if name == "temporal":
+        return split_at_time(dataset, cut=cut, validation=validation)
+    if not 0 < cut < 1:
+        raise ConfigError(f"the protocol {name} cuts by a share: give --cut between 0 and 1")
+    if name == "within-users":
+        return split_within_users(dataset, share=cut, validation=validation)
+    if name == "new-users":
+        return split_users(dataset, share=cut, validation=validation)
+    raise ConfigError(f"unknown protocol '{name}'; choose one of {', '.join(PROTOCOLS)}")
+
+
+def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> dict[str, Any]:
+    """Return what a report says of a split: its protocol, its sizes, its ties and repeats."""
+    log, n = dataset.interactions, len(split.targets)
+    repeats = sum(
+        target in taken for taken, target in zip(split.inputs, split.targets, strict=True)
+    )
+    timed = log["timestamp"].is_not_null()
+    return {
+        "protocol": options.protocol,
+        "target": "test" if options.n_target == 1 else "validation",
+        "cut": options.cut,
+        "known_until": split.known_until,
+        "hidden_items": options.hidden_items,
+        "items": dataset.items.height,
+        "users": n,
+        "interactions": log.height,
+        "fitted_interactions": split.fit.interactions.height,
+        "reviews": dataset.reviews.count,
+        "fitted_reviews": split.fit.reviews.count,
+        "timed_interactions": int(timed.sum()),
+        "tied_interactions": int(log.select(is_tied().sum()).item()),
+        "tied_targets": round(sum(split.tied) / n, 4),
+        "repeated_targets": round(repeats / n, 4),
+    }
