@@ -3,42 +3,39 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rag_rec.cli.console import note, note_table, steps_shown
-from rag_rec.cli.inspect import Columns, Read, by_table, table_of_columns
+from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.inspect import Columns, Read
+from rag_rec.cli.loading import (
+    Format,
+    Formats,
+    Interactions,
+    Items,
+    MaxRejected,
+    OnError,
+    OnErrors,
+    Rejects,
+    Reviews,
+    note_loaded,
+    reading,
+)
 from rag_rec.cli.options import AsJson
-from rag_rec.data import FORMATS, MAX_REJECTED, Dataset, load_sample
+from rag_rec.data import MAX_REJECTED, Dataset, load_sample
 from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder, indexed_ids
 from rag_rec.retrieval import RetrievalConfig, build_index
 
 app = typer.Typer(add_completion=False)
 
-Formats = StrEnum("Formats", list(FORMATS))
-OnErrors = StrEnum("OnErrors", ["stop", "skip"])
-
 Folder = Annotated[
     Path | None, typer.Argument(metavar="FOLDER", help="For formats that are a folder.")
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")]
-Items = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Catalog: CSV, JSON lines or Parquet.")
-]
-Reviews = Annotated[Path | None, typer.Option(metavar="FILE", help="Reviews.")]
-Interactions = Annotated[Path | None, typer.Option(metavar="FILE", help="Interaction log.")]
-Format = Annotated[Formats, typer.Option(help="auto knows usual column names.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")]
 EmbedderName = Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")]
-OnError = Annotated[OnErrors, typer.Option(help="Bad rows: stop, or skip them into a side file.")]
-Rejects = Annotated[Path, typer.Option(metavar="FILE", help="Where skipped rows go.")]
-MaxRejected = Annotated[
-    float,
-    typer.Option(min=0, max=1, help="Largest share of a file's rows that may be skipped."),
-]
 MemoryGib = Annotated[
     float,
     typer.Option(
@@ -91,20 +88,10 @@ def index(
             items=items,
             reviews=reviews,
             interactions=interactions,
-            format=format.value,
-            columns=by_table("--columns", columns or ()),
-            forms=by_table("--read", read or ()),
-            on_error=on_error.value,  # pyright: ignore[reportArgumentType]
-            rejects_file=rejects,
             earlier_items=() if replace else indexed_ids(out),
-            max_rejected=max_rejected,
+            **reading(format.value, columns, read, on_error, rejects, max_rejected),
         )
-        for report in data.reports:
-            note_table(table_of_columns(report))
-    for line in data.notices:
-        note(line)
-    if data.rejected:
-        note(f"{data.rejected} rows set aside in {rejects}")
+    note_loaded(data, rejects, tables=not sample)
     retrieval = RetrievalConfig.within(memory_gib)
     manifest = build(data, out, embedder, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:

@@ -1,6 +1,7 @@
 """Files in, a validated `Dataset` out; splits of it; and the seam for file formats of your own."""
 
 from rag_rec.data.dataset import SAMPLE_FOLDER, Dataset, load_sample
+from rag_rec.data.filters import k_core, rated_at_least
 from rag_rec.data.formats.base import Format, Sources, TableRows, Tables
 from rag_rec.data.formats.registry import FORMATS, format_named, register_format
 from rag_rec.data.inspection import inspect_file
@@ -20,6 +21,7 @@ from rag_rec.data.splits.split import Split
 from rag_rec.data.splits.ties import is_tied, shuffle_ties
 from rag_rec.data.tables import Choices
 from rag_rec.data.update import updated
+from rag_rec.data.values.times import moment_of
 
 __all__ = [
     "FORMATS",
@@ -50,9 +52,12 @@ __all__ = [
     "hide_items",
     "inspect_file",
     "is_tied",
+    "k_core",
     "leave_last_out",
     "load_sample",
+    "moment_of",
     "normalise",
+    "rated_at_least",
     "read_rows",
     "register_format",
     "reviews_to_fit",

@@ -15,7 +15,7 @@ from rag_rec.evaluation.metrics.accuracy import (
     standard_error,
 )
 from rag_rec.evaluation.metrics.scorer import Relevance
-from rag_rec.evaluation.protocols import PROTOCOLS, SplitOptions, split_by
+from rag_rec.evaluation.protocols import DEFAULT_CUT, PROTOCOLS, SplitOptions, split_by, tied_share
 from rag_rec.evaluation.rankings import read_candidates
 from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
@@ -24,6 +24,7 @@ from rag_rec.evaluation.retrieval import RetrievalOptions, evaluate_retrieval
 from rag_rec.evaluation.runner import run
 
 __all__ = [
+    "DEFAULT_CUT",
     "EXIT",
     "METRICS",
     "PROTOCOLS",
@@ -56,4 +57,5 @@ __all__ = [
     "shuffle_ties",
     "split_by",
     "standard_error",
+    "tied_share",
 ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rag_rec.core import ConfigError
 from rag_rec.data import (
     Dataset,
+    ReviewStore,
     Split,
-    hide_items,
     is_tied,
     leave_last_out,
     split_at_time,
@@ -55,15 +55,13 @@ class SplitOptions:
 
 
 def split_by(dataset: Dataset, options: SplitOptions) -> Split:
-    """Return the questions of a protocol, and what may be fitted on.
+    """Return the questions of a protocol, of given candidates' users only where there are some.
 
     Raises:
         ConfigError: On an unknown protocol, or a cut that it does not take.
         DataError: If the log cannot be split this way.
     """
     split = _by_protocol(dataset, options)
-    if options.hidden_items:
-        split = hide_items(split, options.hidden_items)
     return split if options.candidates is None else split.only(options.candidates)
 
 
@@ -84,6 +82,12 @@ def _by_protocol(dataset: Dataset, options: SplitOptions) -> Split:
     if name == "new-users":
         return split_users(dataset, share=cut, validation=validation)
     raise ConfigError(f"unknown protocol '{name}'; choose one of {', '.join(PROTOCOLS)}")
+
+
+def tied_share(dataset: Dataset, options: SplitOptions) -> float:
+    """Return the share of the targets that share their time with another event of their user."""
+    split = split_by(replace(dataset, reviews=ReviewStore(())), options)
+    return sum(split.tied) / len(split.tied)
 
 
 def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_rec.core import IndexNotFound, OnStep, ScratchFolder, StaleIndex, one_step
-from rag_rec.data import Dataset, Split
+from rag_rec.data import Dataset, Split, hide_items
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.protocols import SplitOptions, setting_of, split_by
 from rag_rec.evaluation.rankings import baseline_rankings, given_ranks, histories_of
@@ -68,6 +68,8 @@ def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None
     """
     options = options or RetrievalOptions()
     split = split_by(dataset, options)
+    if options.hidden_items:
+        split = hide_items(split, options.hidden_items)
     mask, lists = options.mask_history, options.candidates
     reused = options.index is not None and _is_fitted(options.index, split.fit, options)
     cost: dict[str, Row] = {"fit": {}, "retrieval": {}}

@@ -170,3 +170,9 @@ def _offset(given: set[str]) -> pl.Expr:
     sign = pl.when(found.field("1") == "-").then(-1).otherwise(1)
     hours, minutes = (found.field(n).cast(pl.Int64).fill_null(0) for n in ("2", "3"))
     return pl.duration(minutes=sign * (60 * hours + minutes))
+
+
+def moment_of(text: str) -> int | None:
+    """Return the Unix seconds of one time as a person writes it; None if it is none."""
+    found = read_times(pl.Series([text.strip()]), "month-first")[0]
+    return None if found is None else int(found)
