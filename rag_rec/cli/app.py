@@ -17,7 +17,7 @@ import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from rag_rec.cli.console import note
-from rag_rec.core import RagRecError, __version__
+from rag_rec.core import RagRecError, __version__, redacted
 
 COMMANDS = {
     "demo": (
@@ -114,7 +114,7 @@ def main() -> None:
     except RagRecError as error:
         if os.environ.get("RAG_REC_DEBUG"):
             raise
-        note(f"error: {error}")
+        note(f"error: {redacted(str(error))}")
         sys.exit(1)
     except KeyboardInterrupt:
         note("interrupted")

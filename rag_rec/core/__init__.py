@@ -32,6 +32,12 @@ from rag_rec.core.inputs import (
     Relaxable,
     UserHistory,
 )
+from rag_rec.core.outgoing.credentials import (
+    is_credential,
+    redacted,
+    refuse_credentials,
+    without_keys,
+)
 from rag_rec.core.progress import OnDone, OnStep, one_step
 from rag_rec.core.results import (
     Evidence,
@@ -114,11 +120,15 @@ __all__ = [
     "__version__",
     "entities_resolved",
     "first_problem",
+    "is_credential",
     "one_line",
     "one_step",
     "parse_json",
     "plain_text",
     "prompt_safe",
     "read_toml",
+    "redacted",
+    "refuse_credentials",
+    "without_keys",
     "without_thoughts",
 ]

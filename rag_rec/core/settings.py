@@ -14,10 +14,11 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from rag_rec.core.errors import ConfigError
 from rag_rec.core.inputs import Model
+from rag_rec.core.outgoing.credentials import refuse_credentials
 from rag_rec.core.toml import first_problem, read_toml
 
 NOT_IDENTITY = {"request", "k", "prices", "batch"}
@@ -109,6 +110,8 @@ class Settings(Model):
         batch: Limits of ``rag-rec batch``.
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     llm: str = "none"
     prompt: str = "reviews"
     k: int = Field(default=10, ge=1)
@@ -123,6 +126,12 @@ class Settings(Model):
     request: RequestSettings = RequestSettings()
     prices: Prices | None = None
     batch: BatchSettings = BatchSettings()
+
+    @field_validator("parameters")
+    @classmethod
+    def _hold_no_credential(cls, parameters: dict[str, Any]) -> dict[str, Any]:
+        refuse_credentials(parameters)
+        return parameters
 
     @classmethod
     def load(cls, path: str | Path | None, **overrides: Any) -> Settings:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
-from rag_rec.core import ConfigError, Settings
+from rag_rec.core import ConfigError, Settings, refuse_credentials
 from rag_rec.llm.base import ChatModel
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel
 from rag_rec.llm.middleware.retry import RetryPolicy
@@ -33,6 +33,9 @@ class ModelOptions:
         tokenizer: A ``tokenizer.json`` for exact counts; empty for an estimate.
         admission: Asked before every request, retries included.
         reasoning_tokens: Tokens that a model which reasons may spend on it, beside its reply.
+
+    Raises:
+        ConfigError: If a parameter is a credential.
     """
 
     concurrency: int = 16
@@ -43,6 +46,13 @@ class ModelOptions:
     tokenizer: str = ""
     admission: Admission | None = None
     reasoning_tokens: int = 8_192
+
+    def __post_init__(self) -> None:
+        """Check the parameters."""
+        try:
+            refuse_credentials(self.parameters)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,7 +218,8 @@ def test_a_key_stands_in_no_file_and_no_message(
         done = subprocess.run(
             [sys.executable, "-m", "rag_rec.cli", "batch", *map(str, arguments)],
             capture_output=True, text=True, timeout=100, check=False,
-            env={"PATH": "/usr/bin", "OPENAI_API_KEY": KEYS[name], "HF_HUB_OFFLINE": "1"},
+            env={"PATH": "/usr/bin", "OPENAI_API_KEY": KEYS[name], "HF_HUB_OFFLINE": "1",
+                 "RAG_REC_KEY_127_0_0_1": KEYS[name]},
         )  # fmt: skip
     assert done.returncode in {1, 3, 4}
     assert "Traceback" not in done.stderr

@@ -16,11 +16,14 @@ from rag_rec.core import (
     Truncated,
     Usage,
     one_line,
+    redacted,
     without_thoughts,
 )
 from rag_rec.llm.base import Completion, Request, encodable, portable_schema, timed
+from rag_rec.llm.chat_api.endpoint import Endpoint
 from rag_rec.llm.chat_api.failures import model_error
 from rag_rec.llm.chat_api.families import families_of
+from rag_rec.llm.chat_api.keys import api_key
 from rag_rec.llm.chat_api.reply_body import MORE_ROOM, THOUGHT_ALL, read_usage
 from rag_rec.llm.chat_api.request_form import OMIT
 from rag_rec.llm.middleware.retry import Sender
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _CONTEXT = 8_192
+_ADDRESSES = ("base_url", "openai_api_base")
 
 
 class LangChainChatModel:
@@ -47,7 +51,8 @@ class LangChainChatModel:
         options: Concurrency, timeout, retries, context length, parameters, admission.
 
     Raises:
-        ConfigError: If LangChain or the provider's package is missing.
+        ConfigError: If LangChain or the provider's package is missing, or an address or a key
+            cannot be used.
     """
 
     def __init__(self, model: str | BaseChatModel, *, options: ModelOptions | None = None) -> None:
@@ -127,6 +132,9 @@ class LangChainChatModel:
 def _init(model: str, options: ModelOptions, refused: Sequence[str]) -> BaseChatModel:
     standard: dict[str, Any] = {} if "temperature" in refused else {"temperature": 0.0}
     given = {n: v for n, v in {**standard, **options.parameters}.items() if v not in (None, OMIT)}
+    server = next((given[name] for name in _ADDRESSES if name in given), None)
+    if server and model.startswith("openai:"):  # or OPENAI_API_KEY would go to any server
+        given["api_key"] = api_key(Endpoint.of(server))
     try:
         from langchain.chat_models import init_chat_model  # optional
 
@@ -142,7 +150,8 @@ def _init(model: str, options: ModelOptions, refused: Sequence[str]) -> BaseChat
             "install rag-rec[langchain] and the provider's own"
         ) from error
     except ValueError as error:
-        raise ConfigError(f"llm 'langchain:{model}': {one_line(str(error))[:160]}") from error
+        why = redacted(one_line(str(error)))[:160]
+        raise ConfigError(f"llm 'langchain:{model}': {why}") from error
 
 
 def _text(message: AIMessage) -> str:

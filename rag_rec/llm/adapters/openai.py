@@ -16,11 +16,12 @@ from typing import Any
 
 import httpx2
 
-from rag_rec.core import OnDone, Truncated, Usage
+from rag_rec.core import OnDone, Truncated, Usage, without_keys
 from rag_rec.llm.base import Completion, Request, timed
-from rag_rec.llm.chat_api.endpoint import Endpoint, headers, split_spec
+from rag_rec.llm.chat_api.endpoint import Endpoint, split_spec
 from rag_rec.llm.chat_api.failures import model_error, status_error
 from rag_rec.llm.chat_api.http import Connections, Reply
+from rag_rec.llm.chat_api.keys import headers, key_hint
 from rag_rec.llm.chat_api.refusals import STATUSES, Refusal
 from rag_rec.llm.chat_api.reply_body import read_body
 from rag_rec.llm.chat_api.request_form import RequestForm
@@ -126,7 +127,10 @@ class OpenAIChatModel:
         except httpx2.HTTPError as failure:
             completion = Completion(usage=Usage(calls=1), error=model_error(failure, self.name))
         usage = timed(completion.usage, started)
-        return replace(completion, usage=usage, changes=self._form.changes)
+        # a server may repeat the key in its answer, too
+        key = self._headers["Authorization"].removeprefix("Bearer ")
+        text = without_keys(completion.text, [key])
+        return replace(completion, text=text, usage=usage, changes=self._form.changes)
 
     def _exchange(self, request: Request) -> Completion:
         """Send a request once; adapt to a refusal."""
@@ -143,7 +147,10 @@ class OpenAIChatModel:
             if isinstance(completion.error, Truncated) and completion.error.hint:
                 self._form.learn_reasoning()
         else:
-            error = status_error(reply.status, _parsed(reply), self.name, reply.headers)
+            hint = key_hint(endpoint)
+            error = status_error(
+                reply.status, _parsed(reply), self.name, reply.headers, key_hint=hint
+            )
             completion = Completion(usage=Usage(calls=1), error=error)
         if completion.error is None or not self._adapts(body, endpoint, reply):
             return completion
@@ -187,7 +194,8 @@ register_backend(
         prefix="openai",
         forms={
             "openai:MODEL": "the hosted API; the key comes from OPENAI_API_KEY",
-            "openai:MODEL@BASE_URL": "any OpenAI-compatible server: vLLM, Ollama, llama.cpp",
+            "openai:MODEL@BASE_URL": "any OpenAI-compatible server: vLLM, Ollama, llama.cpp; a key "
+            "comes from RAG_REC_KEY_ and its host, such as RAG_REC_KEY_API_DEEPSEEK_COM",
         },
         opener=_open,
         admits=True,

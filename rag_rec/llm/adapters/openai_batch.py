@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rag_rec.core import ConfigError, TransportError
-from rag_rec.llm.chat_api.endpoint import Endpoint, api_key
+from rag_rec.core import ConfigError, TransportError, one_line, redacted
+from rag_rec.llm.chat_api.endpoint import Endpoint
 from rag_rec.llm.chat_api.failures import model_error
 from rag_rec.llm.chat_api.http import Connections
+from rag_rec.llm.chat_api.keys import ACCOUNT, account, api_key
 
 _NAME = "openai batch API"
 _MARK = "rag_rec"
@@ -57,15 +58,20 @@ class BatchApi:
         base_url: The endpoint; the hosted API when None.
 
     Raises:
-        ConfigError: If no key is set, or key, address, proxy or certificates cannot be used.
+        ConfigError: If the hosted API is meant and no key is set, or key, address, proxy or
+            certificates cannot be used.
     """
 
     def __init__(self, base_url: str | None = None) -> None:
         import openai  # takes half a second
 
+        endpoint = Endpoint.of(base_url)
+        # left alone, the client sends the account of the environment to any host
+        headers: dict[str, Any] = {**dict.fromkeys(ACCOUNT, openai.Omit()), **account(endpoint)}
         self._client = openai.OpenAI(
-            api_key=api_key(required=True),
-            base_url=str(Endpoint.of(base_url).base),
+            api_key=api_key(endpoint),
+            base_url=str(endpoint.base),
+            default_headers=headers,
             max_retries=0,
             http_client=Connections().client(),
         )
@@ -152,7 +158,7 @@ def _state(batch: Any) -> BatchState:
         raise TransportError("the reply is not a batch", provider=_NAME, hint=hint)
     counts = batch.request_counts
     errors = batch.errors.data if batch.errors and batch.errors.data else []
-    problems = [f"line {e.line}: {e.message}" if e.line else e.message for e in errors[:3]]
+    problems = [f"line {e.line}: {e.message}" if e.line else str(e.message) for e in errors[:3]]
     return BatchState(
         batch_id=batch.id,
         status=batch.status,
@@ -160,7 +166,7 @@ def _state(batch: Any) -> BatchState:
         total=counts.total if counts else 0,
         output_file=batch.output_file_id or None,
         error_file=batch.error_file_id or None,
-        problem="; ".join(filter(None, problems)) or None,
+        problem=redacted(one_line("; ".join(filter(None, problems)))) or None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Address and key of a server that speaks the OpenAI API."""
+"""Address of a server that speaks the OpenAI API, and the variable of its key."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 
 import httpx2
 
-from rag_rec.core import ConfigError, __version__
+from rag_rec.core import ConfigError, is_credential
 
-KEY = "OPENAI_API_KEY"
+HOSTED_KEY = "OPENAI_API_KEY"
+BASE_URL = "OPENAI_BASE_URL"
 _HOSTED = "https://api.openai.com/v1"
+_HOSTED_HOST = ".api.openai.com"
 _URL = re.compile(r"@(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _HOST = re.compile(
     r"(localhost|\[.*\]|[\w.-]+:\d+|\d+(\.\d+){3}|[\w-]+(\.[\w-]+)*\.[a-z]{2,})(/|$)"
 )
 _CALL = "/chat/completions"
-_ACCOUNT = {"OpenAI-Organization": "OPENAI_ORG_ID", "OpenAI-Project": "OPENAI_PROJECT_ID"}
-_SECRET = re.compile(r"(\bBearer(?:\s+|\\n)+|\bsk-)[^\s'\",;*]{4,}", re.IGNORECASE)
 
 
 def split_spec(rest: str) -> tuple[str, str | None]:
@@ -56,9 +56,9 @@ class Endpoint:
         """Return the endpoint of a base URL; the hosted API, or ``OPENAI_BASE_URL``, for None.
 
         Raises:
-            ConfigError: If it is no address, or holds a user and a password.
+            ConfigError: If it is no address, or holds a user and a password or another credential.
         """
-        base_url = base_url or os.environ.get("OPENAI_BASE_URL")
+        base_url = base_url or os.environ.get(BASE_URL)
         if not base_url:
             return cls(httpx2.URL(_HOSTED), hosted=True)
         try:
@@ -68,7 +68,13 @@ class Endpoint:
         if url.userinfo:
             raise ConfigError(
                 f"the address of {url.host} holds a user or password, which would be written to "
-                f"files; leave it out and put the key into {KEY}"
+                f"files; leave it out and put the key into {key_variable(url)}"
+            )
+        found = (name for name, value in url.params.multi_items() if is_credential(name, value))
+        if (name := next(found, None)) is not None:
+            raise ConfigError(
+                f"'{name}' in the address of {url.host} would be written to files; leave it out "
+                f"and put the key into {key_variable(url)}"
             )
         if url.scheme not in {"http", "https"} or not url.host or (url.port or 80) > 65_535:
             raise ConfigError(f"the address '{url}' is not like http://HOST:PORT/v1")
@@ -89,51 +95,25 @@ class Endpoint:
         return replace(self, base=self.below("/v1"))
 
 
-def headers(endpoint: Endpoint) -> dict[str, str]:
-    """Return the headers of a request, with the key of the environment.
+def key_variable(url: httpx2.URL) -> str:
+    """Return the variable of the environment that holds the key of a host.
 
-    Raises:
-        ConfigError: If there is no key and the hosted API is meant, or it cannot be sent.
+    >>> key_variable(httpx2.URL("https://api.deep-seek.com/v1"))
+    'RAG_REC_KEY_API_DEEP__SEEK_COM'
     """
-    found = {
-        "Authorization": f"Bearer {api_key(required=endpoint.hosted)}",
-        "Content-Type": "application/json",
-        # a short packed reply could unpack to any size
-        "Accept-Encoding": "identity",
-        "User-Agent": f"rag_rec/{__version__}",
-    }
-    for name, variable in _ACCOUNT.items():
-        if value := os.environ.get(variable):
-            found[name] = value
-    return found
+    if _is_openai(url) or _is_named(url):
+        return HOSTED_KEY
+    host = url.raw_host.decode().replace("-", "__")
+    return "RAG_REC_KEY_" + re.sub(r"\W", "_", host, flags=re.ASCII).upper()
 
 
-def api_key(*, required: bool) -> str:
-    """Return the key of the environment, without white space around it.
-
-    Args:
-        required: A key is needed; otherwise a placeholder stands for a missing one.
-
-    Raises:
-        ConfigError: If it is missing, or holds what no header can carry. The key is not shown.
-    """
-    key = os.environ.get(KEY, "").strip()
-    if not key and required:
-        raise ConfigError(
-            f"{KEY} is not set; export it, or name a server: openai:MODEL@http://HOST/v1"
-        )
-    for position, char in enumerate(key, 1):
-        if not "!" <= char <= "~":
-            raise ConfigError(
-                f"{KEY} cannot be sent: character {position} of {len(key)} is not plain ASCII "
-                "(a quote, space or line break that was pasted with it?); export the key again"
-            )
-    return key or "none"
+def _is_openai(url: httpx2.URL) -> bool:
+    return url.scheme == "https" and f".{url.host}".endswith(_HOSTED_HOST)
 
 
-def redacted(text: str) -> str:
-    """Return a text without the key of the environment, and without what looks like one."""
-    key = os.environ.get(KEY, "").strip()
-    if len(key) > 3:
-        text = text.replace(key, "***")
-    return _SECRET.sub(r"\1***", text)
+def _is_named(url: httpx2.URL) -> bool:
+    try:
+        named = httpx2.URL(os.environ.get(BASE_URL, "").strip())
+    except httpx2.InvalidURL:
+        return False
+    return named.is_absolute_url and named.origin == url.origin

@@ -18,17 +18,16 @@ from rag_rec.core import (
     RateLimited,
     TransportError,
     one_line,
+    redacted,
 )
-from rag_rec.llm.chat_api.endpoint import redacted
 
 _PASSING = frozenset({408, 409, 425, 429})
 _LASTING = frozenset({501, 505})
 _OURS = (httpx2.LocalProtocolError, httpx2.UnsupportedProtocol, httpx2.TooManyRedirects)
 _MESSAGES = ("error", "message", "detail")
+_KEY_REFUSED = frozenset({401, 403})
 _HINTS = {
-    401: "check the API key",
     402: "check the account",
-    403: "check the API key",
     404: "check the address and the model's name",
 }
 _UNREACHED = "check that the server runs and the address is right"
@@ -67,7 +66,14 @@ def model_error(failure: Exception, provider: str) -> ModelError:
     return TransportError(redacted(one_line(str(failure)))[:200], provider=provider)
 
 
-def status_error(status: int, body: Any, provider: str, reply_headers: Any = None) -> ModelError:
+def status_error(
+    status: int,
+    body: Any,
+    provider: str,
+    reply_headers: Any = None,
+    *,
+    key_hint: str = "check the API key",
+) -> ModelError:
     """Return the error of a status other than success.
 
     Args:
@@ -75,6 +81,7 @@ def status_error(status: int, body: Any, provider: str, reply_headers: Any = Non
         body: The parsed body, or its text.
         provider: The model's spec.
         reply_headers: Headers of the reply; ``retry-after`` is read.
+        key_hint: The way out where the key is refused.
     """
     passing = status in _PASSING or (status >= 500 and status not in _LASTING)
     wait = _retry_after_s(reply_headers or {}) if passing else None
@@ -88,7 +95,7 @@ def status_error(status: int, body: Any, provider: str, reply_headers: Any = Non
         f"status {status}: {message_of(body)}",
         provider=provider,
         retryable=passing,
-        hint=_HINTS.get(status, ""),
+        hint=key_hint if status in _KEY_REFUSED else _HINTS.get(status, ""),
         retry_after_s=wait,
     )
 

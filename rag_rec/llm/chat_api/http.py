@@ -112,4 +112,14 @@ class Connections:
 
     def client(self) -> httpx2.Client:
         """Return a new client, which the caller closes."""
-        return httpx2.Client(verify=self._ssl, follow_redirects=True)
+        return httpx2.Client(
+            verify=self._ssl, follow_redirects=True, event_hooks={"response": [_stay]}
+        )
+
+
+def _stay(response: httpx2.Response) -> None:
+    """Refuse to be sent elsewhere: prompts and keys are for the server that was named."""
+    if response.has_redirect_location:
+        asked = response.request.url
+        if asked.join(response.headers["location"]).origin != asked.origin:
+            raise httpx2.UnsupportedProtocol("the server redirects to another host or scheme")

@@ -15,9 +15,9 @@ from rag_rec.core import (
     TransportError,
     Truncated,
     Usage,
+    redacted,
 )
 from rag_rec.llm.base import Completion
-from rag_rec.llm.chat_api.endpoint import redacted
 from rag_rec.llm.chat_api.failures import message_of, status_error
 from rag_rec.llm.chat_api.reply_stream import is_stream, join_stream
 from rag_rec.llm.chat_api.reply_text import has_thoughts, text_of

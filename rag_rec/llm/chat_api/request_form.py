@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rag_rec.core import ConfigError
 from rag_rec.llm.base import Request, encodable, portable_schema
 from rag_rec.llm.chat_api.endpoint import Endpoint
 from rag_rec.llm.chat_api.families import LIMITS, families_of
@@ -22,7 +21,6 @@ from rag_rec.llm.tokens import ByteEstimate
 _log = logging.getLogger(__name__)
 
 OMIT = "omit"
-_SECRETS = ("api_key", "authorization", "extra_headers", "headers")
 _FORMATS = ("json_schema", "json_object")
 _NAMES: dict[str, str | None] = {
     "max_tokens": "max_tokens",
@@ -46,9 +44,6 @@ class RequestForm:
 
     Attributes:
         changes: What is sent in another form than usual, one line each.
-
-    Raises:
-        ConfigError: If a parameter is a key.
     """
 
     def __init__(
@@ -60,10 +55,6 @@ class RequestForm:
         parameters: Mapping[str, Any],
         reasoning_tokens: int = 0,
     ) -> None:
-        if secret := next((known for known in _SECRETS if known in parameters), None):
-            raise ConfigError(
-                f"parameters.{secret} would be written to files; keys come from the environment"
-            )
         self._name, self._model = name, model
         self._given = {n: None if v == OMIT else v for n, v in parameters.items()}
         self._reasoning_tokens = reasoning_tokens

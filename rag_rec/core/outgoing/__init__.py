@@ -1,0 +1,1 @@
+"""Texts, files and messages that leave the program: neutral, private, without secrets."""
