@@ -35,7 +35,7 @@ COMMANDS = {
     ),
     "show": (
         "show",
-        "Look inside an index: its manifest, users, an item, a user's history or prompt.",
+        "Look inside an index: its manifest, users, an item, a user's history or prompt; check it.",
     ),
     "batch": ("batch", "Recommend for a whole file of users, and go on where it stopped."),
     "evaluate": (

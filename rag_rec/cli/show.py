@@ -14,7 +14,7 @@ from rich.table import Table
 from rag_rec.cli.console import note
 from rag_rec.cli.options import AsJson, Config, IndexDir, K, Llm, Prompt
 from rag_rec.core import ConfigError, Settings
-from rag_rec.index import ItemIndex
+from rag_rec.index import IndexCheck, ItemIndex, verify_index
 from rag_rec.list_types import TopK
 from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
@@ -29,6 +29,10 @@ ShownUser = Annotated[str | None, typer.Option("--user", metavar="ID", help="A u
 ListUsers = Annotated[
     bool, typer.Option("--users", help="Every user with the number of events, one a line.")
 ]
+Verify = Annotated[
+    bool,
+    typer.Option("--verify", help="Compare every byte with what was written; exit 1 for a fault."),
+]
 PromptFor = Annotated[
     str | None,
     typer.Option("--prompt-for", metavar="USER", help="Exactly what the model is sent."),
@@ -42,15 +46,19 @@ def show(
     user: ShownUser = None,
     users: ListUsers = False,
     prompt_for: PromptFor = None,
+    verify: Verify = False,
     k: K = None,
     llm: Llm = None,
     prompt: Prompt = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look inside an index: its manifest, users, an item, a user's history or prompt."""
-    if sum((item is not None, user is not None, users, prompt_for is not None)) > 1:
-        raise typer.BadParameter("give one of --item, --user, --users, --prompt-for")
+    """Look inside an index: its manifest, users, an item, a user's history or prompt; check it."""
+    if sum((item is not None, user is not None, users, prompt_for is not None, verify)) > 1:
+        raise typer.BadParameter("give one of --item, --user, --users, --prompt-for, --verify")
+    if verify:
+        _show_check(verify_index(index), as_json=as_json)
+        return
     if prompt_for is not None:
         settings = Settings.load(config, llm=llm or "local", prompt=prompt, k=k)
         with Recommender.open(index, settings=settings) as recommender:
@@ -65,8 +73,19 @@ def show(
     elif user is not None:
         document = _user_document(opened, user)
     else:
-        document = opened.manifest.model_dump(mode="json")
+        document = opened.manifest.model_dump(mode="json", exclude=None if as_json else {"files"})
     _show_document(document, as_json=as_json)
+
+
+def _show_check(check: IndexCheck, *, as_json: bool) -> None:
+    if as_json:
+        _write_json(check.model_dump(mode="json"))
+    else:
+        sys.stdout.writelines(f"{fault}\n" for fault in check.faults)
+        found = f"{len(check.faults):,} faults" if check.faults else "all as they were written"
+        note(f"version {check.version}: {check.files:,} files, {check.bytes:,} bytes; {found}")
+    if check.faults:
+        raise typer.Exit(1)
 
 
 def _show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) -> None:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.core import IndexNotFound, OnStep, ScratchFolder, StaleIndex, one_step
+from rag_rec.core import (
+    IndexNotFound,
+    OnStep,
+    ScratchFolder,
+    StaleIndex,
+    StorageError,
+    one_step,
+)
 from rag_rec.data import Dataset, Split, hide_items
 from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
 from rag_rec.evaluation.protocols import SplitOptions, setting_of, split_by
@@ -126,7 +133,7 @@ def _is_fitted(folder: Path, dataset: Dataset, options: RetrievalOptions) -> boo
     """Return True if a kept index has the same layout, data and settings."""
     try:
         manifest = ItemIndex.open(folder, options.embedder).manifest
-    except (IndexNotFound, StaleIndex):
+    except (IndexNotFound, StaleIndex, StorageError):
         return False
     wanted = (options.retrieval or RetrievalConfig()).as_document()
     return (manifest.dataset_digest, manifest.retrieval["config"]) == (dataset.digest, wanted)

@@ -8,14 +8,17 @@ from rag_rec.index.embedders.text import (
     SentenceTransformerEmbedder,
     Vectors,
 )
+from rag_rec.index.files import reading
 from rag_rec.index.item_index import ItemIndex
-from rag_rec.index.versions import Manifest
+from rag_rec.index.manifest import Manifest
+from rag_rec.index.verify import IndexCheck, verify_index
 from rag_rec.index.writer import indexed_ids, item_texts, write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",
     "Eligibility",
     "Embedder",
+    "IndexCheck",
     "ItemIndex",
     "Manifest",
     "OnStep",
@@ -23,5 +26,7 @@ __all__ = [
     "Vectors",
     "indexed_ids",
     "item_texts",
+    "reading",
+    "verify_index",
     "write_index",
 ]

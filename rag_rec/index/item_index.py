@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import weakref
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -13,16 +15,19 @@ from numpy.typing import NDArray
 from rag_rec.core import DataError, Interaction, Item, UserHistory
 from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder, Vectors
+from rag_rec.index.files import CHROMA, check_files, chroma_files, files_read_at_opening, reading
+from rag_rec.index.manifest import Manifest
 from rag_rec.index.review_table import ReviewTable
 from rag_rec.index.store import VectorStore, private_copy
-from rag_rec.index.versions import Manifest, current_version
+from rag_rec.index.versions import current_version, hold
 from rag_rec.index.writer import ITEMS_FILE, LOG_FILE, REVIEWS_FILE
 
 
 class ItemIndex:
     """The catalog, its vectors, its reviews and the log, as one version holds them.
 
-    Nothing is written into the version's folder, so it may be on a read-only volume.
+    Nothing is written into the version's folder, so it may be on a read-only volume. Updates leave
+    the version alone as long as it is open.
 
     Attributes:
         folder: The version's folder.
@@ -33,11 +38,13 @@ class ItemIndex:
     def __init__(self, version: Path, embedder: Embedder | None = None) -> None:
         """Open a version folder; most callers use `open`."""
         self.folder = version
-        items = pl.read_parquet(version / ITEMS_FILE)
+        with reading(version / ITEMS_FILE):
+            items = pl.read_parquet(version / ITEMS_FILE)
         self.items = items.drop("retired")
         self.retired: NDArray[np.bool_] = items["retired"].to_numpy()
         self._given_embedder = embedder
         self._cache: dict[int, Item] = {}
+        self._let_go: Callable[[], object] | None = None
 
     @classmethod
     def open(cls, folder: str | Path, embedder: Embedder | None = None) -> ItemIndex:
@@ -51,12 +58,22 @@ class ItemIndex:
         Raises:
             IndexNotFound: If there is no index.
             StaleIndex: If the embedder is another, or another library version wrote the index.
+            StorageError: If a file is damaged, missing or foreign. Of files beyond those of
+                `files_read_at_opening` only the size is compared; `verify_index` reads every byte.
         """
-        version = current_version(Path(folder))
-        manifest = Manifest.read(version)
+        version, manifest = current_version(Path(folder))
         if embedder is not None:
             manifest.check_embedder(embedder)
-        return cls(version, embedder)
+        held = hold(version)
+        try:
+            check_files(version, manifest.files, files_read_at_opening(manifest.files))
+            opened = cls(version, embedder)
+        except BaseException:
+            os.close(held)
+            raise
+        opened.manifest = manifest
+        opened._let_go = weakref.finalize(opened, os.close, held)
+        return opened
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -83,7 +100,8 @@ class ItemIndex:
 
         No step of a recommendation needs them. They are for a look inside, and for other tools.
         """
-        self._copy = private_copy(self.folder / "chroma")
+        check_files(self.folder, self.manifest.files, chroma_files(self.manifest.files))
+        self._copy = private_copy(self.folder / CHROMA)
         return VectorStore(self._copy.path)
 
     @cached_property
@@ -99,12 +117,12 @@ class ItemIndex:
     @cached_property
     def review_items(self) -> NDArray[np.int32]:
         """``item_ix`` of each review, ``[n_reviews]``."""
-        return np.load(self.folder / "review_items.npy", allow_pickle=False)
+        return _loaded(self.folder / "review_items.npy")
 
     @cached_property
     def review_users(self) -> NDArray[np.int32]:
         """Author of each review, ``[n_reviews]``: the user's place in the log, -1 for others."""
-        return np.load(self.folder / "review_users.npy", allow_pickle=False)
+        return _loaded(self.folder / "review_users.npy")
 
     @cached_property
     def item_ids(self) -> list[str]:
@@ -180,7 +198,8 @@ class ItemIndex:
     @cached_property
     def interactions(self) -> pl.DataFrame:
         """``user_id, item_id, timestamp, rating``, sorted by user and time."""
-        return pl.read_parquet(self.folder / LOG_FILE)
+        with reading(self.folder / LOG_FILE):
+            return pl.read_parquet(self.folder / LOG_FILE)
 
     @cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:
@@ -250,8 +269,16 @@ class ItemIndex:
         if "store" in self.__dict__:
             self.store.close()
             self._copy.close()
+        if self._let_go:
+            self._let_go()
 
 
 def _mapped(path: Path) -> Vectors:
     """Return a plain array over the file; `np.memmap` itself is slow to index."""
-    return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+    with reading(path):
+        return np.load(path, mmap_mode="r", allow_pickle=False).view(np.ndarray)
+
+
+def _loaded(path: Path) -> NDArray[np.int32]:
+    with reading(path):
+        return np.load(path, allow_pickle=False)

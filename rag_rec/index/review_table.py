@@ -12,6 +12,7 @@ import polars as pl
 
 from rag_rec.core import plain_text
 from rag_rec.data import REVIEWS, dtypes
+from rag_rec.index.files import reading
 
 _COLUMNS = ", ".join(dtypes(REVIEWS))
 _CREATE = """
@@ -34,7 +35,9 @@ class ReviewTable:
     def __init__(self, path: Path, *, create: bool = False) -> None:
         mode = "rwc" if create else "ro&immutable=1"
         place = f"{path.absolute().as_uri()}?mode={mode}"
-        self._file = sqlite3.connect(place, uri=True, check_same_thread=False)
+        with reading(path):
+            self._file = sqlite3.connect(place, uri=True, check_same_thread=False)
+        self._path = path
         self._lock = threading.Lock()
         self._kept: dict[int, str] = {}
         self.count = 0
@@ -62,7 +65,8 @@ class ReviewTable:
             self._kept = {}
         if len(missing) <= _KEPT:
             self._kept.update(found)
-        return [found[row] for row in asked]
+        with reading(self._path):
+            return [found[row] for row in asked]
 
     def written_by(self, user_id: str, n: int) -> list[tuple[str, str]]:
         """Return item id and text of the first ``n`` reviews of a user."""
@@ -82,7 +86,7 @@ class ReviewTable:
         self._file.close()
 
     def _select(self, query: str, values: Sequence[Any]) -> list[Any]:
-        with self._lock:
+        with self._lock, reading(self._path):
             return self._file.execute(query, values).fetchall()
 
 

@@ -1,140 +1,77 @@
-"""Immutable version folders behind one pointer file, and the manifest that each of them holds.
+"""Immutable version folders behind one pointer file.
 
 ::
 
     index/
-      CURRENT            name of the version in use; replaced atomically
+      CURRENT            name of the version in use and digest of its manifest; replaced atomically
       .lock              held while a version is being written
       versions/000003/   one complete index; never changed once CURRENT names it
 
-A reader opens what CURRENT names and keeps it; a writer builds beside it. The version before the
-current one is kept for readers that opened it; older and unfinished ones are removed by the next
+A reader opens what CURRENT names and holds it; a writer builds beside it. Versions that a reader
+holds and the one before the current are kept; older and unfinished ones are removed by the next
 writer.
 """
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
 import os
+import re
 import shutil
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal, Self
 
 from filelock import FileLock, Timeout
-from pydantic import ValidationError
 
-from rag_rec.core import IndexLocked, IndexNotFound, Model, StaleIndex, StorageError
-from rag_rec.index.embedders.text import Embedder
+from rag_rec.core import IndexLocked, IndexNotFound, StorageError
+from rag_rec.index.files import MANIFEST, WAY_OUT, digest_of, reading, sync
+from rag_rec.index.manifest import Manifest
 
-SCHEMA_VERSION: Literal[4] = 4
-_POINTER, _MANIFEST = "CURRENT", "manifest.json"
-
-
-class EmbedderInfo(Model):
-    """The model that made the vectors."""
-
-    name: str
-    digest: str
-    dimension: int
-
-    @classmethod
-    def of(cls, embedder: Embedder) -> Self:
-        """Return the record of an embedder."""
-        return cls(name=embedder.name, digest=embedder.digest, dimension=embedder.dimension)
+_POINTER = "CURRENT"
+_NAME = re.compile(r"\d{6,}")
 
 
-class Manifest(Model):
-    """Contents and origin of one index version.
-
-    Attributes:
-        schema_version: Layout of the folder; other versions cannot be read.
-        created: Time of building, ISO 8601 in UTC; not part of the digest.
-        embedder: The model that made the vectors.
-        dataset_digest: SHA-256 of the data set.
-        n_items: Items of the catalog, each with a vector.
-        n_retired: Items that are no longer in the catalog, each with a vector.
-        n_reviews: Reviews, each with a vector.
-        n_interactions: Events of the log.
-        n_users: Users of the log.
-        retrieval: How retrieval was fitted; its own record.
-        notices: Remarks on the data for a person to read, one line each.
-    """
-
-    schema_version: Literal[4] = SCHEMA_VERSION
-    created: str
-    embedder: EmbedderInfo
-    dataset_digest: str
-    n_items: int
-    n_retired: int
-    n_reviews: int
-    n_interactions: int
-    n_users: int
-    retrieval: dict[str, Any]
-    notices: tuple[str, ...] = ()
-
-    def digest(self) -> str:
-        """Return the SHA-256 of everything but the time of building and the notices."""
-        content = self.model_dump_json(exclude={"created", "notices"})
-        return hashlib.sha256(content.encode()).hexdigest()
-
-    def write(self, folder: Path) -> None:
-        """Write the manifest into a version folder."""
-        (folder / _MANIFEST).write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-
-    @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Read the manifest of a version folder.
-
-        Raises:
-            IndexNotFound: If there is none.
-            StaleIndex: If another version of this library wrote it.
-        """
-        path = folder / _MANIFEST
-        try:
-            text = path.read_text(encoding="utf-8")
-            return cls.model_validate_json(text, strict=True)
-        except FileNotFoundError as error:
-            raise IndexNotFound(
-                f"{folder} holds no manifest; rebuild with rag-rec index"
-            ) from error
-        except ValidationError as error:
-            raise StaleIndex(
-                f"{path} was written by another version; rebuild with rag-rec index",
-                expected=f"schema {SCHEMA_VERSION}",
-                found=str(error.errors()[0]["loc"]),
-            ) from error
-
-    def check_embedder(self, embedder: Embedder) -> None:
-        """Raise `StaleIndex` if another model made the vectors."""
-        if embedder.digest != self.embedder.digest:
-            raise StaleIndex(
-                f"the index was built with '{self.embedder.name}' and is opened with "
-                f"'{embedder.name}'; open it with the former or rebuild with rag-rec index",
-                expected=self.embedder.digest[:12],
-                found=embedder.digest[:12],
-            )
-
-
-def current_version(folder: Path) -> Path:
-    """Return the folder of the version in use.
+def current_version(folder: Path) -> tuple[Path, Manifest]:
+    """Return the folder of the version in use, and its manifest.
 
     Raises:
         IndexNotFound: If ``folder`` is not an index.
+        StaleIndex: If another version of this library wrote it.
+        StorageError: If CURRENT or the manifest is damaged.
     """
-    try:
-        name = (folder / _POINTER).read_text(encoding="utf-8").strip()
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise IndexNotFound(
-            f"no index at {folder}; build one with: rag-rec index --out {folder} ..."
-        ) from error
-    return folder / "versions" / name
+    name, digest = _pointer(folder)
+    version = folder / "versions" / name
+    if not _NAME.fullmatch(name) or version.is_symlink() or not version.is_dir():
+        raise StorageError(
+            f"names no version of this index: '{name[:40]}'; {WAY_OUT}", path=folder / _POINTER
+        )
+    manifest = Manifest.read(version)
+    if digest_of((version / MANIFEST).read_bytes()) != digest:
+        raise StorageError(
+            f"is not the manifest that {_POINTER} names; {WAY_OUT}", path=version / MANIFEST
+        )
+    return version, manifest
+
+
+def hold(version: Path) -> int:
+    """Keep writers from removing a version until the returned file descriptor is closed.
+
+    The lock is shared, needs no right to write, and ends with the process. A file system without
+    locks gives none; there, a reader that outlives two updates is told to open the index again.
+    """
+    with reading(version / MANIFEST):
+        held = os.open(version / MANIFEST, os.O_RDONLY)
+    with suppress(OSError):
+        fcntl.flock(held, fcntl.LOCK_SH)
+    return held
 
 
 @contextmanager
 def new_version(folder: Path) -> Generator[Path]:
     """Yield a fresh version folder; it becomes the current one if the block ends without error.
+
+    It is on the disk before it becomes the current one.
 
     Raises:
         IndexLocked: If another process is writing this index.
@@ -144,7 +81,7 @@ def new_version(folder: Path) -> Generator[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-        (folder / "versions").mkdir(exist_ok=True)
+        version = _empty_version(folder)
     except Timeout as error:
         raise IndexLocked(
             f"{folder} is being written by another process; try again later"
@@ -155,39 +92,84 @@ def new_version(folder: Path) -> Generator[Path]:
             f"cannot be written ({error.strerror}); give another folder with --out", path=folder
         ) from error
     try:
-        version = folder / "versions" / f"{_last_number(folder) + 1:06d}"
-        _remove_unused(folder)
-        version.mkdir(parents=True)
         try:
             yield version
         except BaseException:
             shutil.rmtree(version, ignore_errors=True)
             raise
-        _point_to(folder, version.name)
+        _make_current(folder, version)
     finally:
         lock.release()
 
 
-def _point_to(folder: Path, name: str) -> None:
-    fresh = folder / f"{_POINTER}.new"
-    with fresh.open("w", encoding="utf-8") as handle:
-        handle.write(name + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
-    fresh.replace(folder / _POINTER)
-
-
-def _last_number(folder: Path) -> int:
-    names = [path.name for path in (folder / "versions").glob("[0-9]*")]
-    return max((int(name) for name in names if name.isdigit()), default=0)
-
-
-def _remove_unused(folder: Path) -> None:
+def _pointer(folder: Path) -> tuple[str, str]:
+    """Return what CURRENT says: the name of a version and the digest of its manifest."""
+    path = folder / _POINTER
     try:
-        current = current_version(folder).name
-    except IndexNotFound:
-        current = ""
-    finished = sorted(p.name for p in (folder / "versions").glob("[0-9]*") if p.name <= current)
-    for path in (folder / "versions").glob("[0-9]*"):
-        if path.name not in finished[-2:]:
-            shutil.rmtree(path)
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if any(_is_complete(version) for version in _versions(folder)):
+            raise StorageError(f"is missing; {WAY_OUT}", path=path) from error
+        raise IndexNotFound(
+            f"no index at {folder}; build one with: rag-rec index --out {folder} ..."
+        ) from error
+    except OSError as error:
+        raise StorageError(f"cannot be read ({error.strerror})", path=path) from error
+    name, _, digest = text.strip().partition(" ")
+    return name, digest
+
+
+def _empty_version(folder: Path) -> Path:
+    """Make the folder of the next version, after those that nobody needs are removed."""
+    present = _versions(folder)
+    complete = [version for version in present if _is_complete(version)]
+    try:
+        current = folder / "versions" / _pointer(folder)[0]
+    except (IndexNotFound, StorageError):
+        current = None
+    kept = complete[: complete.index(current) + 1][-2:] if current in complete else complete
+    for version in present:
+        if version not in kept and not _is_held(version):
+            shutil.rmtree(version)
+    version = folder / "versions" / f"{int(present[-1].name) + 1 if present else 1:06d}"
+    version.mkdir(parents=True)
+    return version
+
+
+def _versions(folder: Path) -> list[Path]:
+    """Return the version folders, complete or not, in the order they were made."""
+    found = (path for path in (folder / "versions").glob("*") if _NAME.fullmatch(path.name))
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def _is_complete(version: Path) -> bool:
+    return (version / MANIFEST).exists()
+
+
+def _is_held(version: Path) -> bool:
+    if not _is_complete(version):
+        return False
+    handle = os.open(version / MANIFEST, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no locks on this file system
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
+def _make_current(folder: Path, version: Path) -> None:
+    """Point CURRENT to a version, once all of it is on the disk."""
+    fresh = folder / f"{_POINTER}.new"
+    try:
+        sync(*version.rglob("*"), version, version.parent)
+        digest = digest_of((version / MANIFEST).read_bytes())
+        fresh.write_text(f"{version.name} {digest}\n", encoding="utf-8")
+        sync(fresh)
+        fresh.replace(folder / _POINTER)
+        sync(folder)
+    except OSError as error:
+        raise StorageError(f"cannot be written ({error.strerror})", path=version) from error

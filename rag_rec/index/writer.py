@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rag_rec.core import NAME_CHARS, IndexNotFound, OnStep, StaleIndex, plain_text
+from rag_rec.core import NAME_CHARS, IndexNotFound, OnStep, StaleIndex, StorageError, plain_text
 from rag_rec.data import Dataset, ReviewStore, updated
 from rag_rec.index.embedders.text import Embedder
+from rag_rec.index.files import CHROMA, check_files, file_records, own_files
+from rag_rec.index.manifest import EmbedderInfo, Manifest
 from rag_rec.index.review_table import ReviewTable, shown_text
 from rag_rec.index.store import ITEMS, REVIEWS, VectorStore
 from rag_rec.index.vector_writer import VectorWriter, WriterTools
-from rag_rec.index.versions import EmbedderInfo, Manifest, current_version, new_version
+from rag_rec.index.versions import current_version, new_version
 
 Finish = Callable[[Path], dict[str, Any]]
 """Fits the rest of a version from its folder; returns the manifest's record of it."""
@@ -53,13 +55,14 @@ def write_index(
     Raises:
         IndexLocked: If another process is writing this index.
         StaleIndex: If tables have to be kept of a version that cannot be read.
+        StorageError: If they have to be kept of a damaged one, or the folder cannot be written.
     """
     with new_version(folder) as version:
         current = _current(folder, is_needed=not replace and not dataset.is_whole)
         if current and not replace:
             dataset = updated(dataset, stored_data(current))
         same = current and Manifest.read(current).embedder.digest == embedder.digest
-        store = VectorStore(version / "chroma", create=True)
+        store = VectorStore(version / CHROMA, create=True)
         tools = WriterTools(version, embedder, store, current if same and reuse else None, on_step)
         try:
             n_embedded = _write_items(dataset, tools) + _write_reviews(dataset, tools)
@@ -77,6 +80,7 @@ def write_index(
             n_users=dataset.n_users,
             retrieval=finish(version),
             notices=(*dataset.notices, *_long_names(dataset.items)),
+            files=file_records(version),
         )
         manifest.write(version)
     return manifest, n_embedded
@@ -121,10 +125,10 @@ def _texts(items: pl.DataFrame) -> Iterator[str]:
 
 
 def _current(folder: Path, *, is_needed: bool) -> Path | None:
-    """Return the current version, None if there is none or it cannot be read and need not be."""
+    """Return the current version, None if there is none or it cannot be used and need not be."""
     try:
-        version = current_version(folder)
-        Manifest.read(version)
+        version, manifest = current_version(folder)
+        check_files(version, manifest.files, own_files(manifest.files))
     except IndexNotFound:
         return None
     except StaleIndex as error:
@@ -135,6 +139,14 @@ def _current(folder: Path, *, is_needed: bool) -> Path | None:
             "version; give items, reviews and interactions, or --replace",
             expected=error.expected,
             found=error.found,
+        ) from error
+    except StorageError as error:
+        if not is_needed:
+            return None
+        raise StorageError(
+            f"the tables that are not given cannot be kept: {error}; or give items, reviews and "
+            "interactions, or --replace",
+            path=folder,
         ) from error
     return version
 

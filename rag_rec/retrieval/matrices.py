@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from rag_rec.index import reading
+
 _BLOCK_ENTRIES = 2**23
 _ROWS = 2_048
 _PRUNED_LEFT, _PRUNED_RIGHT = 20, 50
@@ -225,9 +227,12 @@ def load_array(folder: Path, name: str) -> Any:
     """Read an array or a sparse matrix that `save_arrays` wrote.
 
     Raises:
-        FileNotFoundError: If there is none of this name.
+        StorageError: If there is none of this name, or it cannot be read.
     """
     path = folder / f"{name}.npy"
     if path.exists():
-        return np.load(path, allow_pickle=False)
-    return sparse.csr_array(sparse.load_npz(folder / f"{name}.npz"))
+        with reading(path):
+            return np.load(path, allow_pickle=False)
+    path = path.with_suffix(".npz")
+    with reading(path):
+        return sparse.csr_array(sparse.load_npz(path))

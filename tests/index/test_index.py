@@ -116,7 +116,7 @@ def test_another_embedder_is_refused_with_the_way_out(hash_index_folder: Path) -
 
 @pytest.mark.parametrize(
     ("ours", "theirs"),
-    [('"n_items"', '"n_things"'), ('"schema_version": 4', '"schema_version": 3')],
+    [('"n_items"', '"n_things"'), ('"schema_version": 5', '"schema_version": 4')],
 )
 def test_another_schema_is_refused(
     ours: str, theirs: str, hash_index_folder: Path, tmp_path: Path

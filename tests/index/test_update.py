@@ -121,7 +121,7 @@ def test_tables_of_an_unreadable_index_are_not_dropped_unasked(
     folder: Path, files: dict[str, Path]
 ) -> None:
     path = next((folder / "versions").glob("*/manifest.json"))
-    path.write_text(path.read_text().replace('"schema_version": 4', '"schema_version": 1'))
+    path.write_text(path.read_text().replace('"schema_version": 5', '"schema_version": 4'))
     part = Dataset.load(items=files["items"])
     with pytest.raises(StaleIndex, match=r"cannot be kept.*give items, reviews and interactions"):
         build_index(part, folder, embedder=EMBEDDER)

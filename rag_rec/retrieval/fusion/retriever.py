@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.core import Candidate, Evidence, IndexNotFound, UserHistory
+from rag_rec.core import Candidate, Evidence, UserHistory
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import Retriever
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
@@ -40,7 +40,7 @@ def open_retriever(index: ItemIndex, *, decay: float | None = None) -> Retriever
             value the index was fitted with.
 
     Raises:
-        IndexNotFound: If the version is incomplete.
+        StorageError: If a file of it cannot be read.
     """
     return FusedRetriever(index, decay=decay)
 
@@ -66,16 +66,13 @@ class FusedRetriever:
         self.index = index
         self.weighting = Weighting(weights, decay or record.decay, record.replay)
         self._sentences = {name: source.sentence for name, source in record.sources.items()}
-        try:
-            matrices = {name: load_array(folder, name) for name in weights}
-            self.sources = StackedSources(matrices, weights)
-            _ = self.sources.fused  # now, not when the first user asks
-            self.ranker, self.ranker_of_given = load_rankers(
-                index, record, self.sources, self.weighting.decay
-            )
-            popularity = load_array(folder, Popularity.name)
-        except FileNotFoundError as error:
-            raise IndexNotFound(f"{folder} is incomplete; rebuild with rag-rec index") from error
+        matrices = {name: load_array(folder, name) for name in weights}
+        self.sources = StackedSources(matrices, weights)
+        _ = self.sources.fused  # now, not when the first user asks
+        self.ranker, self.ranker_of_given = load_rankers(
+            index, record, self.sources, self.weighting.decay
+        )
+        popularity = load_array(folder, Popularity.name)
         self.by_popularity = np.lexsort((np.arange(index.n_items), -popularity))
         self._popularity_rank = np.empty(index.n_items, np.int64)
         self._popularity_rank[self.by_popularity] = np.arange(1, index.n_items + 1)

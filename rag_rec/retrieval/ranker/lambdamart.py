@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from rag_rec.index import reading
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.queries import QueryBatch
 from rag_rec.retrieval.ranker.features import Features
@@ -134,7 +135,8 @@ class Ranker:
     def _model(self) -> Booster:
         import lightgbm  # takes a second
 
-        return lightgbm.Booster(model_str=self._path.read_text(encoding="utf-8"))
+        with reading(self._path):
+            return lightgbm.Booster(model_str=self._path.read_text(encoding="utf-8"))
 
     def scores(
         self, users: Histories, candidates: NDArray[np.int32], fused: Floats | None = None
