@@ -21,7 +21,10 @@ from rag_rec.evaluation.regression_gate import EXIT, Gate, losses
 from rag_rec.evaluation.report import conclusions, format_number, format_p, read_report
 from rag_rec.evaluation.report_model import Report
 from rag_rec.evaluation.retrieval import RetrievalOptions, evaluate_retrieval
+from rag_rec.evaluation.retrieval_report import RetrievalReport
 from rag_rec.evaluation.runner import run
+from rag_rec.evaluation.yardsticks.against_sources import AgainstSource
+from rag_rec.evaluation.yardsticks.shortcuts import Shortcuts
 
 __all__ = [
     "DEFAULT_CUT",
@@ -29,6 +32,7 @@ __all__ = [
     "METRICS",
     "PROTOCOLS",
     "RETRIEVERS",
+    "AgainstSource",
     "Experiment",
     "FittedIndex",
     "Gate",
@@ -36,6 +40,8 @@ __all__ = [
     "Relevance",
     "Report",
     "RetrievalOptions",
+    "RetrievalReport",
+    "Shortcuts",
     "Split",
     "SplitOptions",
     "compare_reports",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from rag_rec.core import ConfigError
 from rag_rec.data import (
@@ -17,6 +16,7 @@ from rag_rec.data import (
     split_users,
     split_within_users,
 )
+from rag_rec.evaluation.retrieval_report import RetrievalSetting
 
 PROTOCOLS: Mapping[str, str] = {
     "leave-last-out": "fitted without the last two events of each user, asked with all but the "
@@ -90,7 +90,7 @@ def tied_share(dataset: Dataset, options: SplitOptions) -> float:
     return sum(split.tied) / len(split.tied)
 
 
-def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> dict[str, Any]:
+def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> RetrievalSetting:
     """Return what a report says of a split: its protocol, its sizes, its ties and repeats."""
     log, n = dataset.interactions, len(split.targets)
     repeats = sum(

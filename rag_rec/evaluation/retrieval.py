@@ -1,17 +1,16 @@
-"""Measure retrieval on its own: the fusion, each source alone, ceilings, strata, costs."""
+"""Measure retrieval on its own: the fusion, each source, yardsticks, strata, costs."""
 
 from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag_rec.core import (
     IndexNotFound,
@@ -21,19 +20,18 @@ from rag_rec.core import (
     StorageError,
     one_step,
 )
-from rag_rec.data import Dataset, Split, hide_items
-from rag_rec.evaluation.metrics.accuracy import ndcg, ranks_of, recall, standard_error
+from rag_rec.data import Dataset, hide_items
+from rag_rec.evaluation.metrics.accuracy import Ranks, ranks_of
 from rag_rec.evaluation.protocols import SplitOptions, setting_of, split_by
 from rag_rec.evaluation.rankings import baseline_rankings, given_ranks, histories_of
+from rag_rec.evaluation.retrieval_report import FittedWith, RetrievalReport, Row
+from rag_rec.evaluation.yardsticks.against_sources import against_sources
+from rag_rec.evaluation.yardsticks.audit import Audit
+from rag_rec.evaluation.yardsticks.strata import TAKERS, figures, strata_of, strata_rows
 from rag_rec.index import Embedder, ItemIndex
 from rag_rec.retrieval import Diagnostics, RetrievalConfig, build_index
 
-Row = dict[str, Any]
-
 _CEILINGS = (20, 50, 100)
-_SHORT, _LONG = 5, 20
-_HEAD_SHARE = 0.2
-_OF_MANIFEST = ("fusion", "fusion_why", "solve", "solve_why")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +64,16 @@ def _noted(cost: Row) -> Generator[None]:
     cost["peak_gib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
 
 
-def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None) -> Row:
-    """Fit retrieval on a split and measure its rankings.
-
-    Returns:
-        ``rows`` (name, and for each k recall, ndcg and their standard errors), ``strata`` of the
-        fusion, ``cost`` of fit and retrieval, and the protocol.
-    """
+def evaluate_retrieval(
+    dataset: Dataset, options: RetrievalOptions | None = None
+) -> RetrievalReport:
+    """Fit retrieval on a split and measure its rankings."""
     options = options or RetrievalOptions()
-    split = split_by(dataset, options)
+    split = of_rows = split_by(dataset, options)
     if options.hidden_items:
-        split = hide_items(split, options.hidden_items)
-    mask, lists = options.mask_history, options.candidates
+        of_rows = hide_items(split, options.hidden_items)
+        split = replace(split, fit=of_rows.fit)
+    mask, lists, ks = options.mask_history, options.candidates, options.ks
     reused = options.index is not None and _is_fitted(options.index, split.fit, options)
     cost: dict[str, Row] = {"fit": {}, "retrieval": {}}
     with ScratchFolder("fit") as scratch:
@@ -87,25 +83,39 @@ def evaluate_retrieval(dataset: Dataset, options: RetrievalOptions | None = None
         index = fitted.index
         targets = np.array([index.find(item_id) for item_id in split.targets], np.int32)
         asked = histories_of(split, mask_history=mask)
-        depth = min(max(*options.ks, *_CEILINGS), index.n_items)
+        depth = min(max(*ks, *_CEILINGS), index.n_items)
         with one_step(options.on_step, "retrieving"), _noted(cost["retrieval"]):
             rankings = {"fusion": fitted.fusion(asked, depth)}
         with one_step(options.on_step, "measuring each source"):
             rankings |= fitted.parts(asked, depth, mask=mask)
             rankings |= baseline_rankings(fitted, asked, depth, mask=mask)
-        ranks = {name: ranks_of(ranking, targets) for name, ranking in rankings.items()}
+        with one_step(options.on_step, "auditing the data"):
+            audit = Audit(fitted, asked, mask=mask)
+            rankings |= audit.rankings(depth)
+            ranks = {name: ranks_of(ranking, targets) for name, ranking in rankings.items()}
+            shortcuts = audit.shortcuts(targets, ranks)
         given = {} if lists is None else given_ranks(fitted, split, asked, lists)
         index.close()
+    strata = strata_of(split, set(of_rows.targets) if options.hidden_items else None)
+    ceilings = {f"ceiling of the top {n}": _ceiling(ranks["fusion"], n) for n in _CEILINGS}
     named = {f"given candidates: {name}": found for name, found in given.items()}
-    for n in _CEILINGS:
-        found = np.where(ranks["fusion"] <= n, 1, ranks["fusion"])
-        ranks |= {f"ceiling of the top {n}": found}
+    measured = strata.get(TAKERS, slice(None))
+    others = {name: found for name, found in ranks.items() if name != "fusion"}
     return {
-        **setting_of(dataset, split, options),
-        "mask_history": options.mask_history,
-        **{name: index.manifest.retrieval[name] for name in _OF_MANIFEST},
-        "rows": [_row(name, found, options.ks) for name, found in (ranks | named).items()],
-        "strata": _strata(split, ranks["fusion"], options.ks),
+        **setting_of(dataset, of_rows, options),
+        "mask_history": mask,
+        **_fitted_with(index.manifest.retrieval),
+        "rows": [
+            figures(name, found[measured], ks) for name, found in (ranks | ceilings | named).items()
+        ],
+        "strata": strata_rows(strata, ranks["fusion"], ks),
+        "source_strata": [
+            {"source": name, **row}
+            for name, found in others.items()
+            for row in strata_rows(strata, found, ks)
+        ],
+        "against_sources": [asdict(found) for found in against_sources(strata, ranks)],
+        "shortcuts": asdict(shortcuts),
         "cost": cost,
     }
 
@@ -139,28 +149,18 @@ def _is_fitted(folder: Path, dataset: Dataset, options: RetrievalOptions) -> boo
     return (manifest.dataset_digest, manifest.retrieval["config"]) == (dataset.digest, wanted)
 
 
-def _row(name: str, ranks: NDArray[np.int64], ks: Sequence[int]) -> Row:
-    row: Row = {"name": name, "users": len(ranks)}
-    for k in ks:
-        for metric, values in (("recall", recall(ranks, k)), ("ndcg", ndcg(ranks, k))):
-            row[f"{metric}@{k}"] = float(values.mean()) if len(values) else None
-            row[f"{metric}@{k} se"] = standard_error(values)
-    return row
+def _ceiling(ranks: Ranks, n: int) -> Ranks:
+    """Return the ranks that a perfect order of the first ``n`` would give."""
+    return np.where(ranks <= n, 1, ranks)
 
 
-def _strata(split: Split, ranks: NDArray[np.int64], ks: Sequence[int]) -> list[Row]:
-    """Return the fusion by length of the history and by popularity of the target in the fit."""
-    lengths = np.array([len(items) for items in split.inputs])
-    counts = split.fit.interactions["item_id"].value_counts(sort=True)
-    head = set(counts["item_id"].head(int(_HEAD_SHARE * split.fit.items.height)))
-    known = set(counts["item_id"])
-    place = np.array([0 if t not in known else 2 if t in head else 1 for t in split.targets])
-    groups: Mapping[str, NDArray[np.bool_]] = {
-        f"history of up to {_SHORT - 1}": lengths < _SHORT,
-        f"history of {_SHORT} to {_LONG - 1}": (lengths >= _SHORT) & (lengths < _LONG),
-        f"history of {_LONG} or more": lengths >= _LONG,
-        "target cold (not in the fit)": place == 0,
-        "target in the tail": place == 1,
-        "target in the most popular fifth": place == 2,
+def _fitted_with(record: Mapping[str, Any]) -> FittedWith:
+    return {
+        "fusion": record["fusion"],
+        "fusion_why": record["fusion_why"],
+        "solve": record["solve"],
+        "solve_why": record["solve_why"],
+        "weights": {name: source["weight"] for name, source in record["sources"].items()},
+        "decay": record["decay"],
+        "replay": record["replay"],
     }
-    return [_row(name, ranks[mask], ks) for name, mask in groups.items() if mask.any()]

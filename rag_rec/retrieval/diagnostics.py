@@ -74,6 +74,19 @@ class Diagnostics:
         orders = (popular for _ in range(len(users)))
         return found | {"popularity": unseen(orders, users, depth, mask=mask)}
 
+    def of_recent(
+        self, histories: Sequence[UserHistory], depth: int, n: int | None, *, mask: bool
+    ) -> Rankings:
+        """Return the order of the weighted sum of each user's last ``n`` events; None for all.
+
+        ``mask`` leaves out the items of the whole history.
+        """
+        last = slice(0 if n is None else -n, None)
+        recent = [user.model_copy(update={"events": user.events[last]}) for user in histories]
+        users, weights = self.histories(histories), self._retriever.history_weights(recent)
+        rows = _of_matrix(users, weights, self._sources.fused, depth, mask=mask)
+        return as_table(rows, len(users), depth)
+
     def scores(
         self, histories: Sequence[UserHistory], candidates: NDArray[np.int32]
     ) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -35,6 +35,7 @@ from rag_rec.evaluation import (
     DEFAULT_CUT,
     PROTOCOLS,
     RetrievalOptions,
+    RetrievalReport,
     evaluate_retrieval,
     read_candidates,
     shuffle_ties,
@@ -137,8 +138,8 @@ def retrieval(
             metavar="SHARE",
             min=0.0,
             max=0.9,
-            help="Hide this share of the items from the fit and measure users who took one: "
-            "recall of new items.",
+            help="Hide this share of the items from the fit: rows are of users who took one, "
+            "strata of all.",
         ),
     ] = 0.0,
     memory_gib: Annotated[float, typer.Option(help="Memory that fitting may use.")] = 6.0,
@@ -227,7 +228,7 @@ def _seeds(shuffle: str | None, data: Dataset, options: RetrievalOptions) -> tup
     return (0,)
 
 
-def _run(data: Dataset, options: RetrievalOptions) -> dict[str, Any]:
+def _run(data: Dataset, options: RetrievalOptions) -> RetrievalReport:
     with steps_shown() as step:
         return evaluate_retrieval(data, replace(options, on_step=step))
 

@@ -1,0 +1,1 @@
+"""Yardsticks of retrieval: strata, its single sources, a training-free heuristic, shortcuts."""
