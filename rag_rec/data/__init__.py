@@ -4,6 +4,7 @@ from rag_rec.data.dataset import SAMPLE_FOLDER, Dataset, load_sample
 from rag_rec.data.filters import k_core, rated_at_least
 from rag_rec.data.formats.base import Format, Sources, TableRows, Tables
 from rag_rec.data.formats.registry import FORMATS, format_named, register_format
+from rag_rec.data.given.load import GivenFiles, load_given
 from rag_rec.data.inspection import inspect_file
 from rag_rec.data.matching import normalise
 from rag_rec.data.readers.files import FileRow
@@ -38,6 +39,7 @@ __all__ = [
     "Dataset",
     "FileRow",
     "Format",
+    "GivenFiles",
     "OnError",
     "Rejects",
     "ReviewStore",
@@ -54,6 +56,7 @@ __all__ = [
     "is_tied",
     "k_core",
     "leave_last_out",
+    "load_given",
     "load_sample",
     "moment_of",
     "normalise",

@@ -109,7 +109,7 @@ class Dataset:
         rejects = Rejects(on_error, Path(rejects_file))
         tables = chosen.read(Sources(place, files, columns or {}, forms or {}), rejects)
         earlier = pl.DataFrame({"item_id": [*earlier_items]}, ITEM_ID)
-        data = _checked(tables, rejects, earlier)
+        data = checked(tables, rejects, earlier)
         rejects.check(max_rejected)
         return data
 
@@ -144,14 +144,14 @@ def load_sample() -> Dataset:
     )
 
 
-def _checked(tables: Tables, rejects: Rejects, earlier: pl.DataFrame) -> Dataset:
+def checked(tables: Tables, rejects: Rejects, earlier: pl.DataFrame) -> Dataset:
     """Check what only shows across tables: repeated items, ids outside the catalog."""
     events, texts = tables.interactions, tables.reviews
     log = events.table(INTERACTIONS) if events else empty(INTERACTIONS)
     if tables.items is not None:
         items = _unique(tables.items, rejects)
     else:
-        items = _items_of(log.clear() if earlier.height else log, rejects)
+        items = items_of(log.clear() if earlier.height else log, rejects)
     if not items.height and not earlier.height:
         raise DataError("there are no items", path=tables.items and tables.items.path)
     known = pl.concat([items.select("item_id"), earlier]).unique()
@@ -171,7 +171,7 @@ def _checked(tables: Tables, rejects: Rejects, earlier: pl.DataFrame) -> Dataset
     )
 
 
-def _items_of(log: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
+def items_of(log: pl.DataFrame, rejects: Rejects) -> pl.DataFrame:
     """Return a catalog of the items in a log."""
     ids = log.select("item_id").unique(maintain_order=True)
     if ids.height:

@@ -44,6 +44,7 @@ class SplitOptions:
             ``within-users``: the share of each user's events that is fitted on. Of
             ``new-users``: the share of users who are not the test's.
         candidates: Given candidates by user; only these users are measured.
+        given: A split that files give; the protocol and the cut do not matter then.
         hidden_items: Share of the items that the fit does not see; their takers are measured.
     """
 
@@ -51,6 +52,7 @@ class SplitOptions:
     n_target: int = 1
     cut: float | None = None
     candidates: Mapping[str, Sequence[str]] | None = None
+    given: Split | None = None
     hidden_items: float = 0.0
 
 
@@ -61,7 +63,7 @@ def split_by(dataset: Dataset, options: SplitOptions) -> Split:
         ConfigError: On an unknown protocol, or a cut that it does not take.
         DataError: If the log cannot be split this way.
     """
-    split = _by_protocol(dataset, options)
+    split = options.given or _by_protocol(dataset, options)
     return split if options.candidates is None else split.only(options.candidates)
 
 
@@ -96,20 +98,20 @@ def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> Retriev
     repeats = sum(
         target in taken for taken, target in zip(split.inputs, split.targets, strict=True)
     )
-    timed = log["timestamp"].is_not_null()
     return {
-        "protocol": options.protocol,
+        "protocol": options.protocol if options.given is None else "given-files",
         "target": "test" if options.n_target == 1 else "validation",
         "cut": options.cut,
         "known_until": split.known_until,
         "hidden_items": options.hidden_items,
         "items": dataset.items.height,
-        "users": n,
+        "users": len(set(split.users)),
+        "questions": n,
         "interactions": log.height,
         "fitted_interactions": split.fit.interactions.height,
         "reviews": dataset.reviews.count,
         "fitted_reviews": split.fit.reviews.count,
-        "timed_interactions": int(timed.sum()),
+        "timed_interactions": log["timestamp"].count(),
         "tied_interactions": int(log.select(is_tied().sum()).item()),
         "tied_targets": round(sum(split.tied) / n, 4),
         "repeated_targets": round(repeats / n, 4),

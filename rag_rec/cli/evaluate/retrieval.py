@@ -12,7 +12,22 @@ from typing import Annotated
 
 import typer
 
-from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.console import steps_shown
+from rag_rec.cli.evaluate.questions import (
+    FILE_ORDER,
+    MOST_TIED,
+    Cut,
+    KCore,
+    MinRating,
+    Test,
+    Train,
+    Validation,
+    cut_of,
+    filtered,
+    numbers_of,
+    refuse,
+    seeds_of,
+)
 from rag_rec.cli.evaluate.retrieval_tables import mean_of, show
 from rag_rec.cli.inspect import Columns, Read
 from rag_rec.cli.loading import (
@@ -28,18 +43,14 @@ from rag_rec.cli.loading import (
     note_loaded,
     reading,
 )
-from rag_rec.core import ConfigError
-from rag_rec.data import MAX_REJECTED, Dataset, moment_of, rated_at_least
-from rag_rec.data import k_core as k_core_of
+from rag_rec.data import MAX_REJECTED, Dataset, GivenFiles, load_given
 from rag_rec.evaluation import (
-    DEFAULT_CUT,
     PROTOCOLS,
     RetrievalOptions,
     RetrievalReport,
     evaluate_retrieval,
     read_candidates,
     shuffle_ties,
-    tied_share,
 )
 from rag_rec.retrieval import RetrievalConfig
 
@@ -50,33 +61,6 @@ app = typer.Typer(
 
 Protocols = StrEnum("Protocols", list(PROTOCOLS))
 Targets = StrEnum("Targets", ["test", "validation"])
-
-MOST_TIED = 0.2
-"""Share of tied targets above which events of one time are measured in random order."""
-FILE_ORDER = "none"
-
-Cut = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TIME|SHARE",
-        help="temporal: the first moment that is not fitted on, as a date and time (UTC) or Unix "
-        "seconds, or the share of events before it. within-users: the share of each user's events "
-        "that is fitted on. new-users: the share of users who are not the test's; as many again "
-        f"are validation's. {DEFAULT_CUT:g} unless given.",
-    ),
-]
-MinRating = Annotated[
-    float | None,
-    typer.Option(metavar="R", help="Keep events rated R or higher only, before the split."),
-]
-KCore = Annotated[
-    int | None,
-    typer.Option(
-        metavar="K",
-        min=2,
-        help="Keep users and items with K events or more only, repeatedly, before the split.",
-    ),
-]
 
 
 @app.callback()
@@ -98,6 +82,9 @@ def retrieval(
     max_rejected: MaxRejected = MAX_REJECTED,
     min_rating: MinRating = None,
     k_core: KCore = None,
+    train: Train = None,
+    validation: Validation = None,
+    test: Test = None,
     protocol: Annotated[
         Protocols, typer.Option(help="; ".join(f"{n}: {is_}" for n, is_ in PROTOCOLS.items()) + ".")
     ] = Protocols["leave-last-out"],
@@ -151,27 +138,34 @@ def retrieval(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
     """Measure how often, and how high, retrieval ranks each user's next item."""
-    data = Dataset.load(
-        folder,
-        items=items,
-        interactions=interactions,
-        reviews=reviews,
-        **reading(format.value, columns, read, on_error, rejects, max_rejected),
-    )
+    how = reading(format.value, columns, read, on_error, rejects, max_rejected)
+    split, n_target = None, 1 if target is Targets.test else 2
+    if train or validation or test:
+        refuse({
+            "--interactions": interactions, "--folder": folder, "--cut": cut,
+            "--min-rating": min_rating, "--k-core": k_core, "--shuffle-ties": shuffle,
+            "--protocol": protocol is not Protocols["leave-last-out"],
+        })  # fmt: skip
+        files = GivenFiles(tuple(train or ()), validation, test, items, reviews)
+        split = load_given(files, ask_validation=n_target == 2, **how)
+        data = split.fit
+    else:
+        data = Dataset.load(folder, items=items, interactions=interactions, reviews=reviews, **how)
     note_loaded(data, rejects)
-    data = _filtered(data, min_rating, k_core)
+    data = filtered(data, min_rating, k_core)
     options = RetrievalOptions(
         protocol=protocol.value,
-        cut=None if cut is None else _cut(cut),
+        given=split,
+        cut=None if cut is None else cut_of(cut),
         mask_history=mask_history,
-        ks=_numbers(k, "--k"),
-        n_target=1 if target is Targets.test else 2,
+        ks=numbers_of(k, "--k"),
+        n_target=n_target,
         retrieval=RetrievalConfig.within(memory_gib, ranker=ranker, given=candidates is not None),
         index=keep,
         hidden_items=hide_items,
         candidates=read_candidates(candidates) if candidates else None,
     )
-    if seeds := _seeds(shuffle, data, options):
+    if seeds := seeds_of(shuffle, data, options) if split is None else ():
         report = mean_of([_run(shuffle_ties(data, seed), options) for seed in seeds])
     else:
         report = _run(data, options)
@@ -183,58 +177,6 @@ def retrieval(
         show(report, options.ks)
 
 
-def _filtered(data: Dataset, min_rating: float | None, core: int | None) -> Dataset:
-    before = data.interactions.height
-    if min_rating is not None:
-        data = rated_at_least(data, min_rating)
-    if core is not None:
-        data = k_core_of(data, core)
-    if before > data.interactions.height:
-        note(
-            f"kept: {data.interactions.height} of {before} interactions, {data.n_users} users, "
-            f"{data.items.height} items"
-        )
-    return data
-
-
-def _cut(text: str) -> float:
-    """Return a share below 1, or Unix seconds."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = 1.0
-    if 0 < share < 1:
-        return share
-    moment = moment_of(text)
-    if moment is None or moment < 1:
-        raise ConfigError(
-            f"--cut {text}: write a share between 0 and 1, a time such as 2011-06-01 or "
-            "'2011-06-01 12:00:00', or Unix seconds"
-        )
-    return moment
-
-
-def _seeds(shuffle: str | None, data: Dataset, options: RetrievalOptions) -> tuple[int, ...]:
-    """Return the seeds of the orders to measure; none for the file's own order."""
-    if shuffle is not None:
-        return () if shuffle == FILE_ORDER else _numbers(shuffle, "--shuffle-ties")
-    tied = tied_share(data, options)
-    if tied <= MOST_TIED:
-        return ()
-    note(
-        f"{tied:.1%} of the targets share their time with another event of their user: events of "
-        f"one time are put in random order (--shuffle-ties {FILE_ORDER} keeps the file's)"
-    )
-    return (0,)
-
-
 def _run(data: Dataset, options: RetrievalOptions) -> RetrievalReport:
     with steps_shown() as step:
         return evaluate_retrieval(data, replace(options, on_step=step))
-
-
-def _numbers(text: str, option: str) -> tuple[int, ...]:
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() for part in parts):
-        raise ConfigError(f"{option} {text}: write whole numbers of 0 or more between commas")
-    return tuple(map(int, parts))
