@@ -82,17 +82,20 @@ def _fit(version: Path, config: RetrievalConfig, on_step: OnStep | None) -> dict
         of_texts = [source for source in config.sources if not source.uses_log]
         given = views | fit_all(of_texts, data, views)
     with one_step(on_step, "learning the fusion"):
-        fusion, weighting = fit_fusion(data, given, views, config, folder)
+        fusion = fit_fusion(data, given, views, config, folder)
     with one_step(on_step, "fitting sources"):
         matrices = fit_all(config.sources, data, given)
     save_arrays(folder, matrices)
     save_arrays(folder, {config.popularity.name: config.popularity.fit(data)})
     record = FusionRecord(
-        **fusion,
+        fusion=fusion.kind,
+        fusion_why=fusion.why,
+        new_places=fusion.new.places,
+        new_bonus=fusion.new.bonus,
         **_describe_solve(data, config),
-        decay=weighting.decay,
-        replay=weighting.replay,
-        sources=_describe_sources(config, matrices, weighting),
+        decay=fusion.weighting.decay,
+        replay=fusion.weighting.replay,
+        sources=_describe_sources(config, matrices, fusion.weighting),
         config=config.as_document(),
     )
     return record.model_dump(mode="json")

@@ -92,6 +92,17 @@ class FitData:
             review_items=np.where(self._reviews_of(~kept), -1, self.review_items),
         )
 
+    def without_items(self, items: NDArray[np.bool_]) -> FitData:
+        """Return the data as if nobody had taken or reviewed the marked items, ``bool [n]``."""
+        marked = np.append(items, False)  # at -1: no item
+        kept, reviewed = ~marked[self.log.items], ~marked[self.review_items]
+        return replace(
+            self,
+            log=self.log.kept(kept),
+            times=self.times[kept],
+            review_items=np.where(reviewed, self.review_items, -1),
+        )
+
     def _reviews_of(self, events: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Mark the reviews in which a user writes about one of these events of theirs."""
         events = events & (self.log.items >= 0)

@@ -85,9 +85,14 @@ class Histories:
 
     def without_last(self, n: int) -> Histories:
         """Return the same users without their ``n`` last events."""
-        lengths = np.maximum(self.lengths - n, 0)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        return Histories(self.n_items, starts, self.items[self.ages >= n])
+        return self.kept(self.ages >= n)
+
+    def kept(self, events: NDArray[np.bool_]) -> Histories:
+        """Return the same users with the marked events."""
+        lengths = np.bincount(self.owners[events], minlength=len(self))
+        return Histories(
+            self.n_items, np.concatenate([[0], np.cumsum(lengths)]), self.items[events]
+        )
 
     def counts(self) -> NDArray[np.float32]:
         """Return the number of events of each item, ``[n]``."""

@@ -84,6 +84,28 @@ def best(items: NDArray[np.int32], values: NDArray[np.float32], n: int) -> ItemS
     return _decoded(_largest(order_keys(items, values), n))
 
 
+def with_places_kept(found: ItemScores, others: ItemScores, depth: int, places: int) -> ItemScores:
+    """Return the best items with the last ``places`` of the first ``depth`` given to others.
+
+    Others that are among the best anyway take no place.
+
+    Args:
+        found: Items, best first.
+        others: The best of some kind, best first, ``places`` or fewer.
+        depth: Items that are looked at further.
+        places: How many of them are kept.
+    """
+    items, values = found
+    head = depth - places
+    apart = ~np.isin(others[0], items[:head])
+    chosen, scores = others[0][apart], others[1][apart]
+    rest = ~np.isin(items[head:], chosen)
+    return (
+        np.concatenate([items[:head], chosen, items[head:][rest]]),
+        np.concatenate([values[:head], scores, values[head:][rest]]),
+    )
+
+
 def best_of_rows(keys: NDArray[np.int64], ends: Sequence[int], n: int) -> list[ItemScores]:
     """Return `best` of each row of a sparse matrix, from its entries' keys and row pointer."""
     chosen = [_largest(keys[start:end], n) for start, end in pairwise(ends)]

@@ -1,22 +1,24 @@
-"""Choosing the fusion's weights and decay: a coordinate search on events the sources never saw."""
+"""Choosing the weights of the fusion: a search on events that the sources never saw."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.proposals import Proposals
 from rag_rec.retrieval.stacked import StackedSources
 
 REPLAY = "history"
 """The history itself, a source for users whose items may be listed again."""
 
-_START_REPLAY = 0.3
+_STEPS = (2.0, 2**0.5, 2**0.25)
+_ROUNDS = 8
+_OTHERS = 1 / 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Weighting:
 
     sources: Mapping[str, float]
     decay: float = 2.0
-    replay: float = _START_REPLAY
+    replay: float = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,24 @@ class SearchConfig:
     """Limits of the search.
 
     Attributes:
-        seconds: No further trial is started after these; 0 keeps the given weights.
-        users: Users whose next event is predicted, drawn at random.
+        enabled: False keeps the given weights.
+        min_events: Events to predict below which the given weights are kept.
+        events: Events that are predicted at most, drawn at random.
         decays: Decays of the history that are tried.
         depth: A next event counts, by ndcg, when it is among so many best items.
         gain: Relative improvement that a change must bring to be kept.
+        doubt: Standard errors of the improvement that it must bring besides; this holds the
+            weights of small logs to those they began with.
         seed: Of the draw.
     """
 
-    seconds: float = 45.0
-    users: int = 2_000
-    decays: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0)
+    enabled: bool = True
+    min_events: int = 50
+    events: int = 4_000
+    decays: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 64.0)
     depth: int = 100
     gain: float = 0.002
+    doubt: float = 0.5
     seed: int = 0
 
 
@@ -63,120 +70,100 @@ def search_weights(
     start: Weighting,
     config: SearchConfig,
 ) -> Weighting:
-    """Search the best weighting: decay first, then one weight at a time, then the replay's.
+    """Search the best weighting: decay, then one weight at a time, then the history's own.
+
+    The climb begins at the best of the given weights and of each source nearly alone.
 
     Args:
-        sources: Fitted without the events that are to be predicted.
-        past: Events before them, one row a user.
-        came_next: The event that followed, one a user.
+        sources: At weight 1, fitted without the events that are to be predicted.
+        past: Events before them, one row an event.
+        came_next: The events.
         start: Where the search begins.
-        config: Limits of time and users.
+        config: Its limits.
     """
-    users = np.flatnonzero(past.lengths > 0)
+    asked = np.flatnonzero((past.lengths > 0) & (came_next >= 0))
+    if not config.enabled or len(asked) < config.min_events:
+        return start
     rng = np.random.default_rng(config.seed)
-    users = np.sort(rng.permutation(users)[: config.users])
-    end = time.monotonic() + config.seconds
-    trials = _Trials(sources, past.take(users), came_next[users], config, end)
-    decay, scores = trials.best_decay(start)
-    weights = trials.climb(scores, start.sources, scores.names)
-    again = trials.scores(decay, masked=False)
-    replay = trials.climb(again, {**weights, REPLAY: start.replay}, (REPLAY,))[REPLAY]
-    return Weighting(weights, decay, replay)
+    asked = np.sort(rng.permutation(asked)[: config.events])
+    users, wanted = past.take(asked), came_next[asked]
+    best, proposals = _Best(config), None
+    for decay in sorted(config.decays, key=lambda decay: decay != start.decay):
+        said = _said(sources, users.weights(decay))
+        proposed = Proposals.of(said, wanted, users, config.depth)
+        for weights in (start.sources, *_alone(start.sources, proposed.names)):
+            if best.take(replace(start, sources=weights, decay=decay), proposed.ndcg(weights)):
+                proposals = proposed
+    if proposals is not None:
+        best.climb(proposals, proposals.names)
+    return _with_replay(sources, users, wanted, best, config)
 
 
-@dataclass(frozen=True, slots=True)
-class _Trials:
-    """Users, their next events, and the time until which weightings may be tried."""
+def _with_replay(
+    sources: StackedSources,
+    users: Histories,
+    came_next: NDArray[np.int32],
+    best: _Best,
+    config: SearchConfig,
+) -> Weighting:
+    found = best.weighting
+    weights = users.weights(found.decay)
+    replayed = sparse.csr_array(weights * np.float32(np.sqrt(sources.n_items)))
+    said = {**_said(sources, weights), REPLAY: replayed}
+    proposals = Proposals.of(said, came_next, None, config.depth)
+    again = _Best(config)
+    again.take(found, proposals.ndcg({**found.sources, REPLAY: found.replay}))
+    again.climb(proposals, (REPLAY,))
+    return again.weighting
 
-    sources: StackedSources
-    users: Histories
-    came_next: NDArray[np.int32]
-    config: SearchConfig
-    end: float
 
-    @property
-    def in_time(self) -> bool:
-        return time.monotonic() < self.end
+def _said(sources: StackedSources, weights: sparse.csr_array) -> dict[str, sparse.csr_array]:
+    return {name: sparse.csr_array(weights @ sources.matrix(name)) for name in sources.names}
 
-    def best_decay(self, start: Weighting) -> tuple[float, _Scores]:
-        best, found, value = start.decay, self.scores(start.decay), -1.0
-        for decay in self.config.decays:
-            if not self.in_time:
-                break
-            scores = self.scores(decay)
-            reached = scores.value(start.sources)
-            if reached > value:
-                best, found, value = decay, scores, reached
-        return best, found
 
-    def climb(
-        self, scores: _Scores, start: Mapping[str, float], names: Sequence[str]
-    ) -> dict[str, float]:
+def _alone(weights: Mapping[str, float], names: Sequence[str]) -> list[dict[str, float]]:
+    """Return weights under which each source outweighs the others by far."""
+    return [
+        {name: 1.0 if name == one else weight * _OTHERS for name, weight in weights.items()}
+        for one in names
+    ]
+
+
+class _Best:
+    """The best weighting so far, and the ndcg that it gives each user."""
+
+    weighting: Weighting
+
+    def __init__(self, config: SearchConfig) -> None:
+        self._config = config
+        self._ndcg: NDArray[np.float64] | None = None
+
+    def take(self, weighting: Weighting, ndcg: NDArray[np.float64]) -> bool:
+        """Take over a weighting that is better by more than its doubt."""
+        if self._ndcg is not None:
+            gain = ndcg - self._ndcg
+            doubt = self._config.doubt * gain.std() / np.sqrt(len(gain))
+            if gain.mean() <= max(self._config.gain * self._ndcg.mean(), doubt):
+                return False
+        self.weighting, self._ndcg = weighting, ndcg
+        return True
+
+    def climb(self, proposals: Proposals, names: Sequence[str]) -> None:
         """Multiply and divide one weight after the other while that helps, by smaller steps."""
-        weights, value, step = dict(start), scores.value(start), 2.0
-        while step > 1.2 and self.in_time:
-            moved = False
-            for name in names:
-                for factor in (step, 1 / step):
-                    trial = {**weights, name: weights[name] * factor}
-                    reached = scores.value(trial) if self.in_time else value
-                    if reached > value * (1 + self.config.gain):
-                        weights, value, moved = trial, reached, True
-                        break
-            step = step if moved else step**0.5
-        return weights
+        for step in _STEPS:
+            for _ in range(_ROUNDS):
+                moved = [self._move(proposals, name, step) for name in names]
+                if not any(moved):
+                    break
 
-    def scores(self, decay: float, *, masked: bool = True) -> _Scores:
-        """Return scores under one decay, without the history's own items where ``masked``."""
-        sources, n = self.sources, self.sources.n_items
-        weights = self.users.weights(decay)
-        said = sparse.coo_array(weights @ sources.stacked)
-        source, item = np.divmod(said.col, n)
-        keys = said.row.astype(np.int64) * n + item
-        own = weights.tocoo()
-        seen = own.row.astype(np.int64) * n + own.col
-        if masked:
-            kept = ~np.isin(keys, seen)
-            keys, source, values = keys[kept], source[kept], said.data[kept]
-        else:
-            replayed = own.data * np.float32(np.sqrt(n))
-            keys = np.concatenate([keys, seen])
-            source = np.concatenate([source, np.full(len(seen), len(sources.names))])
-            values = np.concatenate([said.data, replayed])
-        pairs, place = np.unique(keys, return_inverse=True)
-        names = sources.names if masked else (*sources.names, REPLAY)
-        table = np.zeros((len(pairs), len(names)), np.float32)
-        table[place, source] = values
-        table[:, : len(sources.names)] /= [sources.weights[name] for name in sources.names]
-        wanted = np.arange(len(self.users)) * n + self.came_next
-        at = np.minimum(np.searchsorted(pairs, wanted), len(pairs) - 1)
-        found = np.where(pairs[at] == wanted, at, -1)
-        return _Scores(names, table, pairs // n, found, self.config.depth)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scores:
-    """Scores by each source, at weight 1, of every item that any of them proposes to a user.
-
-    Attributes:
-        names: The sources ``s``.
-        values: ``float32 [e, s]``, one row for each user and item.
-        owner: ``int64 [e]``, ascending, the user.
-        wanted: ``int64 [u]``, the row of the user's next item, -1 where no source proposes it.
-        depth: Best items among which it counts.
-    """
-
-    names: tuple[str, ...]
-    values: NDArray[np.float32]
-    owner: NDArray[np.int64]
-    wanted: NDArray[np.int64]
-    depth: int
-
-    def value(self, weights: Mapping[str, float]) -> float:
-        """Return the mean ndcg of the next items; a tie counts against them."""
-        total = self.values @ np.array([weights[name] for name in self.names], np.float32)
-        n_users = len(self.wanted)
-        own = np.where(self.wanted >= 0, total[self.wanted], np.float32(0))
-        above = np.bincount(self.owner, total >= own[self.owner], n_users)
-        good = (own > 0) & (above <= self.depth)
-        return float(np.where(good, 1 / np.log2(above + 1), 0).mean())
+    def _move(self, proposals: Proposals, name: str, step: float) -> bool:
+        now = self.weighting
+        weights = {**now.sources, REPLAY: now.replay}
+        for factor in (step, 1 / step):
+            trial = {**weights, name: weights[name] * factor}
+            sources = {name: trial[name] for name in now.sources}
+            if self.take(
+                replace(now, sources=sources, replay=trial[REPLAY]), proposals.ndcg(trial)
+            ):
+                return True
+        return False

@@ -24,7 +24,7 @@ from rag_rec.retrieval.base import HistoryWeights, Matrices
 from rag_rec.retrieval.matrices import load_array, save_arrays
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
-from rag_rec.retrieval.ranker.lambdamart import Ranker
+from rag_rec.retrieval.ranker.lambdamart import NewItems, Ranker
 from rag_rec.retrieval.stacked import StackedSources
 
 FOLDER, RANKER, RANKER_OF_GIVEN = "evidence", "ranker.txt", "given.txt"
@@ -53,8 +53,10 @@ class FusionRecord(Model):
     """The manifest's record of how retrieval was fitted.
 
     Attributes:
-        fusion: ``ranker`` or ``fixed weights``.
+        fusion: ``ranker``, ``learned weights`` or ``given weights``.
         fusion_why: Why it is that.
+        new_places: Candidates of the ranker that are the best items without events.
+        new_bonus: What it adds to the scores of such items.
         solve: How the closed forms were solved.
         solve_why: Why they were.
         neighbours: How texts were compared.
@@ -66,6 +68,8 @@ class FusionRecord(Model):
 
     fusion: str
     fusion_why: str
+    new_places: int = 0
+    new_bonus: float = 0.0
     solve: str
     solve_why: str
     neighbours: str
@@ -99,10 +103,14 @@ def load_rankers(
         vectors=np.asarray(index.item_vectors),
         decay=decay,
     )
+    new = NewItems(record.new_places, record.new_bonus)
     ranker, given = (
-        Ranker(folder / name, features, record.config[part]["depth"])
+        Ranker(folder / name, features, record.config[part]["depth"], granted)
         if record.config[part] is not None
         else None
-        for name, part in ((RANKER, "ranker"), (RANKER_OF_GIVEN, "given"))
+        for name, part, granted in (
+            (RANKER, "ranker", new),
+            (RANKER_OF_GIVEN, "given", NewItems()),
+        )
     )
     return ranker, given

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rag_rec.retrieval.base import Matrices, fit_all
 from rag_rec.retrieval.config import RetrievalConfig
 from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.fusion.fitted import RANKER, RANKER_OF_GIVEN, save_stats
+from rag_rec.retrieval.fusion.new_items import (
+    NextEvents,
+    granted,
+    share_of_new,
+    with_new_items,
+)
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.ranker.features import Features
+from rag_rec.retrieval.ranker.held_out import gain_over_sum, held_out_scores
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
-from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData, fit_ranker
+from rag_rec.retrieval.ranker.lambdamart import (
+    NewItems,
+    RankerConfig,
+    TrainingData,
+    fit_ranker,
+)
 from rag_rec.retrieval.ranker.training_data import (
     Sampler,
     sample_best,
@@ -25,10 +38,29 @@ from rag_rec.retrieval.stacked import StackedSources
 from rag_rec.retrieval.weights import Weighting, search_weights
 
 
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """How the sources are put together.
+
+    Attributes:
+        kind: ``ranker``, ``learned weights`` or ``given weights``.
+        why: Why it is that.
+        weighting: The weights of the sum.
+        new: What the ranker grants items without events.
+    """
+
+    kind: str
+    why: str
+    weighting: Weighting
+    new: NewItems = field(default_factory=NewItems)
+
+
 def fit_fusion(
     data: FitData, given: Matrices, views: Matrices, config: RetrievalConfig, folder: Path
-) -> tuple[dict[str, str], Weighting]:
-    """Choose the weights and fit the ranker where there is enough to learn from.
+) -> Fusion:
+    """Choose the weights, and fit the ranker where it beats the sum for users it has not seen.
+
+    The sources it learns from have seen neither of anybody's last two events.
 
     Args:
         data: The log and the catalog.
@@ -36,42 +68,20 @@ def fit_fusion(
         views: The views of the sources.
         config: How to learn.
         folder: Receives the ranker.
-
-    Returns:
-        The kind of fusion and its reason, and the weights of the sources.
     """
-    wanted = config.ranker
     start = Weighting({source.name: source.weight for source in config.sources})
-    n_users = int((data.log.lengths >= wanted.min_events).sum())
-    why = f"{n_users} users with {wanted.min_events} or more events, {wanted.min_users} needed"
-    if not wanted.enabled:
-        return _unlearned("learning is switched off"), start
-    if n_users < wanted.min_users:
-        return _unlearned(why), start
-    features, weighting = _features(data, given, views, config, start)
-    model = _fitted(data, features, wanted, sample_best)
-    if model is None:
-        return _unlearned("no candidate ever came next"), weighting
-    (folder / RANKER).write_text(model, encoding="utf-8")
-    of_given = config.given and _fitted(data, features, config.given, sample_random)
-    if of_given:
-        (folder / RANKER_OF_GIVEN).write_text(of_given, encoding="utf-8")
-    save_stats(folder, ItemStats.fit(data), views)
-    return {"fusion": "ranker", "fusion_why": why}, weighting
-
-
-def _unlearned(why: str) -> dict[str, str]:
-    return {"fusion": "fixed weights", "fusion_why": why}
-
-
-def _features(
-    data: FitData, given: Matrices, views: Matrices, config: RetrievalConfig, start: Weighting
-) -> tuple[Features, Weighting]:
-    """Return features and weights by sources that have not seen anybody's last two events."""
-    before = data.without_last(2)
+    events = [_next(data, n_hidden, config.ranker) for n_hidden in (1, 2)]
+    n_events = sum(len(came_next) for _, came_next in events)
+    few = f"{n_events} events to learn from, {config.search.min_events} needed"
+    if n_events < config.search.min_events:
+        return Fusion("given weights", few, start)
+    before = with_new_items(data, data.without_last(2), config.search.seed)
     matrices = fit_all(config.sources, before, given)
-    unweighted = StackedSources(matrices, start.sources)
-    weighting = search_weights(unweighted, *_next(data, 1), start, config.search)
+    unweighted = StackedSources(matrices, dict.fromkeys(start.sources, 1.0))
+    weighting = search_weights(unweighted, *_joined(events), start, config.search)
+    kind = "learned weights" if config.search.enabled else "given weights"
+    if not config.ranker.enabled:
+        return Fusion(kind, "the ranker is switched off", weighting)
     # those of the log come first: columns keep their order, which LightGBM's sampling depends on
     ordered = sorted(config.sources, key=lambda source: not source.uses_log)
     features = Features(
@@ -82,21 +92,57 @@ def _features(
         vectors=np.asarray(data.item_vectors),
         decay=weighting.decay,
     )
-    return features, weighting
+    wanted = config.ranker if share_of_new(data) else replace(config.ranker, new_places=0)
+    learned = _lists(features, events, wanted, sample_best)
+    if learned is None or len(learned.groups) < wanted.min_lists:
+        n_lists = 0 if learned is None else len(learned.groups)
+        why = f"{n_lists} next events among the candidates, a ranker needs {wanted.min_lists}"
+        return Fusion(kind, why, weighting)
+    scores = held_out_scores(learned, wanted)
+    gain, doubt = gain_over_sum(learned, scores)
+    why = f"ndcg of {len(learned.groups)} held-out lists against the sum: {gain:+.4f} ± {doubt:.4f}"
+    if gain <= doubt:
+        return Fusion(kind, why, weighting)
+    new = (
+        granted(learned, scores, features, events, wanted.new_places)
+        if wanted.new_places
+        else NewItems()
+    )
+    _save(fit_ranker(learned, wanted).model_to_string(), folder / RANKER)
+    if config.given is not None:
+        of_given = _lists(features, events, config.given, sample_random)
+        if of_given is not None:
+            _save(fit_ranker(of_given, config.given).model_to_string(), folder / RANKER_OF_GIVEN)
+    save_stats(folder, ItemStats.fit(data), views)
+    return Fusion("ranker", why, weighting, new)
 
 
-def _next(data: FitData, n_hidden: int) -> tuple[Histories, NDArray[np.int32]]:
+def _save(model: str, path: Path) -> None:
+    path.write_text(model, encoding="utf-8")
+
+
+def _next(data: FitData, n_hidden: int, config: RankerConfig) -> NextEvents:
     """Return users' events before their ``n_hidden`` last ones, and the event that came next."""
     long = np.flatnonzero(data.log.lengths > n_hidden)
+    if len(long) > config.max_users:
+        rng = np.random.default_rng(config.seed)
+        long = np.sort(rng.choice(long, config.max_users, replace=False))
     past = data.log.without_last(n_hidden).take(long)
     return past, data.log.items[data.log.starts[1:][long] - n_hidden]
 
 
-def _fitted(data: FitData, features: Features, config: RankerConfig, sample: Sampler) -> str | None:
-    """Return a ranker of everybody's last two events; None if no candidate ever came next."""
+def _joined(events: Sequence[NextEvents]) -> NextEvents:
+    rows = [past.row(at) for past, _ in events for at in range(len(past))]
+    return Histories.of(rows, events[0][0].n_items), np.concatenate([came for _, came in events])
+
+
+def _lists(
+    features: Features, events: Sequence[NextEvents], config: RankerConfig, sample: Sampler
+) -> TrainingData | None:
+    """Return the candidates of users' next events; None if no candidate ever came next."""
     parts = [
         part
-        for n_hidden in (1, 2)
-        for part in training_data(features, *_next(data, n_hidden), config=config, sample=sample)
+        for past, came_next in events
+        for part in training_data(features, past, came_next, config=config, sample=sample)
     ]
-    return fit_ranker(TrainingData.joined(parts), config) if parts else None
+    return TrainingData.joined(parts) if parts else None

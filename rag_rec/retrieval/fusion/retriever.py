@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from rag_rec.retrieval.stacked import (
     best,
     best_of_rows,
     order_keys,
+    with_places_kept,
 )
 from rag_rec.retrieval.weights import Weighting
 
@@ -124,7 +126,7 @@ class FusedRetriever:
         keys = order_keys(product.indices, product.data)
         owners = np.repeat(np.arange(len(batch.users)), row_lengths(product))
         keys[batch.blocked[owners, product.indices]] = 0
-        fused = best_of_rows(keys, product.indptr.tolist(), n)
+        fused = self._best(keys, product, n)
         for row, extra in enumerate(batch.extra):
             if extra:
                 scores = [row_of(product, row), *extra.values()]
@@ -133,6 +135,19 @@ class FusedRetriever:
         return [
             self._filled((items[:k], scores[:k]), batch.blocked[row], k)
             for row, (items, scores) in enumerate(ranked)
+        ]
+
+    def _best(self, keys: NDArray[np.int64], product: Any, n: int) -> list[ItemScores]:
+        """Return the ``n`` best items of each user, places kept for new ones where it says so."""
+        ends = product.indptr.tolist()
+        found = best_of_rows(keys, ends, n)
+        if self.ranker is None or not self.ranker.new.places:
+            return found
+        depth, places = self.ranker.depth, self.ranker.new.places
+        keys = np.where(self.ranker.is_new[product.indices], keys, 0)
+        return [
+            with_places_kept(whole, new, depth, places)
+            for whole, new in zip(found, best_of_rows(keys, ends, places), strict=True)
         ]
 
     def _filled(self, ranked: Ranked, blocked: NDArray[np.bool_], k: int) -> Ranked:

@@ -78,6 +78,11 @@ class Features:
         found |= self._by_user(users, candidates)
         return found | _fused(scores)
 
+    @property
+    def is_new(self) -> NDArray[np.bool_]:
+        """Mark the items without events, ``[n]``."""
+        return self._stats.popularity == 0
+
     def fused_at(self, users: Histories, candidates: NDArray[np.int32]) -> Floats:
         """Return the fused scores of given candidates, ``[b, c]``."""
         return columns_of(users.weights(self.decay) @ self.sources.fused, candidates)

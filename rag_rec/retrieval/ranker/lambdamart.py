@@ -22,6 +22,20 @@ from rag_rec.retrieval.stacked import ItemScores
 if TYPE_CHECKING:
     from lightgbm import Booster
 
+
+@dataclass(frozen=True, slots=True)
+class NewItems:
+    """What the ranker grants items without events.
+
+    Attributes:
+        places: Ranked candidates that are the best of them.
+        bonus: Added to their scores.
+    """
+
+    places: int = 0
+    bonus: float = 0.0
+
+
 Ranked = tuple[NDArray[np.int32], NDArray[np.float64]]
 """Items and their scores, best first."""
 
@@ -31,11 +45,13 @@ class RankerConfig:
     """LambdaMART (Burges 2010, MSR-TR-2010-82) as LightGBM fits it.
 
     Attributes:
-        enabled: False to sum with fixed weights.
-        min_users: Users with `min_events` events that a log must have for a ranker.
-        min_events: See `min_users`.
+        enabled: False to order by the sum of the sources.
+        min_lists: Users' next events among their candidates that a ranker is learned from at
+            least.
         max_users: Users that are learned from at most, for each of the two held-out events.
         depth: Best fused candidates that are ranked again.
+        new_places: How many of them are the best items without events, in a catalog that has
+            enough of those.
         rounds: Trees.
         learning_rate: Shrinkage of a tree.
         leaves: Leaves of a tree.
@@ -48,10 +64,10 @@ class RankerConfig:
     """
 
     enabled: bool = True
-    min_users: int = 2_000
-    min_events: int = 5
+    min_lists: int = 100
     max_users: int = 25_000
     depth: int = 100
+    new_places: int = 20
     rounds: int = 200
     learning_rate: float = 0.05
     leaves: int = 31
@@ -82,13 +98,15 @@ class TrainingData:
     Attributes:
         rows: ``float32 [l, features]``.
         labels: ``int8 [l]``, 1 for the item that came next.
-        groups: Candidates of each user, summing to ``l``.
+        groups: Candidates of each list, summing to ``l``.
+        users: ``int64 [lists]``, the user of each list.
         names: Names of the features.
     """
 
     rows: Floats
     labels: NDArray[np.int8]
     groups: NDArray[np.int64]
+    users: NDArray[np.int64]
     names: tuple[str, ...]
 
     @classmethod
@@ -98,12 +116,24 @@ class TrainingData:
             np.concatenate([part.rows for part in parts]),
             np.concatenate([part.labels for part in parts]),
             np.concatenate([part.groups for part in parts]),
+            np.concatenate([part.users for part in parts]),
             parts[0].names,
         )
 
+    def column(self, name: str) -> Floats:
+        """Return one feature of every candidate."""
+        return self.rows[:, self.names.index(name)]
 
-def fit_ranker(learned: TrainingData, config: RankerConfig) -> str:
-    """Return the fitted model as LightGBM's text."""
+    def lists(self, chosen: NDArray[np.bool_]) -> TrainingData:
+        """Return some of the lists."""
+        rows = np.repeat(chosen, self.groups)
+        return TrainingData(
+            self.rows[rows], self.labels[rows], self.groups[chosen], self.users[chosen], self.names
+        )
+
+
+def fit_ranker(learned: TrainingData, config: RankerConfig) -> Booster:
+    """Return the fitted model."""
     import lightgbm  # takes a second
 
     data = lightgbm.Dataset(
@@ -113,8 +143,7 @@ def fit_ranker(learned: TrainingData, config: RankerConfig) -> str:
         feature_name=list(learned.names),
         params={"verbose": -1},
     )
-    booster = lightgbm.train(config.parameters(), data, config.rounds)
-    return booster.model_to_string()
+    return lightgbm.train(config.parameters(), data, config.rounds)
 
 
 class Ranker:
@@ -124,12 +153,17 @@ class Ranker:
         path: LightGBM's text; read at first use.
         features: Must be fitted on the data the ranker serves.
         depth: Best fused candidates that are ranked again.
+        new: Places and bonus of items without events.
     """
 
-    def __init__(self, path: Path, features: Features, depth: int) -> None:
+    def __init__(
+        self, path: Path, features: Features, depth: int, new: NewItems | None = None
+    ) -> None:
         self._path = path
         self._features = features
         self.depth = depth
+        self.new = new or NewItems()
+        self.is_new = features.is_new
 
     @cached_property
     def _model(self) -> Booster:
@@ -147,7 +181,8 @@ class Ranker:
         found = self._features(users, candidates, fused)
         rows = np.stack([found[name] for name in self._model.feature_name()], axis=2)
         scores = self._model.predict(rows.reshape(-1, rows.shape[2]))
-        return np.asarray(scores, np.float64).reshape(candidates.shape)
+        scores = np.asarray(scores, np.float64).reshape(candidates.shape)
+        return scores + self.new.bonus * self.is_new[candidates]
 
 
 def rank_again(

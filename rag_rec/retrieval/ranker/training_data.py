@@ -12,7 +12,7 @@ from rag_rec.retrieval.matrices import row_of
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData
-from rag_rec.retrieval.stacked import best
+from rag_rec.retrieval.stacked import best, with_places_kept
 
 _BATCH = 256
 
@@ -40,9 +40,6 @@ def training_data(
         sample: Samples the candidates.
     """
     users = np.flatnonzero(past.lengths > 0)
-    if len(users) > config.max_users:
-        rng = np.random.default_rng(config.seed)
-        users = np.sort(rng.choice(users, config.max_users, replace=False))
     for start in range(0, len(users), _BATCH):
         some = users[start : start + _BATCH]
         batch, target = past.take(some), came_next[some]
@@ -50,17 +47,21 @@ def training_data(
         hit = np.flatnonzero((candidates == target[:, None]).any(axis=1))
         if len(hit):
             found = features(batch.take(hit), candidates[hit], scores[hit])
-            yield _labelled(found, candidates[hit], target[hit])
+            yield _labelled(found, candidates[hit], target[hit], some[hit])
 
 
 def _labelled(
-    found: dict[str, Floats], candidates: NDArray[np.int32], target: NDArray[np.int32]
+    found: dict[str, Floats],
+    candidates: NDArray[np.int32],
+    target: NDArray[np.int32],
+    users: NDArray[np.int64],
 ) -> TrainingData:
     real = candidates >= 0
     return TrainingData(
         rows=np.stack(list(found.values()), axis=2)[real],
         labels=(candidates == target[:, None])[real].astype(np.int8),
         groups=real.sum(axis=1),
+        users=users,
         names=tuple(found),
     )
 
@@ -68,7 +69,11 @@ def _labelled(
 def sample_best(
     features: Features, users: Histories, _: NDArray[np.int32], config: RankerConfig
 ) -> tuple[NDArray[np.int32], Floats]:
-    """Return the best unseen items of the fused sources, filled up with -1, and their scores."""
+    """Return the best unseen items of the fused sources, filled up with -1, and their scores.
+
+    ``config.new_places`` of them are the best without events.
+    """
+    is_new, places = features.is_new, config.new_places
     product = users.weights(features.decay) @ features.sources.fused
     candidates = np.full((len(users), config.depth), -1, np.int32)
     scores = np.zeros((len(users), config.depth), np.float32)
@@ -78,6 +83,11 @@ def sample_best(
         seen[users.row(user)] = True
         free = ~seen[items]
         chosen, kept = best(items[free], values[free], config.depth)
+        if places:
+            new = free & is_new[items]
+            others = best(items[new], values[new], places)
+            chosen, kept = with_places_kept((chosen, kept), others, config.depth, places)
+            chosen, kept = chosen[: config.depth], kept[: config.depth]
         candidates[user, : len(chosen)], scores[user, : len(chosen)] = chosen, kept
         seen[users.row(user)] = False
     return candidates, scores
