@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from rag_rec.core import OnStep, one_step
 from rag_rec.data import Dataset
 from rag_rec.index import (
@@ -95,6 +97,7 @@ def _fit(version: Path, config: RetrievalConfig, on_step: OnStep | None) -> dict
         **_describe_solve(data, config),
         decay=fusion.weighting.decay,
         replay=fusion.weighting.replay,
+        replay_decay=fusion.weighting.replay_decay,
         sources=_describe_sources(config, matrices, fusion.weighting),
         config=config.as_document(),
     )
@@ -119,9 +122,9 @@ def _describe_sources(
 
 def _describe_solve(data: FitData, config: RetrievalConfig) -> dict[str, str]:
     budget = config.budget
-    n_head = len(budget.dense_head(data.log))
-    why = f"{data.n_items} items, of which {n_head} fit {budget.memory_gib:g} GiB"
-    whole = n_head == data.n_items
+    n_head, n_taken = len(budget.dense_head(data.log)), np.count_nonzero(data.log.counts())
+    why = f"{n_taken} items with events, of which {n_head} fit {budget.memory_gib:g} GiB"
+    whole = n_head == n_taken
     return {
         "solve": "dense" if whole else "dense head, co-occurrence tail",
         "solve_why": why,

@@ -28,16 +28,15 @@ class Budget:
     exact_items: int = 40_000
 
     def dense_head(self, log: Histories) -> NDArray[np.int64]:
-        """Return the items whose dense solve fits, ascending: all, or the most frequent.
+        """Return the items with events whose dense solve fits, the most frequent, ascending.
 
         The working set is two ``float32 [n, n]``: the matrix inverted in place, and as much again
         for the sparse product it is filled from, LAPACK's blocks and the rows being cut.
         """
         fitting = int(np.sqrt(self.memory_gib * 2**30 / (2 * 4)))
-        if log.n_items <= fitting:
-            return np.arange(log.n_items)
-        order = np.argsort(-log.counts(), kind="stable")
-        return np.sort(order[:fitting])
+        counts = log.counts()
+        order = np.argsort(-counts, kind="stable")[:fitting]
+        return np.sort(order[counts[order] > 0])
 
     def per_row(self, n_items: int, wanted: int) -> int:
         """Return the entries of each row that a source may keep, from 10 to ``wanted``."""

@@ -106,8 +106,17 @@ class Histories:
         known = self.items[::-1] >= 0
         kept, first = np.unique(keys[known], return_index=True)
         ages = ages[known][first]
-        values = np.ones(len(kept)) if decay is None else np.exp(-ages / decay)
-        rows, columns = np.divmod(kept, self.n_items)
+        return self._at(kept, np.ones(len(kept)) if decay is None else np.exp(-ages / decay))
+
+    def repeated(self, decay: float) -> sparse.csr_array:
+        """Return ``float32 [u, n]``: the sum of ``exp(-age / decay)`` over an item's events."""
+        known = self.items >= 0
+        keys = (self.owners * self.n_items + self.items)[known]
+        kept, place = np.unique(keys, return_inverse=True)
+        return self._at(kept, np.bincount(place, np.exp(-self.ages[known] / decay), len(kept)))
+
+    def _at(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> sparse.csr_array:
+        rows, columns = np.divmod(keys, self.n_items)
         pointers = np.searchsorted(rows, np.arange(len(self) + 1))
         data = (values.astype(np.float32), columns.astype(np.int32), pointers)
         return sparse.csr_array(data, shape=(len(self), self.n_items))

@@ -47,10 +47,11 @@ def read_queries(
     extra = _near_profiles(index, histories, blocked)
     # the history itself, as strong as an identity matrix scaled to unit deviation like the sources
     replay = np.float32(weighting.replay * np.sqrt(index.n_items))
-    for row, history in enumerate(histories):
-        if history.constraints.allow_seen:
-            items, values = row_of(weights, row)
-            extra[row] = {REPLAY: (items, values * replay), **extra[row]}
+    again = [row for row, history in enumerate(histories) if history.constraints.allow_seen]
+    replayed = users.take(np.array(again, np.int64)).repeated(weighting.replay_decay)
+    for at, row in enumerate(again):
+        items, values = row_of(replayed, at)
+        extra[row] = {REPLAY: (items, values * replay), **extra[row]}
     return QueryBatch(users, weights, blocked, extra)
 
 

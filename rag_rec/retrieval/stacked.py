@@ -22,7 +22,7 @@ class StackedSources:
     """All source matrices as one product: ``weights @ stacked`` holds every source's scores.
 
     Attributes:
-        names: The sources, in the order they are stacked.
+        names: The sources that say something, in the order they are stacked.
         weights: Weight of each source.
         n_items: Number of items ``n``.
         factors: Factor of each source: its weight over its standard deviation.
@@ -32,7 +32,7 @@ class StackedSources:
     def __init__(
         self, matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
     ) -> None:
-        self.names = tuple(name for name, matrix in matrices.items() if matrix.nnz)
+        self.names = tuple(n for n, matrix in matrices.items() if matrix.nnz and weights[n])
         self.weights = dict(weights)
         self.n_items: int = n_rows(next(iter(matrices.values())))
         self.factors = factors_of(matrices, weights)

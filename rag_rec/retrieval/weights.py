@@ -16,6 +16,8 @@ from rag_rec.retrieval.stacked import StackedSources
 REPLAY = "history"
 """The history itself, a source for users whose items may be listed again."""
 
+_REPLAYS = (0.01, 3.0, 30.0, 300.0)
+_FIRST = (0.05, 0.2, 0.8)
 _STEPS = (2.0, 2**0.5, 2**0.25)
 _ROUNDS = 8
 _OTHERS = 1 / 64
@@ -30,11 +32,13 @@ class Weighting:
         decay: An event of the history counts for 1/e less for every so many events after it.
         replay: Weight of the history itself where its items may be listed again, as an identity
             matrix scaled like the sources.
+        replay_decay: The decay of the history itself, where an item counts for each of its events.
     """
 
     sources: Mapping[str, float]
     decay: float = 2.0
     replay: float = 0.3
+    replay_decay: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,17 @@ def _with_replay(
     config: SearchConfig,
 ) -> Weighting:
     found = best.weighting
-    weights = users.weights(found.decay)
-    replayed = sparse.csr_array(weights * np.float32(np.sqrt(sources.n_items)))
-    said = {**_said(sources, weights), REPLAY: replayed}
-    proposals = Proposals.of(said, came_next, None, config.depth)
-    again = _Best(config)
-    again.take(found, proposals.ndcg({**found.sources, REPLAY: found.replay}))
-    again.climb(proposals, (REPLAY,))
+    said = _said(sources, users.weights(found.decay))
+    again, proposals = _Best(config), None
+    for decay in sorted(config.decays, key=lambda decay: decay != found.replay_decay):
+        history = users.repeated(decay) * np.float32(np.sqrt(sources.n_items))
+        proposed = Proposals.of({**said, REPLAY: history}, came_next, None, config.depth)
+        for replay in (found.replay, *_REPLAYS):
+            trial = replace(found, replay=replay, replay_decay=decay)
+            if again.take(trial, proposed.ndcg({**found.sources, REPLAY: replay})):
+                proposals = proposed
+    if proposals is not None:
+        again.climb(proposals, (REPLAY,))
     return again.weighting
 
 
@@ -159,11 +167,16 @@ class _Best:
     def _move(self, proposals: Proposals, name: str, step: float) -> bool:
         now = self.weighting
         weights = {**now.sources, REPLAY: now.replay}
-        for factor in (step, 1 / step):
-            trial = {**weights, name: weights[name] * factor}
+        for value in _near(weights[name], step):
+            trial = {**weights, name: value}
             sources = {name: trial[name] for name in now.sources}
             if self.take(
                 replace(now, sources=sources, replay=trial[REPLAY]), proposals.ndcg(trial)
             ):
                 return True
         return False
+
+
+def _near(weight: float, step: float) -> tuple[float, ...]:
+    """Return the values to try instead of a weight; 0 has no neighbours."""
+    return (weight * step, weight / step) if weight else _FIRST

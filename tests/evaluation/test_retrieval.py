@@ -161,13 +161,13 @@ def test_without_the_mask_histories_come_back(tmp_path: Path) -> None:
 
 
 def ranker(depth: int) -> RankerConfig:
-    return RankerConfig(min_users=50, min_events=3, rounds=10, min_leaf=5, depth=depth)
+    return RankerConfig(min_lists=20, rounds=10, min_leaf=5, depth=depth)
 
 
 @pytest.mark.parametrize(
     "retrieval",
     [RetrievalConfig.within(6, ranker=False), RetrievalConfig(ranker=ranker(20), given=ranker(10))],
-    ids=["fixed weights", "ranker"],
+    ids=["learned weights", "ranker"],
 )
 def test_given_candidates_are_ranked(tmp_path: Path, retrieval: RetrievalConfig) -> None:
     text = "\n".join(

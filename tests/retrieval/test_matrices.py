@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from rag_rec.core import StorageError
 from rag_rec.retrieval import Budget
 from rag_rec.retrieval.matrices import (
     columns_of,
@@ -174,5 +175,5 @@ def test_arrays_come_back_from_files(tmp_path: Path) -> None:
     save_arrays(tmp_path, {"numbers": np.arange(3), "matrix": matrix})
     assert load_array(tmp_path, "numbers").tolist() == [0, 1, 2]
     assert load_array(tmp_path, "matrix").toarray().tolist() == matrix.toarray().tolist()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StorageError):
         load_array(tmp_path, "nothing")

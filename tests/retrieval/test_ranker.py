@@ -8,7 +8,13 @@ import numpy as np
 
 from rag_rec import Dataset, ItemIndex, UserHistory, build_index
 from rag_rec.evaluation import RetrievalOptions, evaluate_retrieval
-from rag_rec.retrieval import Diagnostics, RankerConfig, RetrievalConfig, open_retriever
+from rag_rec.retrieval import (
+    Diagnostics,
+    RankerConfig,
+    RetrievalConfig,
+    SearchConfig,
+    open_retriever,
+)
 from rag_rec.testing import HashEmbedder, check_retriever
 
 
@@ -34,9 +40,11 @@ def planted(folder: Path, n_users: int = 400) -> Dataset:
 
 def test_the_ranker_learns_what_was_planted_and_does_so_again(tmp_path: Path) -> None:
     data = planted(tmp_path)
-    config = RankerConfig(min_users=100, rounds=30, min_leaf=20)
+    config = RankerConfig(min_lists=50, rounds=30, min_leaf=20)
     options = RetrievalOptions(
-        retrieval=RetrievalConfig(ranker=config), embedder=HashEmbedder(), ks=(10,)
+        retrieval=RetrievalConfig(ranker=config, search=SearchConfig(enabled=False)),
+        embedder=HashEmbedder(),
+        ks=(10,),
     )
     first, second = (evaluate_retrieval(data, options) for _ in range(2))
     assert first["fusion"] == "ranker"
@@ -47,7 +55,8 @@ def test_the_ranker_learns_what_was_planted_and_does_so_again(tmp_path: Path) ->
 
 def test_with_the_ranker_the_contract_holds(tmp_path: Path) -> None:
     retrieval = RetrievalConfig(
-        ranker=RankerConfig(min_users=100, rounds=10, min_leaf=20, depth=20)
+        ranker=RankerConfig(min_lists=50, rounds=10, min_leaf=20, depth=20),
+        search=SearchConfig(enabled=False),
     )
     folder = tmp_path / "index"
     build_index(planted(tmp_path), folder, embedder=HashEmbedder(), retrieval=retrieval)

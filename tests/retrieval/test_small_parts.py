@@ -97,26 +97,33 @@ def planted(n_users: int) -> tuple[StackedSources, Histories, np.ndarray]:
     right, wrong = (np.roll(np.eye(6, dtype=np.float32), k, axis=1) for k in (1, 2))
     matrices = {"wrong": sparse.csr_array(wrong), "right": sparse.csr_array(right)}
     items = np.arange(n_users, dtype=np.int32) % 6
-    sources = StackedSources(matrices, {"wrong": 1.0, "right": 0.9})
+    sources = StackedSources(matrices, {"wrong": 1.0, "right": 1.0})
     return sources, Histories.of([[item] for item in items], 6), (items + 1) % 6
 
 
 def test_the_search_stops_at_the_weights_that_put_the_right_item_first() -> None:
     start = Weighting({"wrong": 1.0, "right": 0.9}, decay=2.0, replay=0.1)
-    found = search_weights(*planted(12), start, SearchConfig(seconds=20, decays=(2.0,)))
+    found = search_weights(*planted(60), start, SearchConfig(decays=(2.0,)))
     # one step is enough: after it nothing is left to gain
-    assert found == Weighting({"wrong": 0.5, "right": 0.9}, decay=2.0, replay=0.1)
-    lazy = SearchConfig(seconds=20, decays=(2.0,), gain=0.7)
-    assert search_weights(*planted(12), start, lazy) == start, "1 for 0.63 is a gain of 0.58"
+    assert found.sources["right"] > found.sources["wrong"]
+    lazy = SearchConfig(decays=(2.0,), gain=0.7)
+    kept = search_weights(*planted(60), start, lazy)
+    assert kept.sources == start.sources, "1 for 0.63 is a gain of 0.58"
+
+
+def test_weights_stay_where_there_is_too_little_to_learn_from() -> None:
+    start = Weighting({"wrong": 1.0, "right": 0.9}, decay=2.0, replay=0.1)
+    assert search_weights(*planted(49), start, SearchConfig(min_events=50)) == start
+    assert search_weights(*planted(50), start, SearchConfig(min_events=50)) != start
 
 
 def test_users_without_a_past_do_not_enter_the_search() -> None:
-    sources, past, came_next = planted(12)
+    sources, past, came_next = planted(60)
     start = Weighting({"wrong": 1.0, "right": 0.9}, decay=2.0, replay=0.1)
-    rows = [past.row(user) for user in range(12)]
+    rows = [past.row(user) for user in range(60)]
     padded = Histories.of([*rows, *[[]] * 500], 6)
     target = np.concatenate([came_next, np.zeros(500, np.int32)])
-    config = SearchConfig(seconds=20, users=12, decays=(2.0,))
+    config = SearchConfig(events=60, decays=(2.0,))
     found = search_weights(sources, padded, target, start, config)
     assert found == search_weights(sources, past, came_next, start, config)
 
@@ -124,23 +131,25 @@ def test_users_without_a_past_do_not_enter_the_search() -> None:
 def test_the_dense_head_is_the_most_frequent_items_that_fit() -> None:
     log = Histories.of([[3, 3, 1], [3, 1, 0], [4]], 5)
     of = {n: Budget(2 * 4 * n * n / 2**30).dense_head(log).tolist() for n in (1, 2, 4, 5, 9)}
-    assert of == {1: [3], 2: [1, 3], 4: [0, 1, 3, 4], 5: [0, 1, 2, 3, 4], 9: [0, 1, 2, 3, 4]}
+    assert of == {1: [3], 2: [1, 3], 4: [0, 1, 3, 4], 5: [0, 1, 3, 4], 9: [0, 1, 3, 4]}
 
 
 def test_a_small_budget_is_said_in_the_manifest_and_still_serves(
     sample: Dataset, tmp_path: Path
 ) -> None:
     budget = Budget(2 * 4 * 50 * 50 / 2**30, exact_items=10)
-    config = RetrievalConfig(budget=budget, ranker=RankerConfig(enabled=False))
+    config = RetrievalConfig(
+        budget=budget, ranker=RankerConfig(enabled=False), search=SearchConfig(enabled=False)
+    )
     build_index(sample, tmp_path / "index", embedder=HashEmbedder(), retrieval=config)
     index = ItemIndex.open(tmp_path / "index", HashEmbedder())
     record = index.manifest.retrieval
     assert record["solve"] == "dense head, co-occurrence tail"
-    assert f"{index.n_items} items, of which 50 fit" in record["solve_why"]
+    assert "items with events, of which 50 fit" in record["solve_why"]
     assert record["neighbours"] == "within clusters, and by rare words"
     assert (record["fusion"], record["fusion_why"]) == (
-        "fixed weights",
-        "learning is switched off",
+        "given weights",
+        "the ranker is switched off",
     )
     assert record["config"]["budget"] == {
         "memory_gib": budget.memory_gib, "exact_items": 10,

@@ -18,6 +18,7 @@ from rag_rec.retrieval import (
     Matrices,
     RankerConfig,
     RetrievalConfig,
+    SearchConfig,
     Source,
     open_retriever,
 )
@@ -75,13 +76,17 @@ def index_of(data: Dataset, folder: Path, config: RetrievalConfig) -> ItemIndex:
     return ItemIndex.open(folder, HashEmbedder())
 
 
-RANKER = RankerConfig(min_users=100, rounds=10, min_leaf=20)
+OFF = RankerConfig(enabled=False)
+GIVEN = SearchConfig(enabled=False)
+RANKER = RankerConfig(min_lists=50, rounds=30, min_leaf=20)
 
 
 def test_a_source_of_ones_own_is_served_without_being_registered(
     brands: Dataset, tmp_path: Path
 ) -> None:
-    config = RetrievalConfig(sources=(*SOURCES, SameBrand()), ranker=replace(RANKER, enabled=False))
+    config = RetrievalConfig(
+        sources=(*SOURCES, SameBrand()), ranker=replace(RANKER, enabled=False), search=GIVEN
+    )
     index = index_of(brands, tmp_path / "index", config)
     record = index.manifest.retrieval["sources"]["same_brand"]
     assert (record["weight"], record["sentence"]) == (0.7, "From the maker of “{}”.")
@@ -95,7 +100,7 @@ def test_a_source_of_ones_own_is_served_without_being_registered(
 
 
 def test_it_is_weighted_ranked_with_and_measured(brands: Dataset, tmp_path: Path) -> None:
-    config = RetrievalConfig(sources=(*SOURCES, SameBrand()), ranker=RANKER)
+    config = RetrievalConfig(sources=(*SOURCES, SameBrand()), ranker=RANKER, search=GIVEN)
     index = index_of(brands, tmp_path / "index", config)
     retrieval = index.manifest.retrieval
     assert retrieval["fusion"] == "ranker"

@@ -62,6 +62,7 @@ class FusionRecord(Model):
         neighbours: How texts were compared.
         decay: An event of a history counts for 1/e less for every so many events after it.
         replay: Weight of the history itself, where its items may be listed again.
+        replay_decay: Decay of the history itself.
         sources: The sources, in the order they are stacked.
         config: The settings; see `RetrievalConfig.as_document`.
     """
@@ -75,6 +76,7 @@ class FusionRecord(Model):
     neighbours: str
     decay: float
     replay: float
+    replay_decay: float
     sources: dict[str, SourceRecord]
     config: dict[str, Any]
 

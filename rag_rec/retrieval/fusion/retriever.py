@@ -50,9 +50,8 @@ def open_retriever(index: ItemIndex, *, decay: float | None = None) -> Retriever
 class FusedRetriever:
     """Sums the scores that the sources give each candidate; popularity fills the rest of a list.
 
-    Where the index holds a ranker, it orders the best candidates again. It does so for users with
-    a history and without plain words, whose candidates are all new to them: those it was fitted
-    on.
+    Where the index holds a ranker, it orders the best candidates again that are new to a user. It
+    does so for users with a history and without plain words: those it was fitted on.
 
     Args:
         index: An open index version.
@@ -66,7 +65,9 @@ class FusedRetriever:
         )
         weights = {name: source.weight for name, source in record.sources.items()}
         self.index = index
-        self.weighting = Weighting(weights, decay or record.decay, record.replay)
+        self.weighting = Weighting(
+            weights, decay or record.decay, record.replay, record.replay_decay
+        )
         self._sentences = {name: source.sentence for name, source in record.sources.items()}
         matrices = {name: load_array(folder, name) for name in weights}
         self.sources = StackedSources(matrices, weights)

@@ -89,7 +89,7 @@ class Slit(Source):
         past, future = (part[:, head] for part in self.splits(data.log))
         matrix = self._solve(past, future, n_kept)
         matrix = spread(matrix, head, data.n_items)
-        if len(head) == data.n_items:
+        if len(head) == np.count_nonzero(data.log.counts()):
             return matrix
         counted = keep_strongest(self.tail.fit(data), n_kept)
         return with_tail(matrix, counted, head)

@@ -18,6 +18,7 @@ from rag_rec.retrieval.queries import QueryBatch
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
 from rag_rec.retrieval.stacked import ItemScores
+from rag_rec.retrieval.weights import REPLAY
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -191,25 +192,34 @@ def rank_again(
     """Return the best candidates in the ranker's order, the others after them.
 
     A ranked candidate's score is its odds against the best one, above all that are not ranked.
-    Users without a history, and those with evidence from elsewhere, keep the order of the sum.
+    Items of the history that may be listed again keep their places and all places their scores.
+    Users without a history, and those with plain words about them, keep the order of the sum.
     """
     results = [(items, scores.astype(np.float64)) for items, scores in fused]
-    rows = [
-        row
+    if ranker is None:
+        return results
+    unseen = {
+        row: np.flatnonzero(~np.isin(items, batch.users.row(row)))[: ranker.depth]
         for row, (items, _) in enumerate(fused)
-        if len(items) and len(batch.users.row(row)) and not batch.extra[row]
-    ]
-    if ranker is None or not rows:
+        if len(batch.users.row(row)) and batch.extra[row].keys() <= {REPLAY}
+    }
+    rows = [row for row, places in unseen.items() if len(places)]
+    if not rows:
         return results
     candidates = np.full((len(rows), ranker.depth), -1, np.int32)
     values = np.zeros((len(rows), ranker.depth), np.float32)
     for at, row in enumerate(rows):
         items, scores = fused[row]
-        n = min(ranker.depth, len(items))
-        candidates[at, :n], values[at, :n] = items[:n], scores[:n]
+        n = len(unseen[row])
+        candidates[at, :n], values[at, :n] = items[unseen[row]], scores[unseen[row]]
     found = ranker.scores(batch.users.take(np.array(rows)), candidates, values)
     for at, row in enumerate(rows):
-        results[row] = _merged(results[row], found[at, : len(fused[row][0])])
+        places = unseen[row]
+        if batch.extra[row]:
+            order = np.argsort(-found[at, : len(places)], kind="stable")
+            results[row][0][places] = results[row][0][places][order]
+        else:
+            results[row] = _merged(results[row], found[at, : len(places)])
     return results
 
 
