@@ -59,13 +59,14 @@ class Unfitting(Source):
 
 @pytest.fixture(scope="module")
 def brands(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """Users stay with a brand; titles say nothing."""
+    """Users stay with a brand, whose first items are the most wanted; titles say nothing."""
     folder, rng = tmp_path_factory.mktemp("brands"), np.random.default_rng(4)
     rows = [f"i{n},thing {rng.integers(10**6)},brand {n % 12}" for n in range(120)]
     (folder / "items.csv").write_text("item_id,title,brand\n" + "\n".join(rows))
     lines = ["user_id,item_id"]
     for user in range(300):
-        taken = rng.permutation(10)[:6] * 12 + user % 12
+        wanted = 0.6 ** np.arange(10)
+        taken = rng.choice(10, 6, replace=False, p=wanted / wanted.sum())[::-1] * 12 + user % 12
         lines += [f"u{user},i{item}" for item in taken]
     (folder / "log.csv").write_text("\n".join(lines))
     return Dataset.load(items=folder / "items.csv", interactions=folder / "log.csv")
