@@ -169,7 +169,8 @@ def retrieval(
         report = mean_of([_run(shuffle_ties(data, seed), options) for seed in seeds])
     else:
         report = _run(data, options)
-    report |= {"shuffled_ties": list(seeds), "min_rating": min_rating, "k_core": k_core}
+    report["shuffled_ties"] = list(seeds)
+    report["min_rating"], report["k_core"] = min_rating, k_core
     report["cores"] = os.cpu_count()
     if as_json:
         sys.stdout.write(json.dumps(report) + "\n")
