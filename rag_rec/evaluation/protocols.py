@@ -24,6 +24,8 @@ PROTOCOLS: Mapping[str, str] = {
     "leave-last-out-fit-validation": "the same, and validation's event enters the fit",
     "temporal": "fitted on what lies before a cut in time; each user's first event from then on is "
     "the target",
+    "temporal-every": "the same cut; every event from then on is a target, asked with its user's "
+    "events of earlier times",
     "within-users": "fitted on the first share of each user's events; the next one is the target",
     "new-users": "a share of the users is unseen in the fit; the last event of each is the target",
 }
@@ -40,9 +42,9 @@ class SplitOptions:
     Attributes:
         protocol: A name of `PROTOCOLS`.
         n_target: 1 to measure on the test, 2 on validation.
-        cut: Of ``temporal``: a time in Unix seconds, or the share of events before it. Of
-            ``within-users``: the share of each user's events that is fitted on. Of
-            ``new-users``: the share of users who are not the test's.
+        cut: Of ``temporal`` and ``temporal-every``: a time in Unix seconds, or the share of
+            events before it. Of ``within-users``: the share of each user's events that is fitted
+            on. Of ``new-users``: the share of users who are not the test's.
         candidates: Given candidates by user; only these users are measured.
         given: A split that files give; the protocol and the cut do not matter then.
         hidden_items: Share of the items that the fit does not see; their takers are measured.
@@ -75,8 +77,9 @@ def _by_protocol(dataset: Dataset, options: SplitOptions) -> Split:
         hidden = _HIDDEN[name] + options.n_target - 1
         return leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
     cut = DEFAULT_CUT if options.cut is None else options.cut
-    if name == "temporal":
-        return split_at_time(dataset, cut=cut, validation=validation)
+    if name in {"temporal", "temporal-every"}:
+        every = name == "temporal-every"
+        return split_at_time(dataset, cut=cut, every=every, validation=validation)
     if not 0 < cut < 1:
         raise ConfigError(f"the protocol {name} cuts by a share: give --cut between 0 and 1")
     if name == "within-users":

@@ -18,6 +18,7 @@ class RetrievalSetting(TypedDict):
     hidden_items: float
     items: int
     users: int
+    questions: int
     interactions: int
     fitted_interactions: int
     reviews: int

@@ -85,6 +85,19 @@ def test_a_cut_in_time_is_one_moment_for_all(tmp_path: Path) -> None:
         split_at_time(data_of(tmp_path, [("u", "a", 1), ("u", "b", None)]), cut=0.5)
 
 
+def test_every_event_after_the_cut_is_asked_with_those_of_earlier_times(tmp_path: Path) -> None:
+    split = split_at_time(data_of(tmp_path, LOG), cut=10, every=True)
+    questions = list(zip(split.users, split.inputs, split.targets, strict=True))
+    assert questions == [
+        ("u", ["a", "b"], "c"), ("u", ["a", "b"], "d"), ("w", ["e"], "f"), ("x", ["b"], "c"),
+    ]  # fmt: skip
+    assert split.fit.digest == split_at_time(data_of(tmp_path, LOG), cut=10).fit.digest
+    inside = split_at_time(data_of(tmp_path, LOG), cut=10, every=True, validation=True)
+    assert (inside.users, inside.targets) == (["u", "v"], ["b", "b"])
+    with pytest.raises(DataError, match="nobody can be asked for"):
+        split_at_time(data_of(tmp_path, LOG), cut=99, every=True)
+
+
 def test_a_cut_by_position_needs_no_times(tmp_path: Path) -> None:
     events = [("u", item, None) for item in "abcdefghij"] + [("v", "a", None), ("v", "b", None)]
     data = data_of(tmp_path, events)

@@ -36,8 +36,8 @@ class Split:
         users: ``user_id`` of each question; a user may be asked about more than once.
         inputs: Items of each question's history, oldest first.
         targets: The item that was taken next.
-        tied: True where the target shares its time with another event of its user. Their order
-            is then the file's, which may have been sorted by anything.
+        tied: True where the target shares its time with another event of its user, so that the
+            file's order chose it, which may have been sorted by anything.
         known_until: Time (Unix seconds) from which on the fit knows nothing; None for no cut.
     """
 
@@ -95,19 +95,34 @@ def split_of(
     )
     if not asked.height:
         raise DataError(f"nobody can be asked for: this protocol needs {needs}")
-    fit = log.filter(pl.col("role") == Role.FIT).drop("role", "tied")
-    if not fit.height:
-        raise DataError(f"nothing is left to fit on: this protocol needs {needs}")
-    unseen = log.filter(pl.col("role") != Role.FIT).select("user_id", "item_id").unique()
     return Split(
-        replace(
-            dataset,
-            interactions=fit,
-            reviews=reviews_to_fit(dataset.reviews, unseen, known_until),
-        ),
+        fit_of(dataset, role, needs=needs, known_until=known_until),
         asked["user_id"].to_list(),
         asked["input"].to_list(),
         asked["item_id"].to_list(),
         asked["tied"].to_list(),
         known_until,
     )
+
+
+def fit_of(
+    dataset: Dataset, role: pl.Expr, *, needs: str, known_until: int | None = None
+) -> Dataset:
+    """Return the data set with the events of the fit, and the reviews that it may see.
+
+    Args:
+        dataset: As in `split_of`, like the rest.
+        role: The `Role` of each event; every one but `Role.FIT` is kept from the fit.
+        needs: Words for the users that the protocol needs, for the error.
+        known_until: Time from which on nothing is known, for reviews.
+
+    Raises:
+        DataError: If nothing is left to fit on.
+    """
+    log = dataset.interactions.with_columns(role=role)
+    fit = log.filter(pl.col("role") == Role.FIT).drop("role")
+    if not fit.height:
+        raise DataError(f"nothing is left to fit on: this protocol needs {needs}")
+    unseen = log.filter(pl.col("role") != Role.FIT).select("user_id", "item_id").unique()
+    reviews = reviews_to_fit(dataset.reviews, unseen, known_until)
+    return replace(dataset, interactions=fit, reviews=reviews)
