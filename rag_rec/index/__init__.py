@@ -11,8 +11,9 @@ from rag_rec.index.embedders.text import (
 from rag_rec.index.files import reading
 from rag_rec.index.item_index import ItemIndex
 from rag_rec.index.manifest import Manifest
+from rag_rec.index.texts import item_texts
 from rag_rec.index.verify import IndexCheck, verify_index
-from rag_rec.index.writer import indexed_ids, item_texts, write_index
+from rag_rec.index.writer import indexed_ids, write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",

@@ -106,8 +106,13 @@ class ItemIndex:
 
     @cached_property
     def item_vectors(self) -> Vectors:
-        """Unit rows, float32 ``[n_items, dimension]``, mapped from disk."""
+        """Unit rows, float32 ``[n_items, dimension]``, mapped from disk; zeros without text."""
         return _mapped(self.folder / "items_vectors.npy")
+
+    @cached_property
+    def has_vector(self) -> NDArray[np.bool_]:
+        """True for each item that has a text and so a vector, ``[n_items]``."""
+        return np.any(self.item_vectors, axis=1)
 
     @cached_property
     def review_vectors(self) -> Vectors:
@@ -178,20 +183,25 @@ class ItemIndex:
     ) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Return row numbers and cosines of the ``n`` nearest items of each vector, nearest first.
 
-        Every item is compared, the retired ones too.
+        Every item that has a vector is compared, the retired ones too. A vector of zeros is near
+        to none.
 
         Args:
             vectors: Unit rows, float32 ``[b, dimension]``.
             n: Number of items.
         """
-        found: list[tuple[NDArray[np.int64], NDArray[np.float32]]] = []
-        for vector in vectors:
-            cosines = self.item_vectors @ vector
-            least = np.partition(cosines, -n)[-n] if n < len(cosines) else -np.inf
-            near = np.flatnonzero(cosines >= least)
-            near = near[np.argsort(-cosines[near], kind="stable")][:n]
-            found.append((near, cosines[near]))
-        return found
+        return [self._nearest(vector, n) for vector in vectors]
+
+    def _nearest(
+        self, vector: NDArray[np.float32], n: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        cosines = self.item_vectors @ vector
+        compared = self.has_vector if vector.any() else np.zeros_like(self.has_vector)
+        cosines[~compared] = -np.inf
+        least = np.partition(cosines, -n)[-n] if n < len(cosines) else -np.inf
+        near = np.flatnonzero((cosines >= least) & compared)
+        near = near[np.argsort(-cosines[near], kind="stable")][:n]
+        return near, cosines[near]
 
     # --- the log --------------------------------------------------------------------------
 

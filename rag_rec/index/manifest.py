@@ -36,9 +36,9 @@ class Manifest(Model):
         created: Time of building, ISO 8601 in UTC; not part of the digest.
         embedder: The model that made the vectors.
         dataset_digest: SHA-256 of the data set.
-        n_items: Items of the catalog, each with a vector.
-        n_retired: Items that are no longer in the catalog, each with a vector.
-        n_reviews: Reviews, each with a vector.
+        n_items: Items of the catalog; those with a text have a vector.
+        n_retired: Items that are no longer in the catalog; those with a text have a vector.
+        n_reviews: Reviews; those with a text have a vector.
         n_interactions: Events of the log.
         n_users: Users of the log.
         retrieval: How retrieval was fitted; its own record.

@@ -58,16 +58,16 @@ class VectorStore:
     def add(
         self,
         name: str,
-        start: int,
+        rows: Sequence[int],
         vectors: Vectors,
         documents: Sequence[str],
         metadata: Sequence[Metadata],
     ) -> None:
-        """Add rows ``start, start + 1, ...`` to a collection."""
+        """Add rows to a collection; rows without a vector are left out of it."""
         for low in range(0, len(documents), _MAX_ROWS):
-            part = slice(low, min(low + _MAX_ROWS, len(documents)))
+            part = slice(low, low + _MAX_ROWS)
             self._collections[name].add(
-                ids=[str(start + row) for row in range(part.start, part.stop)],
+                ids=[str(row) for row in rows[part]],
                 embeddings=vectors[part],
                 documents=list(documents[part]),
                 metadatas=[dict(row) for row in metadata[part]],

@@ -1,4 +1,7 @@
-"""Vectors of one table of a new version: embedded, or taken over where the text is the same."""
+"""Vectors of one table of a new version: embedded, or taken over where the text is the same.
+
+A row without text has no vector: zeros in the file, and nothing in Chroma.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +73,7 @@ class VectorWriter:
             np.save(self._tools.version / f"{self._name}_hashes.npy", self._hashes)
 
     def add(self, texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
-        """Embed and store the next rows, one slice; empty metadata is left out."""
+        """Embed and store the next rows, one slice; empty texts and metadata are left out."""
         hashes = np.array([_hash(text) for text in texts], np.uint64)
         vectors = self._vectors(texts, hashes)
         start, self._done = self._done, self._done + len(texts)
@@ -80,24 +83,31 @@ class VectorWriter:
         del mapped
         self._hashes[start : self._done] = hashes
         self._wait()
-        filled = [{k: v for k, v in row.items() if v is not None and v != ""} for row in metadata]
-        rows = (self._name, start, vectors, texts, filled)
-        self._stored = self._pool.submit(self._tools.store.add, *rows)
+        told = [at for at, text in enumerate(texts) if text]
+        self._stored = self._pool.submit(
+            self._tools.store.add,
+            self._name,
+            [start + at for at in told],
+            vectors[told],
+            [texts[at] for at in told],
+            [_filled(metadata[at]) for at in told],
+        )
 
     def _vectors(self, texts: Sequence[str], hashes: NDArray[np.uint64]) -> Vectors:
         """Return the vectors of texts, from the earlier version where the text is the same."""
         embedder = self._tools.embedder
-        if self._known is None:
-            self.n_embedded += len(texts)
-            return embedder.embed(texts, self._report)
-        rows = self._known.find(hashes)
-        result = np.empty((len(texts), embedder.dimension), np.float32)
-        result[rows >= 0] = self._known.vectors[rows[rows >= 0]]
-        fresh = np.flatnonzero(rows < 0)
+        result = np.zeros((len(texts), embedder.dimension), np.float32)
+        wanted = np.array([bool(text) for text in texts])
+        if self._known:
+            rows = self._known.find(hashes)
+            old = wanted & (rows >= 0)
+            result[old] = self._known.vectors[rows[old]]
+            wanted &= ~old
+        fresh = np.flatnonzero(wanted)
         if len(fresh):
-            result[fresh] = embedder.embed([texts[i] for i in fresh.tolist()])
+            result[fresh] = embedder.embed([texts[at] for at in fresh.tolist()], self._report)
         self.n_embedded += len(fresh)
-        self._report(len(texts))
+        self._report(len(texts) - len(fresh))
         return result
 
     def _wait(self) -> None:
@@ -128,6 +138,10 @@ class _KnownVectors:
             return np.full(len(hashes), -1, np.int64)
         place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
         return np.where(self._hashes[place] == hashes, self._order[place], -1)
+
+
+def _filled(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metadata.items() if value is not None and value != ""}
 
 
 def _hash(text: str) -> int:

@@ -15,8 +15,9 @@ from rag_rec.data import Dataset, ReviewStore, updated
 from rag_rec.index.embedders.text import Embedder
 from rag_rec.index.files import CHROMA, check_files, file_records, own_files
 from rag_rec.index.manifest import EmbedderInfo, Manifest
-from rag_rec.index.review_table import ReviewTable, shown_text
+from rag_rec.index.review_table import ReviewTable
 from rag_rec.index.store import ITEMS, REVIEWS, VectorStore
+from rag_rec.index.texts import item_texts
 from rag_rec.index.vector_writer import VectorWriter, WriterTools
 from rag_rec.index.versions import current_version, new_version
 
@@ -25,7 +26,6 @@ Finish = Callable[[Path], dict[str, Any]]
 
 ITEMS_FILE, LOG_FILE, REVIEWS_FILE = "items.parquet", "interactions.parquet", "reviews.sqlite"
 _SLICE = 512
-_MAX_CHARS = 2_000
 
 
 def write_index(
@@ -108,22 +108,6 @@ def indexed_ids(folder: str | Path) -> list[str]:
     return pl.read_parquet(version / ITEMS_FILE)["item_id"].to_list() if version else []
 
 
-def item_texts(items: pl.DataFrame) -> list[str]:
-    """Return one text an item, for the embedder and the sources that read words.
-
-    It holds title, brand, categories and description, or the id of an item that has none of them.
-    """
-    return list(_texts(items))
-
-
-def _texts(items: pl.DataFrame) -> Iterator[str]:
-    names = ("item_id", "title", "brand", "categories", "description")
-    for item_id, title, brand, categories, description in items.select(names).iter_rows():
-        parts = (title, brand, ", ".join(dict.fromkeys(categories)), description)
-        text = ". ".join(plain for part in parts if part and (plain := plain_text(part)))
-        yield text[:_MAX_CHARS] or item_id
-
-
 def _current(folder: Path, *, is_needed: bool) -> Path | None:
     """Return the current version, None if there is none or it cannot be used and need not be."""
     try:
@@ -180,7 +164,7 @@ def _write_reviews(dataset: Dataset, tools: WriterTools) -> int:
             placed = placed.join(users, on="user_id", how="left", maintain_order="left")
             owners.append(placed["item_ix"].cast(pl.Int32).to_numpy())
             writers.append(placed["user_ix"].cast(pl.Int32).fill_null(-1).to_numpy())
-            texts = [shown_text(text) for text in part["text"]]
+            texts = [plain_text(text) for text in part["text"]]
             vectors.add(texts, list(part.select(columns).iter_rows(named=True)))
     table.close()
     np.save(tools.version / "review_items.npy", np.concatenate(owners))

@@ -71,7 +71,7 @@ class SlatePage(RecommendationList):
 
     Attributes:
         rows: The rows, top to bottom.
-        diversity: One minus the mean cosine between the descriptions of the items.
+        diversity: One minus the mean cosine between the texts of the items that have one.
     """
 
     rows: tuple[SlateRow, ...]
@@ -153,13 +153,14 @@ class SlateObjective:
 
     Args:
         pool: The candidates.
-        alike: Cosine of each pair, ``float [n, n]``.
+        alike: Cosine of each pair, ``float [n, n]``; zeros for items without text.
         diversity: Weight of diversity, 0 to 1.
     """
 
     def __init__(self, pool: Pool, alike: NDArray[np.float32], diversity: float) -> None:
         self.pool = pool
         self._alike = alike
+        self._has_text = alike.any(axis=1)
         self._weight = diversity
 
     def value(self, page: Sequence[int]) -> float:
@@ -170,8 +171,9 @@ class SlateObjective:
         return (1 - self._weight) * relevance + self._weight * self.diversity(page)
 
     def diversity(self, page: Sequence[int]) -> float:
-        """Return one minus the mean cosine of the pairs; 1 for fewer than two items."""
-        return 1 - (mean_of_pairs(self._alike, page) or 0.0)
+        """Return one minus the mean cosine of the pairs; 1 for fewer than two items with text."""
+        told = [position for position in page if self._has_text[position]]
+        return 1 - (mean_of_pairs(self._alike, told) or 0.0)
 
     def admits(self, page: Sequence[int]) -> bool:
         """Return whether no item stands there twice and the constraints hold."""

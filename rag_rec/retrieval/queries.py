@@ -67,7 +67,7 @@ def _near_profiles(
     found = index.nearest(vectors, _PROFILE_ITEMS)
     for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
         if limits_items(histories[row].constraints):
-            free = np.flatnonzero(~blocked[row])
+            free = np.flatnonzero(~blocked[row] & index.has_vector)
             every = index.item_vectors[free] @ vector
             nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
             items, cosines = free[nearest], every[nearest]

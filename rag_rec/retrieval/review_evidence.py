@@ -33,8 +33,8 @@ def review_quotes(
 ) -> list[dict[str, list[Evidence]]]:
     """Return, for each user, up to ``n`` reviews of each candidate, nearest to their taste first.
 
-    The taste is the mean vector of the last items of the history, of the profile if there is no
-    history, else of the candidates themselves.
+    The taste is the mean vector of the last items of the history that have a text, of the profile
+    if there are none, else of the candidates themselves.
     """
     if n == 0 or index.manifest.n_reviews == 0:
         return [{} for _ in histories]
@@ -76,12 +76,19 @@ def review_sentences(
 
 
 def _taste(index: ItemIndex, history: UserHistory, candidates: Sequence[Candidate]) -> Vectors:
-    ids = history.item_ids[-_RECENT:]
-    rows = [row for item_id in ids if (row := index.find(item_id)) is not None]
-    if not rows and history.profile:
+    vectors = _vectors_of(index, history.item_ids[-_RECENT:])
+    if not len(vectors) and history.profile:
         return index.embedder.embed([history.profile])[0]
-    rows = rows or [row for c in candidates if (row := index.find(c.item_id)) is not None]
-    return index.item_vectors[rows].mean(axis=0)
+    if not len(vectors):
+        vectors = _vectors_of(index, [candidate.item_id for candidate in candidates])
+    return vectors.sum(axis=0) / max(len(vectors), 1)
+
+
+def _vectors_of(index: ItemIndex, item_ids: Sequence[str]) -> Vectors:
+    """Return the vectors of the items that have one."""
+    rows = [row for item_id in item_ids if (row := index.find(item_id)) is not None]
+    vectors = index.item_vectors[rows]
+    return vectors[np.any(vectors, axis=1)]
 
 
 def _nearest(

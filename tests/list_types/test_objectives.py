@@ -156,3 +156,10 @@ def test_no_item_stands_twice_on_a_page(
     assert max(map(len, rows)) <= per_row
     if fixed and (kept := [at for at in dict.fromkeys(fixed[0]) if at in members[0]]):
         assert rows[0][: len(kept[:per_row])] == kept[:per_row], "the model's choices stay"
+
+
+def test_items_without_text_say_nothing_about_the_diversity_of_a_page() -> None:
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 0]], np.float32)
+    objective = SlateObjective(pool_of([1, 2, 3]), vectors @ vectors.T, 0.25)
+    assert objective.diversity([0, 1]) == objective.diversity([0, 1, 2]) == pytest.approx(0.4)
+    assert objective.diversity([0, 2]) == 1
