@@ -120,10 +120,11 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all three tables."""
-        parts = [frame_digest(self.items), frame_digest(self.interactions), self.reviews.digest]
+        """SHA-256 over all three tables, whatever the order of the items."""
+        items, log = frame_digest(self.items.sort("item_id")), frame_digest(self.interactions)
+        parts = [items, log, self.reviews.digest]
         if self.retired.height:
-            parts.append(frame_digest(self.retired))
+            parts.append(frame_digest(self.retired.sort("item_id")))
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
     @property

@@ -31,7 +31,8 @@ class ItemIndex:
 
     Attributes:
         folder: The version's folder.
-        items: The catalog, retired items last; row number is ``item_ix``.
+        items: The catalog in a neutral order (see `in_row_order`), retired items last; row number
+            is ``item_ix``.
         retired: True for each item that is no longer in the catalog, ``[n_items]``.
     """
 

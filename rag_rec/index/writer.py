@@ -16,6 +16,7 @@ from rag_rec.index.embedders.text import Embedder
 from rag_rec.index.files import CHROMA, check_files, file_records, own_files
 from rag_rec.index.manifest import EmbedderInfo, Manifest
 from rag_rec.index.review_table import ReviewTable
+from rag_rec.index.row_order import in_row_order
 from rag_rec.index.store import ITEMS, REVIEWS, VectorStore
 from rag_rec.index.texts import item_texts
 from rag_rec.index.vector_writer import VectorWriter, WriterTools
@@ -61,6 +62,7 @@ def write_index(
         current = _current(folder, is_needed=not replace and not dataset.is_whole)
         if current and not replace:
             dataset = updated(dataset, stored_data(current))
+        dataset = in_row_order(dataset)
         same = current and Manifest.read(current).embedder.digest == embedder.digest
         store = VectorStore(version / CHROMA, create=True)
         tools = WriterTools(version, embedder, store, current if same and reuse else None, on_step)

@@ -51,10 +51,10 @@ def test_an_index_holds_what_was_put_in(sample: Dataset, hash_index: ItemIndex) 
     manifest = hash_index.manifest
     assert (manifest.n_items, manifest.n_reviews) == (sample.items.height, sample.reviews.count)
     assert manifest.dataset_digest == sample.digest
-    assert hash_index.items.equals(sample.items)
+    assert hash_index.items.sort("item_id").equals(sample.items.sort("item_id"))
     assert hash_index.store.count("items") == manifest.n_items
     assert hash_index.store.count("reviews") == manifest.n_reviews
-    vectors = HashEmbedder().embed(item_texts(sample.items))
+    vectors = HashEmbedder().embed(item_texts(hash_index.items))
     assert np.allclose(hash_index.item_vectors, vectors, atol=1e-6)
     for row in (0, 57, 299):
         _, cosines = hash_index.store.query("items", vectors[row : row + 1], 3)[0]

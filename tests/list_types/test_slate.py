@@ -29,13 +29,13 @@ from rag_rec.testing import HashEmbedder, eligible_items
 
 
 class Unexplained:
-    """Proposes items in the catalog's order and explains none of them."""
+    """Proposes items in the order of their ids and explains none of them."""
 
     def __init__(self, index: ItemIndex) -> None:
         self.index = index
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
-        ids = self.index.item_ids
+        ids = sorted(self.index.item_ids)
         found = [Candidate(item_id, -at, {"mine": at}) for at, item_id in enumerate(ids, 1)]
         return [found[:k] for _ in histories]
 

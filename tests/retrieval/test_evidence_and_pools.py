@@ -45,7 +45,7 @@ def test_quotes_are_the_nearest_reviews_and_items_without_any_are_absent(index: 
     assert set(found) == {"a", "b"}
     assert [len(quotes) for quotes in found.values()] == [2, 1]
     taste = index.embedder.embed([history.profile or ""])[0]
-    rows = index.reviews_of(0)
+    rows = index.reviews_of(index.row_of["a"])
     cosines = np.sort(index.review_vectors[rows] @ taste)[::-1][:2]
     assert [quote.similarity for quote in found["a"]] == pytest.approx(cosines)
     assert found["a"][0].text.startswith("Unfortunately")
@@ -59,7 +59,8 @@ def test_a_history_counts_before_words_and_words_before_candidates(index: ItemIn
     assert found[0] == found[1]
     assert found[2] == found[3]
     (quote,) = found[1]["b"]
-    expected = index.review_vectors[list(index.reviews_of(1))] @ index.item_vectors[1]
+    row = index.row_of["b"]
+    expected = index.review_vectors[list(index.reviews_of(row))] @ index.item_vectors[row]
     assert quote.similarity == pytest.approx(expected[0])
 
 
@@ -100,9 +101,11 @@ def pool_of(index: ItemIndex, ids: str, constraints: Constraints, n: int, k: int
 
 def test_missing_candidates_are_filled_up_below_the_retrievers_own(index: ItemIndex) -> None:
     (found,) = pools(Few("c?c"), index, [UserHistory()], 4, 2)
-    assert [c.item_id for c in found] == ["c", "a", "b", "d"]
+    # nobody took anything: all are as popular as each other, and ranked by row
+    popular = [(name, {"popularity": rank}) for rank, name in enumerate(index.item_ids, 1)]
+    rest = [(name, ranks) for name, ranks in popular if name != "c"]
+    assert [(c.item_id, c.sources) for c in found] == [("c", {"mine": 1}), *rest]
     assert [c.score for c in found] == [9, 0, 0, 0]
-    assert [c.sources for c in found] == [{"mine": 1}, *({"popularity": n} for n in (1, 2, 4))]
     assert pool_of(index, "cc", Constraints(exclude=frozenset("abc")), 4, 2) == "d"
 
 

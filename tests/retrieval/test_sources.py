@@ -114,7 +114,8 @@ def test_it_is_weighted_ranked_with_and_measured(brands: Dataset, tmp_path: Path
     history = index.history("u3")
     parts = Diagnostics(index).parts([history], 4, mask=True)
     assert {index.items["brand"][int(row)] for row in parts["same_brand"][0]} == {"brand 3"}
-    scores = Diagnostics(index).scores([history], np.array([[3, 4]], np.int32))
+    rows = np.array([[index.row_of["i3"], index.row_of["i4"]]], np.int32)
+    scores = Diagnostics(index).scores([history], rows)
     assert scores["same_brand"][0, 0] > scores["same_brand"][0, 1] == 0
     index.close()
 

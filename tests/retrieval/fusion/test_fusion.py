@@ -107,7 +107,10 @@ def test_words_of_a_profile_add_to_the_sum_and_obey_constraints(
     retriever: FusedRetriever,
 ) -> None:
     words = UserHistory(profile="Ewer")
-    cosine = retriever.index.item_vectors[4] @ retriever.index.embedder.embed(["Ewer"])[0]
+    cosine = (
+        retriever.index.item_vectors[retriever.index.row_of["e"]]
+        @ retriever.index.embedder.embed(["Ewer"])[0]
+    )
     first = retriever.retrieve([words], 1)[0][0]
     assert (first.item_id, first.sources) == ("e", {"profile": 1})
     assert first.score == pytest.approx(float(cosine) ** 2, rel=1e-5)

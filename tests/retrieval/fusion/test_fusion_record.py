@@ -70,15 +70,21 @@ def test_ranks_within_a_source_pass_over_blocked_items_and_share_a_tie() -> None
 def test_diagnostics_rank_by_each_part(retriever: FusedRetriever) -> None:
     found = Diagnostics(retriever.index)
     users = [UserHistory.of("a", "b"), UserHistory()]
-    masked, whole = (found.parts(users, 3, mask=mask) for mask in (True, False))
-    assert {name: rows[0].tolist() for name, rows in masked.items()} == {
-        "one": [2, -1, -1], "two": [5, 3, -1], "popularity": [4, 2, 3],
+    ids, rows = retriever.index.item_ids, retriever.index.row_of
+    masked, whole = (
+        {
+            name: ["".join("-" if ix < 0 else ids[ix] for ix in row) for row in ranking.tolist()]
+            for name, ranking in found.parts(users, 3, mask=mask).items()
+        }
+        for mask in (True, False)
+    )
+    assert {name: ranking[0] for name, ranking in masked.items()} == {
+        "one": "c--", "two": "fd-", "popularity": "ecd",
     }  # fmt: skip
-    assert whole["one"][0].tolist() == [2, 1, -1]
-    assert whole["popularity"].tolist() == [[0, 4, 1]] * 2
-    assert whole["one"][1].tolist() == [-1, -1, -1]
-    assert found.fusion(users, 2).tolist() == [[2, 3], [0, 4]]
-    given = found.scores(users[:1], np.array([[2, 3, 4]], np.int32))
+    assert whole["one"] == ["cb-", "---"]
+    assert whole["popularity"] == ["aeb"] * 2
+    assert found.fusion(users, 2).tolist() == [[rows[i] for i in best] for best in ("cd", "ae")]
+    given = found.scores(users[:1], np.array([[rows[i] for i in "cde"]], np.int32))
     expected = scores_of({"a": np.exp(-0.5), "b": 1})
     assert given["fusion"][0] == pytest.approx([expected[item] for item in "cde"])
     assert given["one"][0] + given["two"][0] == pytest.approx(given["fusion"][0])

@@ -21,8 +21,8 @@ d,Drum,,true
 e,Ewer,50,true
 f,Fan,60,false
 """
-# events: a 2, e 2, b 1; where they are equal the first in the catalog is the more popular
-LOG = "user_id,item_id\nu1,a\nu1,b\nu2,e\nu2,a\nu3,e\n"
+EVENTS = {"u1": "abcd", "u2": "eabc", "u3": "eab", "u4": "ea", "u5": "ea"}  # a 5, e 4, ..., f 0
+LOG = "user_id,item_id\n" + "".join(f"{u},{i}\n" for u, taken in EVENTS.items() for i in taken)
 ENTRIES = {"one": {"ab": 3, "ac": 1, "bc": 2}, "two": {"ad": 4, "bd": 1, "bf": 9}, "none": {}}
 WEIGHTS = {"one": 1.0, "two": 0.5, "none": 2.0}
 
@@ -46,7 +46,8 @@ class Written(Source):
         return f"{self.name} after “{{}}”."
 
     def fit(self, data: FitData, fitted: Matrices) -> sparse.csr_array:  # noqa: ARG002
-        return sparse.csr_array(written(self.name))
+        order = ["ABCDEF".index(title[0]) for title in data.titles]
+        return sparse.csr_array(written(self.name)[np.ix_(order, order)])
 
 
 def build(folder: Path) -> Path:
