@@ -95,6 +95,9 @@ def test_beyond_accuracy_by_hand() -> None:
     assert diversity(ix(0, 1), made) == pytest.approx(0)
     assert diversity(ix(0, 2, 3), made) == pytest.approx(1)
     assert diversity(ix(0), made) == 0
+    made.vectors[3] = 0
+    assert diversity(ix(0, 1, 3), made) == pytest.approx(0), "nothing is known of the last one"
+    assert diversity(ix(0, 3), made) == 0
     assert popularity_lift(ix(0, 1), ix(1, 2), made) == pytest.approx(1.0)
     assert popularity_lift(ix(0), ix(3), made) is None
     assert serendipity(["a", "b"], frozenset("ab"), frozenset("a")) == 0.5

@@ -101,12 +101,16 @@ def serendipity(items: Sequence[str], targets: frozenset[str], expected: frozens
 
 
 def diversity(items: NDArray[np.int64], catalog: Catalog) -> float:
-    """Return the mean of 1 - cosine over pairs (Ziegler et al. 2005); 0 below two items."""
-    if len(items) < 2:
+    """Return the mean of 1 - cosine over pairs (Ziegler et al. 2005) of items with a text.
+
+    0 below two of them.
+    """
+    vectors = catalog.vectors[items]
+    vectors = vectors[np.any(vectors, axis=1)].astype(np.float64)
+    n = len(vectors)
+    if n < 2:
         return 0.0
-    vectors = catalog.vectors[items].astype(np.float64)
     cosines = vectors @ vectors.T
-    n = len(items)
     return float(1 - (cosines.sum() - np.trace(cosines)) / (n * (n - 1)))
 
 
