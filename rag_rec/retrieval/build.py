@@ -110,7 +110,7 @@ def _describe_sources(
     factors = factors_of(matrices, weighting.sources)
     return {
         source.name: SourceRecord(
-            weight=weighting.sources[source.name],
+            weight=weighting.sources[source.name] if source.name in factors else 0.0,
             factor=factors.get(source.name, 0.0),
             entries=int(matrices[source.name].nnz),
             sentence=source.sentence,

@@ -176,7 +176,8 @@ def test_a_catalog_without_any_text_is_served(tmp_path: Path) -> None:
     assert not set(TITLES) & set(embedder.texts)
     index = ItemIndex.open(tmp_path / "index", HashEmbedder())
     sources = index.manifest.retrieval["sources"]
-    assert sources["content"]["entries"] == sources["content_smoothed"]["entries"] == 0
+    for name in ("content", "content_smoothed"):
+        assert (sources[name]["entries"], sources[name]["weight"]) == (0, 0), name
     users = [index.history("u0"), UserHistory(profile="green tea"), UserHistory()]
     check_retriever(open_retriever(index), index, users)
     index.close()
