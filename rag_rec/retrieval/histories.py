@@ -113,7 +113,9 @@ class Histories:
         known = self.items >= 0
         keys = (self.owners * self.n_items + self.items)[known]
         kept, place = np.unique(keys, return_inverse=True)
-        return self._at(kept, np.bincount(place, np.exp(-self.ages[known] / decay), len(kept)))
+        values = np.zeros(len(kept))
+        np.add.at(values, place, np.exp(-self.ages[known] / decay))
+        return self._at(kept, values)
 
     def _at(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> sparse.csr_array:
         rows, columns = np.divmod(keys, self.n_items)

@@ -48,8 +48,10 @@ class Proposals:
         parts = [came_next[:, None]]
         parts += [_best(scores, seen, depth) for scores in said.values()]
         items = _distinct(np.concatenate(parts, axis=1).astype(np.int32))
-        found = [np.where(items >= 0, columns_of(scores, items), 0) for scores in said.values()]
-        return cls(tuple(said), np.stack(found), depth)
+        found = np.zeros((len(said), *items.shape), np.float32)
+        for source, scores in zip(found, said.values(), strict=True):
+            source[:] = np.where(items >= 0, columns_of(scores, items), 0)
+        return cls(tuple(said), found, depth)
 
     def ndcg(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
         """Return the ndcg of each user's next item, ``[u]``; a tie counts against it."""

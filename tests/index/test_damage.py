@@ -209,7 +209,7 @@ def test_several_faults_are_counted_at_opening_and_listed_by_the_command(copy: P
     as_json = CliRunner().invoke(show, ["--verify", "--json", "--index", str(copy)])
     (version / "note\x1b[31m.txt").unlink()
     (copy / "away").rename(lost)
-    assert "evidence/content.npz is missing, and 6 more faults; put back a copy" in found
+    assert "evidence/content.npz is missing, and 7 more faults; put back a copy" in found
     lines = done.stdout.splitlines()
     assert done.exit_code == as_json.exit_code == 1
     assert len(lines) == 7

@@ -40,7 +40,7 @@ from rag_rec.retrieval.weights import Weighting, search_weights
 
 @dataclass(frozen=True, slots=True)
 class Fusion:
-    """How the sources are put together.
+    """The way the sources are put together.
 
     Attributes:
         kind: ``ranker``, ``learned weights`` or ``given weights``.

@@ -16,6 +16,8 @@ def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:
     Raises:
         numpy.linalg.LinAlgError: If the matrix is not positive definite.
     """
+    if not n_rows(gram):
+        return np.empty((0, 0), np.float32)
     factorise, invert = get_lapack_funcs(("potrf", "potri"), dtype=np.float32)
     dense = gram.astype(np.float32).toarray(order="F")
     dense[np.diag_indices_from(dense)] += ridge

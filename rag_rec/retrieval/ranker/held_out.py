@@ -1,4 +1,4 @@
-"""What a ranker does for users it was not fitted on."""
+"""Scores of a ranker for users it was not fitted on, and its gain over the sum."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class NewItems:
-    """What the ranker grants items without events.
+    """Room that the ranker grants items without events.
 
     Attributes:
         places: Ranked candidates that are the best of them.
