@@ -163,4 +163,7 @@ def _fitted_with(record: Mapping[str, Any]) -> FittedWith:
         "weights": {name: source["weight"] for name, source in record["sources"].items()},
         "decay": record["decay"],
         "replay": record["replay"],
+        "replay_decay": record["replay_decay"],
+        "new_places": record["new_places"],
+        "new_bonus": record["new_bonus"],
     }

@@ -30,7 +30,7 @@ class RetrievalSetting(TypedDict):
 
 
 class FittedWith(TypedDict):
-    """Choices of the fit, from the manifest: fusion, solve, weights, decay, replay."""
+    """Choices of the fit, from the manifest: fusion, solve, weights, decays, room for new items."""
 
     fusion: str
     fusion_why: str
@@ -39,6 +39,9 @@ class FittedWith(TypedDict):
     weights: dict[str, float]
     decay: float
     replay: float
+    replay_decay: float
+    new_places: int
+    new_bonus: float
 
 
 class RetrievalReport(RetrievalSetting, FittedWith):
