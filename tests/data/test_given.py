@@ -27,9 +27,14 @@ def files(folder: Path, ending: str = "csv", **texts: str) -> dict[str, Path]:
 
 
 def load(
-    folder: Path, *, ending: str = "csv", options: dict[str, Any] | None = None, **texts: str
+    folder: Path,
+    parts: dict[str, str] | None = None,
+    *,
+    ending: str = "csv",
+    options: dict[str, Any] | None = None,
+    **texts: str,
 ) -> Split:
-    paths = files(folder, ending, **texts)
+    paths = files(folder, ending, **(parts or {}), **texts)
     train = [paths.pop("train")] if "train" in paths else []
     return load_given(GivenFiles(train=train, **paths), **(options or {}))
 
@@ -48,12 +53,12 @@ def test_amazon_2023_last_out(tmp_path: Path) -> None:
         "validation": AMAZON + "u,c,5,1000000003000\nv,b,5,1000000006000\n",
         "test": AMAZON + "u,d,5,1000000004000\nv,c,3,1000000007000\n",
     }
-    split = load(tmp_path, **parts)
+    split = load(tmp_path, parts)
     assert asked(split) == [("u", ["a", "b", "c"], "d"), ("v", ["a", "b"], "c")]
     assert fitted(split) == [("u", "a", 1000000001), ("u", "b", 1000000002), ("v", "a", 1000000005)]
     assert set(split.fit.items["item_id"]) == set("abcd")
     assert split.known_until is None  # the parts overlap in time
-    validation = load(tmp_path, options={"ask_validation": True}, **parts)
+    validation = load(tmp_path, parts, options={"ask_validation": True})
     assert asked(validation) == [("u", ["a", "b"], "c"), ("v", ["a"], "b")]
     assert fitted(validation) == fitted(split)
 
@@ -64,7 +69,7 @@ def test_a_row_without_a_history_is_asked_with_earlier_rows_of_its_file(tmp_path
         "test": AMAZON + "u,d,5,1000000009\nu,b,5,1000000007\nu,c,5,1000000007\nw,d,1,1000000008\n"
         "x,a,5,1000000008\n",
     }
-    split = load(tmp_path, **parts)
+    split = load(tmp_path, parts)
     assert asked(split) == [
         ("u", ["a"], "b"), ("u", ["a"], "c"), ("u", ["a", "b", "c"], "d"), ("w", ["b"], "d"),
     ]  # fmt: skip
@@ -82,7 +87,7 @@ def test_amazon_2023_with_histories(tmp_path: Path) -> None:
         "test": WITH_HISTORY + "u,d,5,1000000006000,a b c\nu,a,5,1000000007000,a b c d\n"
         "n,a,5,1000000008000,\n",
     }
-    split = load(tmp_path, **parts)
+    split = load(tmp_path, parts)
     assert asked(split) == [("u", list("abc"), "d"), ("u", list("abcd"), "a")]
     assert fitted(split) == [("u", "a", 1000000001), ("u", "b", 1000000002), ("v", "a", 1000000003)]
 
@@ -93,13 +98,13 @@ def test_mini_one_rec_without_its_training_file(tmp_path: Path) -> None:
         "validation": MINI + "u,['x'],y,\"[1, 2]\",3\nu,['x'],y,\"[1, 2, 3]\",4\n",
         "test": MINI + "u,['x'],y,\"[3, 4]\",5\nu,['x'],y,\"[3, 4, 5]\",6\nv,['x'],y,[2],5\n",
     }
-    split = load(tmp_path, **parts)
+    split = load(tmp_path, parts)
     assert asked(split) == [("u", ["3", "4"], "5"), ("u", ["3", "4", "5"], "6"), ("v", ["2"], "5")]
     assert [row[:2] for row in fitted(split)] == [
         *(("u", item) for item in "1234"), ("v", "2"),
     ]  # fmt: skip
     assert any("no training file: fitted on 5 events of 2 users" in it for it in split.fit.notices)
-    trained = load(tmp_path, train=MINI + "w,['x'],y,\"[1, 1]\",2\n", **parts)
+    trained = load(tmp_path, parts, train=MINI + "w,['x'],y,\"[1, 1]\",2\n")
     assert [row[:2] for row in fitted(trained)] == [("w", "1"), ("w", "1"), ("w", "2")]
 
 
@@ -109,10 +114,10 @@ def test_recbole_files_and_lists_of_items(tmp_path: Path) -> None:
         "validation": RECBOLE + "u\tc\t1000000003\n",
         "test": "user_id:token\titem_id_list:token_seq\titem_id:token\nu\ta b c\td\n",
     }
-    split = load(tmp_path, ending="inter", options={"format": "recbole"}, **parts)
+    split = load(tmp_path, parts, ending="inter", options={"format": "recbole"})
     assert asked(split) == [("u", ["a", "b", "c"], "d")]
     lists = {"train": "u a b c\nv a\n", "test": "u d e\nv b\n"}
-    split = load(tmp_path, ending="txt", options={"format": "sequences"}, **lists)
+    split = load(tmp_path, lists, ending="txt", options={"format": "sequences"})
     assert asked(split) == [("u", list("abc"), "d"), ("u", list("abc"), "e"), ("v", ["a"], "b")]
 
 
@@ -125,7 +130,7 @@ def test_reviews_of_rows_that_are_not_fitted_on_are_left_out(tmp_path: Path) -> 
         "reviews": "user_id,item_id,text,timestamp\nu,a,fitted,1000000001\nu,b,hidden,1000000001\n"
         "u,c,hidden,1000000001\nv,b,fitted,1000000002\nv,a,later,1000000003\nv,a,undated,\n",
     }
-    (kept,) = load(tmp_path, **texts).fit.reviews.frames()
+    (kept,) = load(tmp_path, texts).fit.reviews.frames()
     assert kept["text"].to_list() == ["fitted", "fitted"]
 
 
@@ -149,7 +154,7 @@ def test_what_cannot_be_asked_is_one_line(
     tmp_path: Path, parts: dict[str, str], options: dict[str, Any], says: str
 ) -> None:
     with pytest.raises((ConfigError, DataError)) as caught:
-        load(tmp_path, options=options, **parts)
+        load(tmp_path, parts, options=options)
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -195,8 +200,8 @@ def test_a_test_row_planted_later_changes_no_fit(tmp_path: Path) -> None:
         "validation": MINI + "u,['x'],y,\"[1, 2]\",3\n",
         "test": MINI + "u,['x'],y,\"[2, 3]\",4\n",
     }
-    before = load(tmp_path, items="id,title\n" + "".join(f"{n},t\n" for n in range(9)), **parts)
+    before = load(tmp_path, parts, items="id,title\n" + "".join(f"{n},t\n" for n in range(9)))
     parts["test"] += "u,['x'],y,\"[2, 3, 4]\",8\nu,['x'],y,\"[3, 4, 8]\",7\n"
-    after = load(tmp_path, items="id,title\n" + "".join(f"{n},t\n" for n in range(9)), **parts)
+    after = load(tmp_path, parts, items="id,title\n" + "".join(f"{n},t\n" for n in range(9)))
     assert isinstance(before.fit, Dataset)
     assert after.fit.digest == before.fit.digest
