@@ -9,7 +9,7 @@ from typing import Annotated, Literal, cast
 from pydantic import BeforeValidator, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from rag_rec.core import ConfigError, Constraints, DataError, Interaction, parse_json
+from rag_rec.core import MAX_K, ConfigError, Constraints, DataError, Interaction, parse_json
 from rag_rec.data import FileRow, normalise, read_rows
 
 _ALIASES = {
@@ -24,7 +24,6 @@ _ALIASES = {
 COLUMNS = tuple(_ALIASES)
 _MAX_ID = 512
 _MAX_WORDS = 100_000
-_MAX_K = 1_000
 
 RowProblem = Literal["bad_row", "duplicate_id"]
 
@@ -60,8 +59,8 @@ def _words(value: object) -> str:
 def _k(value: object) -> int:
     if isinstance(value, str) and value.strip().isdecimal() and len(value.strip()) < 10:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MAX_K:
-        raise ValueError(f"expected a whole number from 1 to {_MAX_K}, found {_shown(value)}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_K:
+        raise ValueError(f"expected a whole number from 1 to {MAX_K}, found {_shown(value)}")
     return value
 
 

@@ -52,8 +52,14 @@ from rag_rec.core.results import (
     Usage,
 )
 from rag_rec.core.scratch import ScratchFolder
-from rag_rec.core.settings import FILES, NOT_IDENTITY, Settings
-from rag_rec.core.strict_json import MAX_JSON_CHARS, STRICT_DECODER, parse_json
+from rag_rec.core.settings import FILES, MAX_K, MAX_SEED, NOT_IDENTITY, Settings
+from rag_rec.core.strict_json import (
+    MAX_JSON_CHARS,
+    STRICT_DECODER,
+    parse_json,
+    read_json,
+    shallow,
+)
 from rag_rec.core.text import (
     CURRENCY_SIGNS,
     NAME_CHARS,
@@ -70,6 +76,8 @@ __all__ = [
     "CURRENCY_SIGNS",
     "FILES",
     "MAX_JSON_CHARS",
+    "MAX_K",
+    "MAX_SEED",
     "NAME_CHARS",
     "NOT_IDENTITY",
     "STRICT_DECODER",
@@ -126,9 +134,11 @@ __all__ = [
     "parse_json",
     "plain_text",
     "prompt_safe",
+    "read_json",
     "read_toml",
     "redacted",
     "refuse_credentials",
+    "shallow",
     "without_keys",
     "without_thoughts",
 ]

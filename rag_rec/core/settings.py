@@ -24,6 +24,12 @@ from rag_rec.core.toml import first_problem, read_toml
 NOT_IDENTITY = {"request", "k", "prices", "batch"}
 """Settings that cannot change a list, or (k) show in it."""
 
+MAX_K = 1_000
+"""Longest list that can be asked for."""
+
+MAX_SEED = 2**31 - 1
+"""Largest seed; every backend takes it."""
+
 FILES = {"prompt", "blend"}
 """Settings that name a file, whose content counts and not where it lies."""
 
@@ -114,10 +120,10 @@ class Settings(Model):
 
     llm: str = "none"
     prompt: str = "reviews"
-    k: int = Field(default=10, ge=1)
+    k: int = Field(default=10, ge=1, le=MAX_K)
     blend: str = ""
     temperature: float = Field(default=0.0, ge=0)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
     reask: bool = True
     history_decay: float | None = Field(default=None, gt=0)
     context_tokens: int = Field(default=0, ge=0)

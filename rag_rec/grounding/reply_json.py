@@ -10,7 +10,14 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
 
-from rag_rec.core import MAX_JSON_CHARS, STRICT_DECODER, one_line, parse_json, without_thoughts
+from rag_rec.core import (
+    MAX_JSON_CHARS,
+    STRICT_DECODER,
+    one_line,
+    parse_json,
+    shallow,
+    without_thoughts,
+)
 
 _MAX_TRIES = 32
 _OPENING = re.compile(r"[\[{]")
@@ -119,10 +126,12 @@ def _values(text: str) -> Iterator[Any]:
         if opening is None:
             return
         try:
-            value, position = STRICT_DECODER.raw_decode(text, opening.start())
+            value, end = STRICT_DECODER.raw_decode(text, opening.start())
+            shallow(value)
         except (ValueError, RecursionError):
             position = opening.end()
         else:
+            position = end
             yield value
 
 

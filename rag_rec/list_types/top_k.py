@@ -8,7 +8,7 @@ from itertools import groupby
 from pydantic import Field
 from typing_extensions import override
 
-from rag_rec.core import Candidate, Model, UserHistory
+from rag_rec.core import MAX_K, Candidate, Model, UserHistory
 from rag_rec.grounding import Entry, Grounds
 from rag_rec.list_types.base import Composed, ListContext, ListTask, ListType
 from rag_rec.retrieval import pools
@@ -17,7 +17,7 @@ from rag_rec.retrieval import pools
 class TopK(Model):
     """The best ``k`` items, best first."""
 
-    k: int = Field(default=10, ge=1)
+    k: int = Field(default=10, ge=1, le=MAX_K)
 
     @property
     def length(self) -> int:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
-from rag_rec.core import ConfigError
+from rag_rec.core import ConfigError, read_json
 from rag_rec.retrieval.base import Source
 from rag_rec.retrieval.fit_data import Budget
 from rag_rec.retrieval.item_item import SOURCES, Popularity
@@ -67,7 +67,7 @@ class RetrievalConfig:
             for source in self.sources
         }
         rest = asdict(replace(self, sources=SOURCES)) | {"sources": sources}
-        return json.loads(json.dumps(rest))
+        return read_json(json.dumps(rest))
 
 
 def _check(source: Source, earlier: dict[str, Source]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from rag_rec.core import DataError, TransportError
+from rag_rec.core import DataError, TransportError, read_json
 from rag_rec.llm import Completion, read_body
 
 _PASSING = frozenset({408, 409, 425, 429})
@@ -45,7 +45,7 @@ class Answers:
         self._db.execute("UPDATE answers SET used = 1 WHERE custom_id = ?", (custom_id,))
         with self._files[row[0]].open("rb") as handle:
             handle.seek(row[1])
-            return completion_of(json.loads(handle.readline()))
+            return completion_of(read_json(handle.readline()))
 
     def settles(self, custom_id: str) -> bool:
         """Return True if the answer of an id would not change if it were asked again."""
@@ -87,7 +87,8 @@ def _worth(completion: Completion) -> int:
 
 def _parsed(line: bytes, path: Path, row: int) -> dict[str, Any]:
     try:
-        answer = json.loads(line)
+        answer = read_json(line)
+        json.dumps(answer, ensure_ascii=False).encode()
     except ValueError as error:
         raise DataError(f"is not JSON ({error})", path=path, row=row) from error
     if not isinstance(answer, dict) or not isinstance(answer.get("custom_id"), str):

@@ -8,7 +8,6 @@ A request that is under way is never sent a second time.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from rag_rec.batch.openai_batch.export import read_manifest, write_parts
 from rag_rec.batch.openai_batch.importing import answer_files
 from rag_rec.batch.store.finished import IdSet
 from rag_rec.batch.store.journal import replace_file
-from rag_rec.core import Model, StorageError
+from rag_rec.core import Model, StorageError, read_json
 from rag_rec.llm import BatchApi, BatchState
 
 _BATCHES = "batches.json"
@@ -162,7 +161,7 @@ def _missing(folder: Path, known: _Batches) -> Iterator[bytes]:
     pending, answers = IdSet(), Answers(answer_files(folder))
     for batch in batches:  # those under way first
         for line in _lines(folder / batch.file):
-            custom_id = json.loads(line)["custom_id"]
+            custom_id = read_json(line)["custom_id"]
             if not answers.settles(custom_id) and pending.add(custom_id) and batch.is_over:
                 yield line
     pending.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, cast
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from rag_rec.core import ConfigError, DataError, StorageError
+from rag_rec.core import ConfigError, DataError, StorageError, read_json
 
 _PART_ROWS = 5_000
 _SLOT = {
@@ -96,7 +95,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 raise DataError("the run that writes it is not finished", path=path, row=number)
             try:
-                record = json.loads(line)
+                record = read_json(line)
             except ValueError as error:
                 raise DataError("is not a record of a batch run", path=path, row=number) from error
             if not isinstance(record, dict) or not {"custom_id", "items"} <= record.keys():

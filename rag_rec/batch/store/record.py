@@ -6,7 +6,6 @@ The JSON schemas are published as ``docs/batch-record.schema.json`` and
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import Any, Literal, NamedTuple, cast
 
@@ -24,6 +23,7 @@ from rag_rec.core import (
     Refused,
     Truncated,
     Usage,
+    read_json,
 )
 
 VERSION = 1
@@ -118,7 +118,7 @@ class Record(NamedTuple):
         Raises:
             ValueError: If it is not one.
         """
-        document = json.loads(line)
+        document = read_json(line)
         if not isinstance(document, dict) or not {"run_id", "usage"} <= document.keys():
             raise ValueError("not the record of a batch run")
         found = cast("dict[str, Any]", document)

@@ -14,7 +14,7 @@ from typing import IO, Any, NamedTuple, cast
 
 import polars as pl
 
-from rag_rec.core import DataError, parse_json
+from rag_rec.core import DataError, parse_json, read_json
 from rag_rec.data.readers.files import (
     BLANK,
     LINE,
@@ -113,11 +113,15 @@ def _is_document(handle: IO[bytes], wanted: Wanted | None) -> bool:
     return not second and isinstance(value, list)
 
 
+def _null(_: str) -> None:
+    return None
+
+
 def _parsed(text: bytes) -> Any:
     """Return a JSON value, with NaN and infinity as null; None if it is none."""
     try:
-        return json.loads(text, parse_constant=lambda _: None)
-    except (ValueError, RecursionError):
+        return read_json(text, constant=_null)
+    except ValueError:
         return None
 
 
@@ -143,8 +147,8 @@ def _elements_of(
     handle: IO[bytes], path: Path, rejects: Rejects, wanted: Wanted | None
 ) -> Iterator[_Element]:
     try:
-        document: Any = json.load(handle, parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
+        document: Any = read_json(handle.read(), constant=_null)
+    except ValueError as error:
         raise DataError(f"is not JSON ({brief(error)})", path=path) from error
     if isinstance(document, dict):
         document = _rows_of(cast("Table", document), path, rejects, wanted)

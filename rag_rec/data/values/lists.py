@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -11,6 +10,7 @@ from typing import Any, cast
 
 import polars as pl
 
+from rag_rec.core import read_json
 from rag_rec.data.values.base import Form, in_turn
 from rag_rec.data.values.texts import VALUE_GAPS, decoded
 
@@ -120,10 +120,10 @@ def _quoted(text: pl.Series) -> pl.Series:
 
 
 def _parsed(text: str) -> list[str] | None:
-    for read in (json.loads, ast.literal_eval):
+    for read in (read_json, ast.literal_eval):
         try:
-            return list(_names(read(text)))
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return [name.encode("utf-8", "replace").decode() for name in _names(read(text))]
+        except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
             continue
     return None
 

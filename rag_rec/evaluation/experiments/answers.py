@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from rag_rec.core import ConfigError, DataError, Repairs, Usage, first_problem
+from rag_rec.core import ConfigError, DataError, Repairs, Usage, first_problem, read_json
 from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.metrics.scorer import Task
 from rag_rec.list_types import Kind
@@ -129,8 +129,8 @@ class AnswerFile:
         if not lines:
             return
         try:
-            header = {"list_type": "topk"} | json.loads(lines[0])
-        except ValueError as error:
+            header = {"list_type": "topk"} | dict(read_json(lines[0]))
+        except (ValueError, TypeError) as error:
             raise DataError(f"is not JSON ({error}); remove the file", path=path, row=1) from error
         changed = sorted(name for name in identity if header.get(name) != identity[name])
         if changed:

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from rag_rec.core import DataError, first_problem
+from rag_rec.core import DataError, first_problem, read_json
 from rag_rec.evaluation.measuring.measure import Details
 from rag_rec.evaluation.report.content import article_of
 from rag_rec.evaluation.report.markdown import render_markdown
@@ -44,7 +44,9 @@ def read_report(path: str | Path) -> Report:
     file = Path(path)
     file = file / "report.json" if file.is_dir() else file
     try:
-        return Report.model_validate(json.loads(file.read_text(encoding="utf-8")))
+        document = read_json(file.read_bytes())
+        json.dumps(document, allow_nan=False)  # what is infinite or no number is no figure
+        return Report.model_validate(document)
     except FileNotFoundError as error:
         raise DataError("there is no report; run an experiment first", path=file) from error
     except ValidationError as error:

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx2
 
-from rag_rec.core import OnDone, Truncated, Usage, without_keys
+from rag_rec.core import OnDone, Truncated, Usage, read_json, without_keys
 from rag_rec.llm.base import Completion, Request, timed
 from rag_rec.llm.chat_api.endpoint import Endpoint, split_spec
 from rag_rec.llm.chat_api.failures import model_error, status_error
@@ -33,6 +33,7 @@ _log = logging.getLogger(__name__)
 
 HOSTED_CONTEXT = 128_000
 SERVER_CONTEXT = 8_192
+_MOST_CONTEXT = 1 << 30
 
 
 class OpenAIChatModel:
@@ -91,10 +92,10 @@ class OpenAIChatModel:
             reply = self._connections.fetch(
                 self._endpoint.below("/models"), self._headers, timeout_s=self._options.timeout_s
             )
-            models = json.loads(reply.body)["data"]
+            models = read_json(reply.body)["data"]
             sizes = [m.get("max_model_len") for m in models if m.get("id") == self._model]
-            if sizes and sizes[0]:
-                return int(sizes[0])
+            if sizes and type(sizes[0]) is int and 0 < sizes[0] <= _MOST_CONTEXT:
+                return sizes[0]
             why = "the server does not say"
         except (httpx2.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"the server could not be asked ({type(error).__name__})"
@@ -180,8 +181,8 @@ class OpenAIChatModel:
 def _parsed(reply: Reply) -> object:
     """Return the body of an error, as JSON where it is that."""
     try:
-        return json.loads(reply.body)
-    except (ValueError, RecursionError):
+        return read_json(reply.body)
+    except ValueError:
         return reply.body[:2_000].decode("utf-8", "replace")
 
 

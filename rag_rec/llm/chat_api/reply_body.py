@@ -6,7 +6,6 @@ or a completion whose parts are missing or in another place.
 
 from __future__ import annotations
 
-import json
 from typing import Any, cast
 
 from rag_rec.core import (
@@ -15,6 +14,7 @@ from rag_rec.core import (
     TransportError,
     Truncated,
     Usage,
+    read_json,
     redacted,
 )
 from rag_rec.llm.base import Completion
@@ -46,8 +46,8 @@ def read_body(body: bytes, provider: str, *, n_sent: int | None = None) -> Compl
         The completion, without wall time. Its usage is None if the server counted nothing usable.
     """
     try:
-        reply = join_stream(body) if is_stream(body) else json.loads(body)
-    except (ValueError, RecursionError) as error:
+        reply = join_stream(body) if is_stream(body) else read_json(body)
+    except ValueError as error:
         shown = repr(redacted(body[:2_000].decode("utf-8", "replace"))[:60])
         problem = f"status 200 with a body that is not a completion: {shown} ({error})"
         return _failed(TransportError(problem[:200], provider=provider, retryable=True))

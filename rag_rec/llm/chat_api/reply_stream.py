@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, cast
+
+from rag_rec.core import read_json
 
 _END = "[DONE]"
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -29,7 +30,7 @@ def join_stream(body: bytes) -> dict[str, Any]:
         if event == _END:
             ended = True
             continue
-        chunk = _table(json.loads(event))
+        chunk = _table(read_json(event))
         if "error" in chunk:
             return chunk
         usage = chunk.get("usage") or usage

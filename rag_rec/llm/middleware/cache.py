@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
-from rag_rec.core import ConfigError, OnDone, StorageError, Usage, parse_json
+from rag_rec.core import ConfigError, OnDone, StorageError, Usage, parse_json, read_json
 from rag_rec.llm.base import ChatModel, Completion, Request, WrappedModel, portable_schema
 
 _FORMAT = 1
@@ -247,7 +247,7 @@ _StrictValidator = extend(Draft202012Validator, type_checker=_TYPES)
 
 @lru_cache(maxsize=256)
 def _validator(schema: str) -> Validator:
-    return _StrictValidator(json.loads(schema))
+    return _StrictValidator(read_json(schema))
 
 
 def _canonical(value: Any) -> str:
