@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from rag_rec.core import CURRENCY_SIGNS
 from rag_rec.language.words import words_of
 
-AMOUNT = r"((?>\d+(?:[.,]\d+)*))"
-"""Pattern of a number in digits, one group; atomic, so that no part of a longer number matches."""
+AMOUNT = r"(?<!\d)(?<!\d[.,])((?>\d+(?:[.,]\d+)*))"
+"""Pattern of a number in digits, one group; whole, so that no part of a longer number matches, and
+none is looked for at every digit of a long one."""
 
 _UNIT = (
     r"(?:[km]?g|[kcm]?m|[mc]?l|litres?|liters?|grams?|kilos?|min|minutes?|h|hours?|days?|weeks?"

@@ -42,6 +42,8 @@ _NOT = re.compile(
     r"|\bnothing (?:by|from)|\bno more|\bnever)(?:\s(?:any|a|an|the|more))?\s*$",
     re.IGNORECASE,
 )
+_NEAR = 40
+"""Characters before a name that `_NOT` is looked for in; more than its longest match."""
 
 
 def by_keywords(request: str, names: Names) -> Understood:
@@ -65,31 +67,34 @@ def _bounds(text: str) -> Iterator[Constraints]:
     for pattern, bounds_of in _YEARS.items():
         for match in re.finditer(pattern, rest, re.IGNORECASE):
             yield bounds_of(int(next(filter(None, match.groups()))))
-            rest = _blanked(rest, match)
+        rest = _blanked(rest, pattern)
     known: set[frozenset[str]] = set()
     for pattern, factors in _PRICES.items():
         sides = frozenset(sign[0] for sign in factors)
         for match in re.finditer(pattern, rest, re.IGNORECASE):
             amounts = [amount_of(digits) for digits in match.groups() if digits]
             low, high = amounts[0], amounts[-1]
-            rest = _blanked(rest, match)
             if low > high or sides in known:
                 continue
             known.add(sides)
             for sign, factor in factors.items():
                 yield price_bounds(sign, round((low if sign[0] == ">" else high) * factor, 2))
+        rest = _blanked(rest, pattern)
 
 
-def _blanked(text: str, match: re.Match[str]) -> str:
-    return text[: match.start()] + " " * len(match[0]) + text[match.end() :]
+def _blanked(text: str, pattern: str) -> str:
+    return re.sub(pattern, lambda match: " " * len(match[0]), text, flags=re.IGNORECASE)
 
 
 def _named(text: str, names: Names) -> Constraints:
     found: defaultdict[tuple[str, bool], set[str]] = defaultdict(set)
     end_of_unwanted = -10
     for mention in names.mentions(text):
-        joined = re.fullmatch(r"\s*(?:,|or|nor)\s*", text[end_of_unwanted : mention.start])
-        unwanted = bool(_NOT.search(text[: mention.start]) or joined)
+        begin = max(0, mention.start - _NEAR)
+        joined = re.fullmatch(
+            r"\s*(?:,|or|nor)\s*", text[max(begin, end_of_unwanted) : mention.start]
+        )
+        unwanted = bool(_NOT.search(text[begin : mention.start]) or joined)
         found[mention.field, unwanted].add(mention.name)
         if unwanted:
             end_of_unwanted = mention.end
