@@ -15,6 +15,8 @@ from rag_rec.llm.chat_api.keys import ACCOUNT, account, api_key
 
 _NAME = "openai batch API"
 _MARK = "rag_rec"
+_CHECK = "check the address; it has to offer files and batches"
+_NO_BATCH = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _GONE = frozenset({404, 410})
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
@@ -91,7 +93,7 @@ class BatchApi:
                 completion_window="24h",
                 metadata={_MARK: mark},
             )
-        return _state(batch)
+            return _state(batch)
 
     def find(self, mark: str, *, without: Container[str] = ()) -> BatchState | None:
         """Return the batch that carries a mark and may give answers; one under way comes first.
@@ -154,8 +156,7 @@ class BatchApi:
 
 def _state(batch: Any) -> BatchState:
     if not isinstance(batch.id, str) or not isinstance(batch.status, str):
-        hint = "check the address; it has to offer files and batches"
-        raise TransportError("the reply is not a batch", provider=_NAME, hint=hint)
+        raise TransportError("the reply is not a batch", provider=_NAME, hint=_CHECK)
     counts = batch.request_counts
     errors = batch.errors.data if batch.errors and batch.errors.data else []
     problems = [f"line {e.line}: {e.message}" if e.line else str(e.message) for e in errors[:3]]
@@ -179,3 +180,6 @@ def _errors() -> Generator[None]:
         yield
     except openai.OpenAIError as error:
         raise model_error(error, _NAME) from error
+    except _NO_BATCH as error:  # of a client that takes a reply for what it asked for
+        problem = f"the reply is not that of a batch API ({type(error).__name__})"
+        raise TransportError(problem, provider=_NAME, hint=_CHECK) from error

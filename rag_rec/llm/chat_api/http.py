@@ -7,7 +7,8 @@ ends. With 64 in flight that took more time than sending and receiving.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+import zlib
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
@@ -16,6 +17,9 @@ import httpx2
 from rag_rec.core import ConfigError
 
 _MAX_BODY = 16 << 20
+_PART = 1 << 20
+_PACKED = {"gzip": 47, "x-gzip": 47, "deflate": 47}
+"""Window bits of zlib, which then tells gzip from deflate itself."""
 
 
 class Reply(NamedTuple):
@@ -92,7 +96,7 @@ class Connections:
             ) as response,
         ):
             body = bytearray()
-            for part in response.iter_bytes():
+            for part in _unpacked(response):
                 body += part
                 if time.monotonic() > ends:
                     raise httpx2.ReadTimeout("the reply took longer than the timeout")
@@ -123,3 +127,26 @@ def _stay(response: httpx2.Response) -> None:
         asked = response.request.url
         if asked.join(response.headers["location"]).origin != asked.origin:
             raise httpx2.UnsupportedProtocol("the server redirects to another host or scheme")
+
+
+def _unpacked(response: httpx2.Response) -> Iterator[bytes]:
+    """Yield a body in parts of bounded size, also if it is packed, which was not asked for.
+
+    Raises:
+        httpx2.DecodingError: If it is packed otherwise than with gzip or deflate, or damaged.
+    """
+    packed = response.headers.get("content-encoding", "identity").strip().lower()
+    if packed in {"", "identity"}:
+        yield from response.iter_raw()
+        return
+    if packed not in _PACKED:
+        raise httpx2.DecodingError(f"a reply packed as {packed[:20]}, which was not asked for")
+    inflater = zlib.decompressobj(_PACKED[packed])
+    try:
+        for part in response.iter_raw():
+            waiting = part
+            while waiting and not inflater.eof:
+                yield inflater.decompress(waiting, _PART)
+                waiting = inflater.unconsumed_tail
+    except zlib.error as error:
+        raise httpx2.DecodingError(f"a packed reply that is damaged ({error})") from error
