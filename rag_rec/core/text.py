@@ -27,13 +27,18 @@ _HIDDEN = re.compile(
     rf"\U0001d173-\U0001d17a\U000e0000-\U000e00ff\U000e01f0-\U0010ffff]|{_STRAY_JOINER})+"
 )
 # modify the character before them: joiners and variation selectors
-_MODIFIERS = re.compile(r"[\u034f\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]+")
+_MODIFIERS = re.compile(
+    r"[\u034f\u180e\ufe00-\ufe0f\U000E0100-\U000e01ef]+"
+    r"|(?<![\u1820-\u18aa])[\u180b-\u180d\u180f]+"  # after a Mongolian letter one is its form
+)
 _STYLE = re.compile(r"<(script|style)\b.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"</?[a-zA-Z!][^<>]{0,500}>")
 # no character has a longer number, and Python refuses to read very long ones
 _LONG_REFERENCE = re.compile(r"&#(?:[0-9]{9,}|[xX][0-9a-fA-F]{9,});?")
-# turns of a chat as Mistral's and Llama's templates mark them
-_CHAT_MARK = re.compile(r"\[(/?[A-Z][A-Z_]+)\]")
+# turns of a chat as Mistral's, Llama's and GLM's templates mark them
+_CHAT_MARK = re.compile(r"\[(/?[a-z]?[A-Z][A-Z0-9_]+)\]")
+# wide forms, which many tokenizers make plain ones
+_BRACKETS = str.maketrans("＜＞﹤﹥［］", "‹›‹›[]")
 
 
 def one_line(text: str) -> str:
@@ -80,6 +85,8 @@ def prompt_safe(text: str, limit: int | None = None) -> str:
     'a very long …'
     """
     safe = plain_text(text).replace("<", "‹").replace(">", "›")
+    if not safe.isascii():
+        safe = safe.translate(_BRACKETS)
     safe = _CHAT_MARK.sub(r"(\1)", safe)
     if limit is None or len(safe) <= limit:
         return safe

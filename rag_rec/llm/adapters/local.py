@@ -16,6 +16,7 @@ from rag_rec.llm.adapters.gbnf import grammar
 from rag_rec.llm.base import Completion, Request, timed
 from rag_rec.llm.chat_api.reply_body import read_usage
 from rag_rec.llm.registry import Backend, ModelOptions, register_backend
+from rag_rec.llm.special_tokens import neutraliser
 
 if TYPE_CHECKING:
     from llama_cpp import Llama
@@ -85,6 +86,7 @@ class LocalChatModel:
         self.context_tokens = context_tokens
         self.tokens = LlamaTokens(self._llama)
         self._grammars: dict[str, Any] = {}
+        self._neutral = neutraliser(_special_tokens(llama_cpp, self._llama))
 
     def generate(
         self, requests: Iterable[Request], on_done: OnDone | None = None
@@ -104,6 +106,7 @@ class LocalChatModel:
 
     def _once(self, request: Request) -> Completion:
         started = time.perf_counter()
+        request = self._neutral(request)
         text, usage, error = "", Usage(calls=1), None
         try:
             reply: Any = self._llama.create_chat_completion(
@@ -129,6 +132,16 @@ class LocalChatModel:
         if source not in self._grammars:
             self._grammars[source] = self._module.LlamaGrammar.from_string(source, verbose=False)
         return self._grammars[source]
+
+
+def _special_tokens(module: Any, llama: Any) -> list[str]:
+    """Return the texts that the model's tokenizer reads as control tokens."""
+    vocab = module.llama_model_get_vocab(llama.model)
+    return [
+        module.llama_vocab_get_text(vocab, token).decode("utf-8", "replace")
+        for token in range(llama.n_vocab())
+        if module.llama_vocab_is_control(vocab, token)
+    ]
 
 
 def _usable_cores() -> int:
