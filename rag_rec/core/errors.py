@@ -30,9 +30,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rag_rec.core.text import one_line
+
+_HEAD, _TAIL = 1_200, 300
+"""Characters of a longer message that are kept of its beginning and of its end."""
+
 
 class RagRecError(Exception):
-    """Base of all errors raised on purpose; ``str(error)`` is one line for a person."""
+    """Base of all errors raised on purpose; ``str(error)`` is one line for a person.
+
+    Whatever a message quotes, it stays one line without control characters, of bounded length.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = one_line(message)
+        if len(line) > _HEAD + _TAIL:
+            line = f"{line[:_HEAD]} … {line[-_TAIL:]}"
+        super().__init__(line)
 
 
 class ConfigError(RagRecError):

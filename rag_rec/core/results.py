@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -54,6 +54,10 @@ class Evidence(Model):
     number: int | None = None
 
 
+Count = Annotated[int, Field(ge=0, le=10**15)]
+"""A count that sums and prices can be made of, wherever it was read."""
+
+
 class Usage(Model):
     """Cost of one or several model calls.
 
@@ -66,12 +70,12 @@ class Usage(Model):
         estimated: Calls whose tokens are an estimate, for the backend gave no usable count.
     """
 
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    wall_s: float = 0.0
-    cached: int = 0
-    estimated: int = 0
+    calls: Count = 0
+    prompt_tokens: Count = 0
+    completion_tokens: Count = 0
+    wall_s: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    cached: Count = 0
+    estimated: Count = 0
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum, field by field."""
