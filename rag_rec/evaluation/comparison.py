@@ -86,7 +86,7 @@ def check(report: Report) -> None:
             continue
         for metric, said in row.metrics.items():
             found = float(per_user(report, row.name, metric).mean())
-            if abs(found - said) > _CLOSE:
+            if not abs(found - said) <= _CLOSE:  # NaN is not close
                 raise DataError(
                     f"refused: '{report.name}' says {metric} {said:.6f} for {row.name}, but "
                     f"exact ids at its places give {found:.6f}"

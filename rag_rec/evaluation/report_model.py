@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rag_rec.core import Model
 from rag_rec.evaluation.experiments.experiment import Experiment
@@ -16,6 +16,11 @@ from rag_rec.pipeline import LengthWeight
 
 FORMAT = 2
 """Version of the document; a report of another version cannot be read."""
+
+MAX_LENGTH = 100_000
+"""Most items of a list in a report, pages of several rows included."""
+
+Place = Annotated[int, Field(ge=1)]
 
 RowKind = Literal["baseline", "ceiling", "variant", "blend"]
 
@@ -38,7 +43,7 @@ class DataSummary(Model):
 class ListShape(Model):
     """Number of items of a list, and of candidates that a model may see."""
 
-    length: int
+    length: int = Field(ge=1, le=MAX_LENGTH)
     n_shown: int
 
 
@@ -163,8 +168,18 @@ class TargetPlaces(Model):
     task: str
     users: list[str]
     strata: list[str]
-    n_relevant: list[int]
-    places: dict[str, list[list[list[int]]]]
+    n_relevant: list[Annotated[int, Field(ge=1, le=1 << 31)]]
+    places: dict[str, Annotated[list[list[list[Place]]], Field(min_length=1)]]
+
+    @model_validator(mode="after")
+    def _of_the_same_users(self) -> Self:
+        n = len(self.users)
+        if {len(self.strata), len(self.n_relevant)} != {n}:
+            raise ValueError(f"strata and n_relevant must have one entry for each of {n} users")
+        for name, repeats in self.places.items():
+            if any(len(places) != n for places in repeats):
+                raise ValueError(f"places of '{name[:80]}' must have one entry for each user")
+        return self
 
 
 class Report(Model):
@@ -192,11 +207,21 @@ class Report(Model):
     users: UserCounts
     notes: list[str]
     findings: list[str]
-    rows: list[ReportRow]
+    rows: Annotated[list[ReportRow], Field(min_length=1)]
     funnel: Funnel
     blends: dict[str, FittedBlend]
     sensitivity: dict[str, dict[str, ConditionFigures]]
     hits: TargetPlaces
+
+    @model_validator(mode="after")
+    def _within_the_lists(self) -> Self:
+        names = [row.name for row in self.rows]
+        if len(set(names)) < len(names):
+            raise ValueError("two rows have the same name")
+        places = (place for rows in self.hits.places.values() for one in rows for place in one)
+        if any(place and max(place) > self.lists.length for place in places):
+            raise ValueError(f"a place lies beyond the lists, which have {self.lists.length} items")
+        return self
 
     def row(self, name: str) -> ReportRow | None:
         """Return the row of a name, or None if there is none."""

@@ -30,7 +30,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from rag_rec.core import ConfigError, Model, first_problem, read_toml
+from rag_rec.core import MAX_K, MAX_SEED, ConfigError, Model, first_problem, read_toml
 from rag_rec.data import format_named
 from rag_rec.evaluation.experiments.retrievers import SHIPPED, check_name
 from rag_rec.evaluation.metrics.accuracy import parse_metric
@@ -38,6 +38,8 @@ from rag_rec.list_types import Kind, kind_of, list_type_of
 from rag_rec.prompting import load_variant, variant_names
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._:@+-]*$"
+_NAME_CHARS = 120
+"""Longest name; names become names of files."""
 _NO_NAME = re.compile(r"[^A-Za-z0-9 ._:@+-]+")
 
 _OF_PROMPT = {"max_history", "evidence", "evidence_chars", "description_chars", "reason_chars",
@@ -125,8 +127,8 @@ class PipelineSettings(Model):
     """
 
     list_type: str = "topk"
-    k: int = Field(default=10, ge=1)
-    candidates: int = Field(default=20, ge=1)
+    k: int = Field(default=10, ge=1, le=MAX_K)
+    candidates: int = Field(default=20, ge=1, le=MAX_K)
     temperature: float = Field(default=0.0, ge=0)
     reask: bool = True
     context_tokens: int = Field(default=0, ge=0)
@@ -176,7 +178,7 @@ class VariantSettings(Model):
         blend: A blend file that `Recommender` applies, or nothing.
     """
 
-    name: str = Field(pattern=_NAME)
+    name: str = Field(pattern=_NAME, max_length=_NAME_CHARS)
     llm: str = "none"
     prompt: str = "reviews"
     retriever: str = SHIPPED
@@ -251,14 +253,14 @@ class Experiment(Model):
         cache: A reply cache to share with other runs and batches; one in the run's folder if empty.
     """
 
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, max_length=_NAME_CHARS)
     description: str = ""
-    seed: int = 7
-    ks: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 10)
+    seed: int = Field(default=7, ge=0, le=MAX_SEED)
+    ks: tuple[Annotated[int, Field(ge=1, le=MAX_K)], ...] = (1, 5, 10)
     metric: str = "ndcg@10"
     baseline: str = "retrieval only"
     alpha: float = Field(default=0.05, gt=0, lt=1)
-    repeats: int = Field(default=1, ge=1)
+    repeats: int = Field(default=1, ge=1, le=MAX_K)
     save_every: int = Field(default=256, ge=1)
     cache: str = ""
     data: DataSettings
