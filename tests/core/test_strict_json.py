@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rag_rec
 from rag_rec.core import MAX_JSON_CHARS, STRICT_DECODER, parse_json
 
 VALUES = st.recursive(
@@ -45,3 +48,10 @@ def test_the_decoder_reads_one_value_inside_a_text() -> None:
     assert STRICT_DECODER.raw_decode('note {"a": 1} and more', 5) == ({"a": 1}, 13)
     with pytest.raises(ValueError, match="same key twice"):
         STRICT_DECODER.raw_decode('{"a": 1, "a": 2} tail')
+
+
+def test_json_from_outside_is_read_at_one_place() -> None:
+    package = Path(rag_rec.__file__).parent
+    others = [path for path in package.rglob("*.py") if "testing" not in path.parts]
+    reads = [p.name for p in others if re.search(r"\bjson\.loads?\(", p.read_text("utf-8"))]
+    assert reads == ["strict_json.py"]

@@ -65,9 +65,12 @@ def test_every_text_of_a_reply_is_handed_on(kind: str) -> None:
         {"content-encoding": "gzip"},
         {"content-encoding": "gzip, gzip"},
         {"content-encoding": "br"},
+        {"location": "http://["},
+        {"location": "x" * 70_000},
+        {"location": "http://\xff/"},
     ],
 )
-@pytest.mark.parametrize("status", [200, 429, 503])
+@pytest.mark.parametrize("status", [200, 302, 429, 503])
 def test_every_header_is_an_answer_or_an_error(headers: dict[str, str], status: int) -> None:
     with ChatServer(lambda _: Response(completion("x"), status, headers)) as server:
         model = OpenAIChatModel("scripted", server.url, options=ONCE)

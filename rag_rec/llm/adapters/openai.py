@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 HOSTED_CONTEXT = 128_000
 SERVER_CONTEXT = 8_192
 _MOST_CONTEXT = 1 << 30
+_UNREACHED = (httpx2.HTTPError, httpx2.InvalidURL)
 
 
 class OpenAIChatModel:
@@ -97,7 +98,7 @@ class OpenAIChatModel:
             if sizes and type(sizes[0]) is int and 0 < sizes[0] <= _MOST_CONTEXT:
                 return sizes[0]
             why = "the server does not say"
-        except (httpx2.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (*_UNREACHED, ValueError, KeyError, TypeError, AttributeError) as error:
             why = f"the server could not be asked ({type(error).__name__})"
         _log.warning(
             "%s: context length taken as %d tokens, because %s; set context_tokens",
@@ -125,7 +126,7 @@ class OpenAIChatModel:
         started = time.perf_counter()
         try:
             completion = self._exchange(request)
-        except httpx2.HTTPError as failure:
+        except _UNREACHED as failure:
             completion = Completion(usage=Usage(calls=1), error=model_error(failure, self.name))
         usage = timed(completion.usage, started)
         # a server may repeat the key in its answer, too
