@@ -32,11 +32,16 @@ def sample() -> Report:
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the places of all values, of lists the first and the last."""
     yield at
-    inner = value.items() if isinstance(value, dict) else enumerate(value)
-    if isinstance(value, dict | list):
-        for key, one in list(inner):
-            if isinstance(value, dict) or key in {0, len(value) - 1}:
-                yield from places(one, (*at, key))
+    if isinstance(value, dict):
+        inner = list(value.items())
+    else:
+        inner = (
+            [(n, value[n]) for n in {0, len(value) - 1}]
+            if value and at and isinstance(value, list)
+            else []
+        )
+    for key, one in inner:
+        yield from places(one, (*at, key))
 
 
 def damaged(at: tuple[Any, ...], value: Any) -> Any:

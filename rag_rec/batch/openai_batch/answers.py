@@ -108,7 +108,7 @@ def completion_of(answer: Mapping[str, Any]) -> Completion:
     reply = cast("dict[str, Any]", response)
     status, body = reply.get("status_code"), reply.get("body")
     if status != 200:
-        passing = status in _PASSING or not isinstance(status, int) or status >= 500
+        passing = not isinstance(status, int) or status >= 500 or status in _PASSING
         return _failed(f"status {status}", body, passing=passing)
     return read_body(json.dumps(body).encode(), "batch")
 

@@ -6,12 +6,13 @@ import csv
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import polars as pl
 from polars.io.plugins import register_io_source
+from pydantic import BaseModel, Field, ValidationError
 
-from rag_rec.core import ConfigError, DataError, StorageError, read_json
+from rag_rec.core import ConfigError, DataError, StorageError, Usage, first_problem, read_json
 
 _PART_ROWS = 5_000
 _SLOT = {
@@ -53,6 +54,35 @@ _COLUMNS = (
     "outcome",
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+_Short = Annotated[int, Field(ge=-(2**63), lt=2**63)]
+
+
+class _Slot(BaseModel):
+    """What is written of a slot."""
+
+    rank: _Short
+    item_id: str
+    title: str
+    score: float
+    reason: str
+    reason_status: str
+    origin: str
+    sources: dict[str, _Short]
+
+
+class _Row(BaseModel):
+    """What is written of a record."""
+
+    custom_id: str
+    user_id: str | None
+    outcome: str
+    items: list[_Slot]
+    error: str | None = None
+    run_id: str | None = None
+    schema_version: _Short | None = None
+    usage: Usage | None = None
 
 
 def convert(records: str | Path, out: str | Path) -> int:
@@ -98,8 +128,11 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                 record = read_json(line)
             except ValueError as error:
                 raise DataError("is not a record of a batch run", path=path, row=number) from error
-            if not isinstance(record, dict) or not {"custom_id", "items"} <= record.keys():
-                raise DataError("is not a record of a batch run", path=path, row=number)
+            try:
+                _Row.model_validate(record)
+            except ValidationError as error:
+                problem = f"is not a record of a batch run ({first_problem(error)})"
+                raise DataError(problem, path=path, row=number) from error
             yield cast("dict[str, Any]", record)
 
 

@@ -96,7 +96,7 @@ def parse_metric(metric: str) -> tuple[str, int]:
         ConfigError: If there is no such metric.
     """
     name, _, k = metric.partition("@")
-    if name not in METRICS or not k.isdecimal() or int(k) < 1:
+    if name not in METRICS or not re.fullmatch("[1-9][0-9]{0,5}", k):
         raise ConfigError(f"no metric '{metric}'; write one of {', '.join(METRICS)} with @k")
     return name, int(k)
 
