@@ -64,9 +64,15 @@ def catalog(part: str, n: int, folder: Path) -> object:
 
 
 def nested_log(part: str, n: int, folder: Path) -> object:
-    """Read a log in which every row has nested keys of its own."""
+    """Read a log in which every row has keys of its own, and needs the careful reader."""
     rows = (
-        {"user_id": f"u{i}", "item_id": f"i{i % 40}", "meta": {f"{part}{i}": i}} for i in range(n)
+        {
+            "user_id": f"u{i}",
+            "item_id": f"i{i % 40}",
+            "meta": {f"{part}{i}": i},
+            f"{part}{i}": "\ud800",
+        }
+        for i in range(n)
     )
     path = folder / "log.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

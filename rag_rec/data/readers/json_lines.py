@@ -205,8 +205,10 @@ def _checked(
             good[number] = cast("Table", value)
         else:
             rejects.add([BadRow(path, number, "(line)", "one JSON object in UTF-8", shown)])
-    names = dict.fromkeys(name for record in good.values() for name in record)
-    used = [name for name in names if wanted is None or wanted(name)]
+    keys = dict.fromkeys(name for record in good.values() for name in record)
+    used = [name for name in keys if wanted is None or wanted(name)]
+    shown = dict.fromkeys(name for record in islice(good.values(), _N_SHOWN) for name in record)
+    names = {name: None for name in keys if name in shown or wanted is None or wanted(name)}
     columns = {name: [_as_text(record.get(name)) for record in good.values()] for name in used}
     schema = {**dict.fromkeys(used, pl.String), LINE: pl.Int64}
     return pl.DataFrame({**columns, LINE: list(good)}, schema), names
