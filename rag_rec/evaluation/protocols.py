@@ -76,7 +76,7 @@ def _by_protocol(dataset: Dataset, options: SplitOptions) -> Split:
             raise ConfigError(f"the protocol {name} takes no cut; leave --cut out")
         hidden = _HIDDEN[name] + options.n_target - 1
         return leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
-    cut = DEFAULT_CUT if options.cut is None else options.cut
+    cut = options.cut or DEFAULT_CUT
     if name in {"temporal", "temporal-every"}:
         every = name == "temporal-every"
         return split_at_time(dataset, cut=cut, every=every, validation=validation)
@@ -101,10 +101,11 @@ def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> Retriev
     repeats = sum(
         target in taken for taken, target in zip(split.inputs, split.targets, strict=True)
     )
+    takes_cut = options.given is None and options.protocol not in _HIDDEN
     return {
         "protocol": options.protocol if options.given is None else "given-files",
         "target": "test" if options.n_target == 1 else "validation",
-        "cut": options.cut,
+        "cut": (options.cut or DEFAULT_CUT) if takes_cut else None,
         "known_until": split.known_until,
         "hidden_items": options.hidden_items,
         "items": dataset.items.height,

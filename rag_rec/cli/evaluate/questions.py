@@ -24,7 +24,8 @@ Cut = Annotated[
         metavar="TIME|SHARE",
         help="temporal, temporal-every: the first moment that is not fitted on, as a date and "
         "time (UTC) or Unix seconds, or the share of events before it. within-users: the share of "
-        "each user's events that is fitted on. new-users: the share of users who are not the test's; as many again "
+        "each user's events that is fitted on. new-users: the share of users who are not the "
+        "test's; as many again "
         f"are validation's. {DEFAULT_CUT:g} unless given.",
     ),
 ]

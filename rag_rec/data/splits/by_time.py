@@ -24,7 +24,7 @@ def split_at_time(
     taken after the cut is new: the fit knows its text and nothing else.
 
     With ``every``, each event from the cut on is a question, asked with its user's events of
-    earlier times, which may lie after the cut, too. Where times are tied, no order matters.
+    earlier times, which may lie after the cut, too. The order of tied events chooses no target.
 
     Args:
         dataset: The whole data.
