@@ -12,7 +12,7 @@ from rag_rec.retrieval.matrices import dense
 from rag_rec.retrieval.pool import pools
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig
 from rag_rec.retrieval.review_evidence import review_quotes, review_sentences
-from rag_rec.retrieval.weights import SearchConfig
+from rag_rec.retrieval.weighting.search import SearchConfig
 
 __all__ = [
     "SOURCES",

@@ -25,7 +25,7 @@ from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, SourceRecord
 from rag_rec.retrieval.fusion.learn import fit_fusion
 from rag_rec.retrieval.matrices import save_arrays
 from rag_rec.retrieval.stacked import factors_of
-from rag_rec.retrieval.weights import Weighting
+from rag_rec.retrieval.weighting.weights import Weighting
 
 
 def build_index(

@@ -11,7 +11,8 @@ from rag_rec.retrieval.base import Source
 from rag_rec.retrieval.fit_data import Budget
 from rag_rec.retrieval.item_item import SOURCES, Popularity
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig
-from rag_rec.retrieval.weights import REPLAY, SearchConfig
+from rag_rec.retrieval.weighting.search import SearchConfig
+from rag_rec.retrieval.weighting.weights import REPLAY
 
 _RESERVED = {REPLAY, "profile", "popularity"}
 

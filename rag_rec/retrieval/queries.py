@@ -15,7 +15,7 @@ from rag_rec.index import ItemIndex
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.matrices import row_of
 from rag_rec.retrieval.stacked import ItemScores
-from rag_rec.retrieval.weights import REPLAY, Weighting
+from rag_rec.retrieval.weighting.weights import REPLAY, Weighting
 
 _PROFILE_ITEMS = 200
 

@@ -21,7 +21,8 @@ from rag_rec.retrieval import (
     open_retriever,
 )
 from rag_rec.retrieval.stacked import StackedSources, best, best_of_rows, order_keys
-from rag_rec.retrieval.weights import Weighting, search_weights
+from rag_rec.retrieval.weighting.search import search_weights
+from rag_rec.retrieval.weighting.weights import Weighting
 from rag_rec.testing import HashEmbedder
 
 ROWS = st.lists(st.lists(st.integers(-1, 7), max_size=6), max_size=5)

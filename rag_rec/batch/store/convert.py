@@ -59,8 +59,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _Short = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 
 
-class _Slot(BaseModel):
-    """What is written of a slot."""
+class _WrittenSlot(BaseModel):
+    """The part of a slot that is written."""
 
     rank: _Short
     item_id: str
@@ -73,12 +73,12 @@ class _Slot(BaseModel):
 
 
 class _Row(BaseModel):
-    """What is written of a record."""
+    """The part of a record that is written."""
 
     custom_id: str
     user_id: str | None
     outcome: str
-    items: list[_Slot]
+    items: list[_WrittenSlot]
     error: str | None = None
     run_id: str | None = None
     schema_version: _Short | None = None

@@ -35,7 +35,8 @@ from rag_rec.retrieval.ranker.training_data import (
     training_data,
 )
 from rag_rec.retrieval.stacked import StackedSources
-from rag_rec.retrieval.weights import Weighting, search_weights
+from rag_rec.retrieval.weighting.search import search_weights
+from rag_rec.retrieval.weighting.weights import Weighting
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from rag_rec.retrieval.stacked import (
     order_keys,
     with_places_kept,
 )
-from rag_rec.retrieval.weights import Weighting
+from rag_rec.retrieval.weighting.weights import Weighting
 
 _BATCH = 256
 _BATCH_ENTRIES = 2**26

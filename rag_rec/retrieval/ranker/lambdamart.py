@@ -18,7 +18,7 @@ from rag_rec.retrieval.queries import QueryBatch
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
 from rag_rec.retrieval.stacked import ItemScores
-from rag_rec.retrieval.weights import REPLAY
+from rag_rec.retrieval.weighting.weights import REPLAY
 
 if TYPE_CHECKING:
     from lightgbm import Booster

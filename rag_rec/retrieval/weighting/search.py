@@ -1,4 +1,4 @@
-"""Choosing the weights of the fusion: a search on events that the sources never saw."""
+"""The search for the weights of the fusion, on events that the sources never saw."""
 
 from __future__ import annotations
 
@@ -10,35 +10,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.proposals import Proposals
 from rag_rec.retrieval.stacked import StackedSources
-
-REPLAY = "history"
-"""The history itself, a source for users whose items may be listed again."""
+from rag_rec.retrieval.weighting.proposals import Proposals
+from rag_rec.retrieval.weighting.weights import REPLAY, Weighting
 
 _REPLAYS = (0.01, 3.0, 30.0, 300.0)
 _FIRST = (0.05, 0.2, 0.8)
 _STEPS = (2.0, 2**0.5, 2**0.25)
 _ROUNDS = 8
 _OTHERS = 1 / 64
-
-
-@dataclass(frozen=True, slots=True)
-class Weighting:
-    """Weights of the sum of the sources.
-
-    Attributes:
-        sources: Weight of each source, each scaled to unit standard deviation.
-        decay: An event of the history counts for 1/e less for every so many events after it.
-        replay: Weight of the history itself where its items may be listed again, as an identity
-            matrix scaled like the sources.
-        replay_decay: The decay of the history itself, where an item counts for each of its events.
-    """
-
-    sources: Mapping[str, float]
-    decay: float = 2.0
-    replay: float = 0.3
-    replay_decay: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from scipy import sparse
 
 from rag_rec.retrieval import Histories, SearchConfig
 from rag_rec.retrieval.stacked import StackedSources
-from rag_rec.retrieval.weights import Weighting, search_weights
+from rag_rec.retrieval.weighting.search import search_weights
+from rag_rec.retrieval.weighting.weights import Weighting
 
 N_ITEMS = 60
 
