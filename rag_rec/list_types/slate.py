@@ -160,7 +160,7 @@ class SlateObjective:
     def __init__(self, pool: Pool, alike: NDArray[np.float32], diversity: float) -> None:
         self.pool = pool
         self._alike = alike
-        self._has_text = alike.any(axis=1)
+        self._has_text: list[bool] = alike.any(axis=1).tolist()
         self._weight = diversity
 
     def value(self, page: Sequence[int]) -> float:

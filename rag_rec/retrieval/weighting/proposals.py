@@ -49,8 +49,8 @@ class Proposals:
         parts += [_best(scores, seen, depth) for scores in said.values()]
         items = _distinct(np.concatenate(parts, axis=1).astype(np.int32))
         found = np.zeros((len(said), *items.shape), np.float32)
-        for source, scores in zip(found, said.values(), strict=True):
-            source[:] = np.where(items >= 0, columns_of(scores, items), 0)
+        for source, scores in enumerate(said.values()):
+            found[source] = np.where(items >= 0, columns_of(scores, items), 0)
         return cls(tuple(said), found, depth)
 
     def ndcg(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
