@@ -160,7 +160,7 @@ class SlateObjective:
     def __init__(self, pool: Pool, alike: NDArray[np.float32], diversity: float) -> None:
         self.pool = pool
         self._alike = alike
-        self._has_text: list[bool] = alike.any(axis=1).tolist()
+        self._told = set(np.flatnonzero(alike.any(axis=1)).tolist())
         self._weight = diversity
 
     def value(self, page: Sequence[int]) -> float:
@@ -172,7 +172,7 @@ class SlateObjective:
 
     def diversity(self, page: Sequence[int]) -> float:
         """Return one minus the mean cosine of the pairs; 1 for fewer than two items with text."""
-        told = [position for position in page if self._has_text[position]]
+        told = [position for position in page if position in self._told]
         return 1 - (mean_of_pairs(self._alike, told) or 0.0)
 
     def admits(self, page: Sequence[int]) -> bool:
