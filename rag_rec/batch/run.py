@@ -34,12 +34,13 @@ End = Literal["complete", "stopped", "interrupted"]
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """Options of a run; of these, only ``list_type`` and ``k`` can change a list.
+    """Options of a run; of these, only ``list_type``, ``k`` and ``new_items`` change a list.
 
     Attributes:
         list_type: Type of the lists, a name of `rag_rec.list_types.LIST_TYPES`.
         k: Length of the lists (of a row, for slates) where a row names none; that of the settings
             (plain lists) or of the type if None.
+        new_items: Share of new items where a row's constraints name none.
         engine: ``threads``: requests one by one, many at a time. ``vllm``: an engine in this
             process, whole chunks at once. ``ray``: Ray Data, one index an actor.
         actors: Actors of Ray; 0 for one a CPU, less one that is left for reading.
@@ -53,6 +54,7 @@ class BatchOptions:
 
     list_type: str = "topk"
     k: int | None = None
+    new_items: float = 0
     engine: EngineName = "threads"
     actors: int = 0
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -127,6 +129,7 @@ def run(
             recommender,
             list_type=options.list_type,
             k=options.k,
+            new_items=options.new_items,
             stopping=lambda: limiter.stop is not None,
         )
         job = BatchJob(

@@ -44,6 +44,7 @@ from rag_rec.cli.options import (
     ListType,
     ListTypes,
     Llm,
+    NewItems,
     Prompt,
     Users,
     columns_of,
@@ -115,6 +116,7 @@ def run_command(
     prompt: Prompt = None,
     type: ListType = ListTypes.topk,  # noqa: A002
     k: BatchK = None,
+    new_items: NewItems = None,
     config: Config = None,
     column: Columns = None,
     engine: Annotated[
@@ -166,6 +168,7 @@ def run_command(
     options = BatchOptions(
         list_type=str(type),
         k=k,
+        new_items=new_items or 0,
         engine=engine.value,  # pyright: ignore[reportArgumentType] - same names
         actors=actors,
         columns=columns_of(column or []),
@@ -222,7 +225,9 @@ def _dry_run(
 ) -> None:
     limiter = RunLimiter(settings)
     with open_recommender(index, settings, limiter) as recommender:
-        pipeline = BatchPipeline(recommender, list_type=options.list_type, k=options.k)
+        pipeline = BatchPipeline(
+            recommender, list_type=options.list_type, k=options.k, new_items=options.new_items
+        )
         out = out.with_suffix(".jsonl")
         result = estimate(pipeline, limiter, users, columns=options.columns, out=out)
     if as_json:

@@ -27,6 +27,17 @@ K = Annotated[
     int | None,
     typer.Option("--k", min=1, help="List length (10 unless the settings say otherwise)."),
 ]
+NewItems = Annotated[
+    float | None,
+    typer.Option(
+        "--new-items",
+        min=0,
+        max=1,
+        metavar="SHARE",
+        help="Share of the list for items without events, as far as there are such: 0.1 of 10 is "
+        "1; one at least.",
+    ),
+]
 Prompt = Annotated[
     str | None,
     typer.Option(

@@ -11,7 +11,17 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from rag_rec.cli.console import note
-from rag_rec.cli.options import AsJson, Config, IndexDir, K, ListType, ListTypes, Llm, Prompt
+from rag_rec.cli.options import (
+    AsJson,
+    Config,
+    IndexDir,
+    K,
+    ListType,
+    ListTypes,
+    Llm,
+    NewItems,
+    Prompt,
+)
 from rag_rec.cli.tables import table_of
 from rag_rec.constraints import RELAXABLE, describe
 from rag_rec.core import Constraints, Settings, UserHistory
@@ -32,7 +42,7 @@ Where = Annotated[
         metavar="TEXT",
         help='What every item must be: "price<=20 and category=tea and not brand=Acme". Fields: '
         "price, category, brand, released, in_stock, and for the list as a whole max_per_brand, "
-        "max_per_category, min_categories.",
+        "max_per_category, min_categories, new_items.",
     ),
 ]
 Budget = Annotated[
@@ -93,6 +103,7 @@ def recommend_command(
     exclude: Exclude = None,
     where: Where = None,
     relax: Relax = None,
+    new_items: NewItems = None,
     request: Wish = None,
     type: ListType = ListTypes.topk,  # noqa: A002
     budget: Budget = None,
@@ -120,7 +131,7 @@ def recommend_command(
             _who(user, history),
             kind=_kind(recommender, type, k, rows, parts),
             profile=profile,
-            constraints=_constraints(recommender, where, relax, exclude),
+            constraints=_constraints(recommender, where, relax, exclude, new_items),
             text=request,
         )
         (state,) = recommender.run([asked])
@@ -168,13 +179,18 @@ def _kind(
 
 
 def _constraints(
-    recommender: Recommender, where: str | None, relax: str | None, exclude: list[str] | None
+    recommender: Recommender,
+    where: str | None,
+    relax: str | None,
+    exclude: list[str] | None,
+    new_items: float | None,
 ) -> Constraints:
     names = [name.strip() for name in (relax or "").split(",") if name.strip()]
     if names and where is None:
         raise typer.BadParameter("--relax gives up what --where asks for: give --where, too")
     asked = Constraints() if where is None else recommender.where(where, relax=names)
-    return asked.model_copy(update={"exclude": frozenset(exclude or ())})
+    share = asked.new_items if new_items is None else new_items
+    return asked.model_copy(update={"exclude": frozenset(exclude or ()), "new_items": share})
 
 
 def _who(user: str | None, history: str | None) -> str | UserHistory:

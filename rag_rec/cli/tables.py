@@ -72,6 +72,7 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
             why += f"\n[yellow]does not keep to: {', '.join(slot.relaxed)}[/]"
         price = "" if slot.item.price is None else f" · {slot.item.price:.2f}"
         name = escape(slot.item.title or slot.item_id)
+        name += " [cyan]new[/]" if slot.is_new else ""
         title = f"{name}\n[dim]{escape(slot.item_id)}{price}[/]"
         table.add_row(str(slot.rank), title, why, slot.origin)
     return table

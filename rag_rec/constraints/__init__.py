@@ -11,7 +11,7 @@ from rag_rec.constraints.item_rules import (
     release_bounds,
     without,
 )
-from rag_rec.constraints.list_rules import Tally, limits_lists
+from rag_rec.constraints.list_rules import Tally, limits_lists, n_new_items
 from rag_rec.constraints.parser import RELAXABLE, where
 from rag_rec.constraints.selection import Choice, choose
 
@@ -27,6 +27,7 @@ __all__ = [
     "fold",
     "limits_items",
     "limits_lists",
+    "n_new_items",
     "price_bounds",
     "release_bounds",
     "where",

@@ -41,6 +41,8 @@ def _parts(asked: Constraints) -> Iterator[str]:
         value = getattr(asked, name)
         if value != Constraints.model_fields[name].default:
             yield f"{name}={value}"
+    if asked.new_items:
+        yield f"new_items={_number(asked.new_items)}"
 
 
 def _bound(sign: str, value: float, towards: float) -> str:

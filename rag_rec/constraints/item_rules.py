@@ -132,7 +132,7 @@ def _shared(one: frozenset[str], other: frozenset[str]) -> frozenset[str]:
 
 
 _COMBINERS: Mapping[str, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(("min_price", "released_after", "min_categories"), max),
+    **dict.fromkeys(("min_price", "released_after", "min_categories", "new_items"), max),
     **dict.fromkeys(("max_price", "released_before", "max_per_brand", "max_per_category"), min),
     **dict.fromkeys(("categories", "brands"), _shared),
     "category_level": lambda _, level: level,

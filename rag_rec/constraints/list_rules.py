@@ -1,4 +1,4 @@
-"""Constraints on a list as a whole: how many items share a brand or a category."""
+"""Constraints on a list as a whole: items that share a brand or a category, and new items."""
 
 from __future__ import annotations
 
@@ -15,6 +15,16 @@ def limits_lists(constraints: Constraints) -> bool:
     asked = constraints
     limits = (asked.max_per_brand, asked.max_per_category, asked.min_categories)
     return any(limit is not None for limit in limits)
+
+
+def n_new_items(constraints: Constraints, k: int) -> int:
+    """Return how many of ``k`` places are for new items; see `Constraints.new_items`.
+
+    >>> [n_new_items(Constraints(new_items=share), 10) for share in (0, 0.01, 0.1, 0.25, 1)]
+    [0, 1, 1, 3, 10]
+    """
+    share = constraints.new_items
+    return min(k, max(1, math.floor(share * k + 0.5))) if share else 0
 
 
 class Tally:

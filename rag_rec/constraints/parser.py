@@ -49,7 +49,7 @@ _EXPECTED: Mapping[str, str] = {
 }
 _OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 COUNTS = ("max_per_brand", "max_per_category", "min_categories", "category_level")
-_FIELDS = ("price", "category", "brand", "released", "in_stock", *COUNTS)
+_FIELDS = ("price", "category", "brand", "released", "in_stock", *COUNTS, "new_items")
 _T = TypeVar("_T")
 RELAXABLE: tuple[Relaxable, ...] = get_args(Relaxable)
 
@@ -65,6 +65,7 @@ def where(text: str, *, relax: Iterable[str] = ()) -> Constraints:
         released>2020-01-01                  also >= < <=
         in_stock=any     to list items that are out of stock, too
         max_per_brand=1  max_per_category=2  min_categories=3  category_level=0
+        new_items=0.1    share of the list that goes to items without events
 
     A value with special characters is quoted; a quotation mark inside is written twice.
 
@@ -182,6 +183,8 @@ def _read(condition: _Condition) -> Constraints:
             return _compared(condition, date.fromisoformat, release_bounds, example)
         case "in_stock":
             return _stock(condition)
+        case "new_items":
+            return _compared(condition, float, _share, "a share; write a number such as 0.1")
         case name if name in COUNTS:
             return _compared(condition, int, partial(_count, name), "a whole number")
         case name:
@@ -215,6 +218,14 @@ def _count(name: str, sign: str, number: int) -> Constraints:
     if number < 1 and name != "category_level":
         raise ConfigError(f"{name} is 1 or more")
     return Constraints.model_validate({name: number})
+
+
+def _share(sign: str, share: float) -> Constraints:
+    if sign != "=":
+        raise ConfigError(f"write new_items={share:g}")
+    if not 0 <= share <= 1:
+        raise ConfigError(f"new_items is from 0 to 1, not {share:g}")
+    return Constraints(new_items=share)
 
 
 def _names(condition: _Condition) -> Constraints:

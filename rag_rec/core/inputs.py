@@ -22,7 +22,12 @@ class Model(BaseModel):
 
 
 class Item(Model):
-    """One row of the catalog."""
+    """One row of the catalog.
+
+    Attributes:
+        is_new: True if the log of the index it comes from has no events of it. An `ItemIndex`
+            marks the items that it returns; no file states it.
+    """
 
     item_id: ItemId
     title: str = ""
@@ -32,6 +37,7 @@ class Item(Model):
     categories: tuple[str, ...] = ()
     released: date | None = None
     in_stock: bool = True
+    is_new: bool = False
 
 
 class Interaction(Model):
@@ -80,6 +86,11 @@ class Constraints(Model):
         min_categories: A list of n items shows at least ``min(min_categories, n)`` categories.
         category_level: Which entry of an item's categories the three counts above look at: 0 the
             first, -1 the last, which in a path is the most specific.
+        new_items: Share of the list's places, 0 to 1, that go to new items, those without events
+            in the index's log: of k places the nearest whole number (a half counts up), and one
+            at least if it is not 0. It is kept as far as new items exist that may be listed, and
+            never makes a list shorter: hence it need not be relaxed. `shortfall` says how many
+            are missing.
         relax: Constraints that may be given up, in this order, when fewer items qualify than are
             asked for. Each item that breaks one says so.
     """
@@ -100,6 +111,7 @@ class Constraints(Model):
     max_per_category: int | None = Field(default=None, ge=1)
     min_categories: int | None = Field(default=None, ge=1)
     category_level: int = -1
+    new_items: float = Field(default=0, ge=0, le=1, allow_inf_nan=False)
     relax: tuple[Relaxable, ...] = ()
 
     @model_validator(mode="after")

@@ -170,6 +170,7 @@ class Recommendation(Model):
         reason_status: Where the reason comes from, and whether it was checked.
         evidence: What the reason rests on: what it cites, or what it was built from.
         origin: Who chose this slot.
+        is_new: True if the index's log has no events of the item.
         sources: The rank each retrieval source gave the item.
         relaxed: Constraints that were given up to list this item.
     """
@@ -183,6 +184,7 @@ class Recommendation(Model):
     reason_status: ReasonStatus
     evidence: tuple[Evidence, ...] = ()
     origin: Origin
+    is_new: bool = False
     sources: Mapping[str, int]
     relaxed: tuple[Relaxable, ...] = ()
 
@@ -199,8 +201,8 @@ class RecommendationList(Model):
         usage: Cost of the model calls for this list.
         run_id: Hash of everything that can change the output.
         error: Why the model gave nothing or less, in one line; None when nothing went wrong.
-        shortfall: Why the list is shorter than asked for, or which constraints were relaxed to
-            fill it, in one line.
+        shortfall: Why the list is shorter than asked for, which constraints were relaxed to fill
+            it, or how many new items it lacks, in one line.
         understood: What was understood of a request in plain words, if there was one.
     """
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rag_rec.constraints import Choice, choose
+from rag_rec.constraints import Choice, choose, n_new_items
 from rag_rec.core import (
     Candidate,
     Evidence,
@@ -126,7 +126,7 @@ def list_fields(
         "usage": usage,
         "run_id": run_id,
         "error": error,
-        "shortfall": _shortfall(slots, k),
+        "shortfall": _shortfall(slots, k, n_new_items(grounds.history.constraints, k)),
     }
 
 
@@ -186,6 +186,7 @@ def _recommendation(slot: _Slot, rank: int, candidate: Candidate) -> Recommendat
         reason_status=slot.status,
         evidence=slot.evidence,
         origin=slot.origin,
+        is_new=slot.item.is_new,
         sources=candidate.sources,
         relaxed=slot.choice.relaxed,
     )
@@ -199,7 +200,7 @@ def _outcome(reading: Reading | None, n_chosen: int, n_slots: int) -> Outcome:
     return "ok" if n_chosen == n_slots else "partial"
 
 
-def _shortfall(slots: Sequence[_Slot], k: int) -> str | None:
+def _shortfall(slots: Sequence[_Slot], k: int, n_new: int) -> str | None:
     relaxed = dict.fromkeys(name for slot in slots for name in slot.choice.relaxed)
     parts: list[str] = []
     if relaxed:
@@ -207,4 +208,6 @@ def _shortfall(slots: Sequence[_Slot], k: int) -> str | None:
         parts.append(f"{n} of {len(slots)} items only qualify without: {', '.join(relaxed)}")
     if len(slots) < k:
         parts.append(f"{len(slots)} of {k} items: no more qualify")
+    if (n_found := sum(slot.item.is_new for slot in slots)) < n_new:
+        parts.append(f"{n_found} of {n_new} new items: no more can be listed")
     return "; ".join(parts) or None

@@ -159,12 +159,12 @@ class ItemIndex:
         return self.row_of.get(item_id)
 
     def item(self, item_ix: int) -> Item:
-        """Return the item at a row number."""
+        """Return the item at a row number, marked as new if the log has no events of it."""
         found = self._cache.get(item_ix)
         if found is None:
             row = self.items.row(item_ix, named=True)
             row["brand"] = row["brand"] or None
-            found = Item(**row)
+            found = Item(**row, is_new=not self.popularity[item_ix])
             self._cache[item_ix] = found
         return found
 

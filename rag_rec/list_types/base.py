@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rag_rec.constraints import Choice, ItemRules, Tally, fold
-from rag_rec.core import Candidate, Item, RecommendationList, Relaxable, UserHistory
+from rag_rec.constraints import Choice, ItemRules, Tally, fold, n_new_items, without
+from rag_rec.core import Candidate, Constraints, Item, RecommendationList, Relaxable, UserHistory
 from rag_rec.grounding import Entry, Grounds
 from rag_rec.index import ItemIndex
 from rag_rec.list_types.affinity import Affinity, Steps
@@ -21,6 +21,10 @@ from rag_rec.retrieval import FitData, Histories, Retriever, pools
 
 _WINDOW = 5
 _POOL = 40
+
+
+Search: TypeAlias = Callable[[Pool], tuple[Sequence[int], dict[str, Any]]]
+"""Returns the positions of a list in a pool, and the fields its kind adds."""
 
 
 class Kind(Protocol):
@@ -183,25 +187,43 @@ def composed_from_pool(
     kind: Kind,
     items: Sequence[Item],
     grounds: Grounds,
-    search: Callable[[Pool], tuple[Sequence[int], dict[str, Any]]],
+    search: Search,
 ) -> Composed:
     """Search under all constraints; while the list is short, give up one more that may be.
+
+    Before that, the share of new items is lowered to what fills the list.
 
     Args:
         kind: The options.
         items: The candidates' catalog rows, best first.
         grounds: Holds the constraints.
-        search: Returns the positions of a list in a pool, and the fields its kind adds.
+        search: Makes the list.
     """
     asked = grounds.history.constraints
     composed = Composed(())
     for n_given_up in range(len(asked.relax) + 1):
-        pool = Pool.of(items, asked, n_given_up)
-        chosen, extras = search(pool)
-        composed = Composed(marked(pool, chosen), extras)
-        if len(chosen) == kind.length:
+        composed = _longest(kind.length, items, asked, n_given_up, search)
+        if len(composed.choices) == kind.length:
             break
     return composed
+
+
+def _longest(
+    length: int, items: Sequence[Item], asked: Constraints, n_given_up: int, search: Search
+) -> Composed:
+    """Return the longest list; of those, the one with most of the new items that are asked for."""
+    of_items = ItemRules(without(asked, asked.relax[:n_given_up]))
+    n_wanted = n_new_items(asked, length)
+    if n_wanted:
+        n_wanted = min(n_wanted, sum(i.is_new and not of_items.failed(i) for i in items))
+    found: list[Composed] = []
+    for n_new in range(n_wanted, -1, -1):
+        pool = Pool.of(items, asked, n_given_up, most_known=length - n_new)
+        chosen, extras = search(pool)
+        found.append(Composed(marked(pool, chosen), extras))
+        if len(chosen) == length:
+            break
+    return max(found, key=lambda one: len(one.choices))
 
 
 def marked(pool: Pool, chosen: Sequence[int]) -> tuple[Choice, ...]:

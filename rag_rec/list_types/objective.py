@@ -21,28 +21,42 @@ class Pool:
         relevance: From 1 for the best to 0, ``float [n]``.
         asked: The list's constraints.
         rules: The same with as many given up as now.
+        most_known: Items of a list at most that are not new; None for no limit.
     """
 
     items: Sequence[Item]
     relevance: NDArray[np.float64]
     asked: Constraints
     rules: Constraints
+    most_known: int | None = None
 
     @classmethod
-    def of(cls, items: Sequence[Item], asked: Constraints, n_given_up: int) -> Pool:
+    def of(
+        cls,
+        items: Sequence[Item],
+        asked: Constraints,
+        n_given_up: int,
+        *,
+        most_known: int | None = None,
+    ) -> Pool:
         """Return a pool with the first constraints of ``asked.relax`` given up."""
         relevance = 1 - np.arange(len(items)) / max(len(items), 1)
         broken = np.array([len(failed(item, asked)) for item in items])
         # items that qualify come before those that do not, however relevant these are
         rules = without(asked, asked.relax[:n_given_up])
-        return cls(items, relevance - 10 * broken, asked, rules)
+        return cls(items, relevance - 10 * broken, asked, rules, most_known)
 
     def holds(self, chosen: Sequence[int]) -> bool:
         """Return whether a list obeys the constraints, item by item and as a whole."""
+        if self.most_known is not None and self._n_known(chosen) > self.most_known:
+            return False
         of_items = ItemRules(self.rules)
         if any(of_items.failed(self.items[position]) for position in chosen):
             return False
         return Tally(self.rules, (self.items[position] for position in chosen)).holds
+
+    def _n_known(self, chosen: Sequence[int]) -> int:
+        return sum(not self.items[position].is_new for position in chosen)
 
     def mean_relevance(self, chosen: Sequence[int]) -> float:
         """Return the mean relevance of at least one position."""

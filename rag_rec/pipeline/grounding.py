@@ -74,7 +74,7 @@ def _unlinked(
             return "Close to what was asked for."
         row = context.index.find(item_id)
         popular = row is not None and taken[row] > 0
-        return "Popular with other users." if popular else "Nobody has taken it yet."
+        return "Popular with other users." if popular else "New in the catalog."
 
     return {
         item_id: Evidence(item_id=item_id, kind="history", text=sentence(item_id))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from rag_rec.constraints import choose, limits_lists, without
+from rag_rec.constraints import choose, limits_lists, n_new_items, without
 from rag_rec.core import Candidate, UserHistory
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import Retriever
@@ -22,6 +22,10 @@ def pools(
     Any retriever will do: unknown, ineligible and repeated items are dropped, and what is missing
     is filled up with the most popular eligible items.
 
+    For users who want new items the pool holds as large a share of them as their list, as far as
+    there are that many. Those that are missing are what the retriever proposes when asked for new
+    items alone; ``sources`` then has their rank among these.
+
     Users whose constraints count brands or categories get as many candidates as it takes, those
     that fill the list first. Where fewer than ``k`` qualify and constraints may be relaxed, those
     that qualify are followed by those that do with the first of them given up, and so on. Where
@@ -36,7 +40,8 @@ def pools(
     """
     found = _retrieved(retriever, index, histories, n)
     for at, history in enumerate(histories):
-        if limits_lists(history.constraints) or history.constraints.relax:
+        asked = history.constraints
+        if limits_lists(asked) or asked.relax or asked.new_items:
             found[at] = _filling(retriever, index, history, found[at], n, k)
     return found
 
@@ -81,7 +86,8 @@ def _filling(
     n_wanted: int,
     k: int,
 ) -> list[Candidate]:
-    pool = {candidate.item_id: candidate for candidate in candidates}
+    new = _missing_new(retriever, index, history, candidates, max(n_wanted, k))
+    pool = {candidate.item_id: candidate for candidate in (*candidates, *new)}
     chosen: list[str] = []
     for n_given_up in range(len(history.constraints.relax) + 1):
         given_up = history.constraints.relax[:n_given_up]
@@ -99,6 +105,26 @@ def _filling(
         return []
     first = dict.fromkeys((*chosen, *pool))
     return [pool[item_id] for item_id in first]
+
+
+def _missing_new(
+    retriever: Retriever,
+    index: ItemIndex,
+    history: UserHistory,
+    candidates: Sequence[Candidate],
+    n: int,
+) -> list[Candidate]:
+    """Return the best new items that ``n`` candidates lack to hold the share that is wanted."""
+    listed = {candidate.item_id for candidate in candidates}
+    n_found = sum(index.item_by_id(item_id).is_new for item_id in listed)
+    n_missing = n_new_items(history.constraints, n) - n_found
+    if n_missing <= 0:
+        return []
+    known = [index.item_ids[row] for row in np.flatnonzero(index.popularity).tolist()]
+    barred = history.constraints.exclude.union(known, listed)
+    asked = history.constraints.model_copy(update={"exclude": barred, "new_items": 0})
+    only_new = history.model_copy(update={"constraints": asked})
+    return _retrieved(retriever, index, [only_new], n_missing)[0]
 
 
 def _chosen(

@@ -11,7 +11,15 @@ from typing import Any, cast
 
 import numpy as np
 
-from rag_rec.constraints import ItemRules, Tally, failed, limits_items, limits_lists, without
+from rag_rec.constraints import (
+    ItemRules,
+    Tally,
+    failed,
+    limits_items,
+    limits_lists,
+    n_new_items,
+    without,
+)
 from rag_rec.core import (
     Candidate,
     Constraints,
@@ -187,7 +195,8 @@ def check_list(result: RecommendationList, index: ItemIndex, history: UserHistor
     """Check the invariants of a list: full, unique, eligible, ranked, explained, serialisable.
 
     Where constraints may be relaxed or count brands and categories, an item must break exactly
-    the rules that it names, and the list must be no shorter than necessary.
+    the rules that it names, and the list must be no shorter than necessary. New items are marked;
+    a plain list whose constraints count nothing else has as many as are wanted or eligible.
     """
     allowed = eligible_items(index, history)
     ids = [slot.item_id for slot in result.items]
@@ -197,6 +206,7 @@ def check_list(result: RecommendationList, index: ItemIndex, history: UserHistor
     else:
         _require(len(ids) == min(k, len(allowed)), f"{len(ids)} items of {min(k, len(allowed))}")
         _require(set(ids) <= allowed, f"not eligible: {sorted(set(ids) - allowed)[:3]}")
+    _check_new(result, index, history, k)
     _require((len(ids) == k) or result.shortfall is not None, "a short list must say why")
     _require([slot.rank for slot in result.items] == [*range(1, len(ids) + 1)], "ranks 1, 2, ...")
     said = all(slot.reason or slot.reason_status == "removed" for slot in result.items)
@@ -208,6 +218,19 @@ def check_list(result: RecommendationList, index: ItemIndex, history: UserHistor
         _require(filled == result.repairs.backfilled > 0, "backfilled slots are counted")
     document = json.loads(result.model_dump_json())
     _require([item["item_id"] for item in document["items"]] == ids, "the JSON names the items")
+
+
+def _check_new(result: RecommendationList, index: ItemIndex, history: UserHistory, k: int) -> None:
+    new = {index.item_ids[row] for row in (index.popularity == 0).nonzero()[0]}
+    marked = {slot.item_id for slot in result.items if slot.is_new}
+    listed = {slot.item_id for slot in result.items}
+    _require(marked == new & listed, "new items, and only these, are marked")
+    n_wanted = n_new_items(history.constraints, k)
+    said = len(marked) >= n_wanted or result.shortfall is not None
+    _require(said, "a list that lacks new items must say so")
+    if type(result) is RecommendationList and not limits_lists(history.constraints):
+        possible = min(n_wanted, len(new & eligible_items(index, history)))
+        _require(len(marked) >= possible, f"{len(marked)} of {possible} new items")
 
 
 def _check_relaxed(

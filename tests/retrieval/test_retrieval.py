@@ -131,7 +131,7 @@ def test_items_without_a_link_say_why_they_are_listed(tmp_path: Path) -> None:
     words = opened.recommend([], 2, profile="black tea").items
     opened.index.close()
     texts = [slot.reason for slot in slots]
-    assert texts == ["Popular with other users.", "Nobody has taken it yet."]
+    assert texts == ["Popular with other users.", "New in the catalog."]
     assert {slot.reason for slot in words} == {"Close to what was asked for."}
 
 

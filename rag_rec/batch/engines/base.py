@@ -10,7 +10,15 @@ from typing import Protocol
 from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.record import BatchRecord, FailureRecord, Record, failure_kind, record_type
 from rag_rec.batch.users import BadUser, BatchUser, UserRow
-from rag_rec.core import DataError, QuotaExhausted, RateLimited, RunStopped, Settings, UserHistory
+from rag_rec.core import (
+    Constraints,
+    DataError,
+    QuotaExhausted,
+    RateLimited,
+    RunStopped,
+    Settings,
+    UserHistory,
+)
 from rag_rec.index import Embedder
 from rag_rec.list_types import Kind, kind_of
 from rag_rec.llm import Admission, AdmittedModel, CachedModel, ChatModel, Completion, open_from
@@ -52,6 +60,8 @@ class BatchPipeline:
         list_type: Type of the lists, a name of `LIST_TYPES`.
         k: Length of the lists (of a row, for slates) where a row names none; that of the settings
             (plain lists) or of the type if None.
+        new_items: Share of new items where a row's constraints name none; see
+            `Constraints.new_items`.
         stopping: Returns True when the run is ending: nothing new is begun then.
 
     Attributes:
@@ -67,13 +77,16 @@ class BatchPipeline:
         *,
         list_type: str = "topk",
         k: int | None = None,
+        new_items: float = 0,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         k = k or (recommender.settings.k if list_type == "topk" else None)
         self.recommender = recommender
         self.stopping = stopping
         self._kinds: dict[int | None, Kind] = {None: kind_of(list_type, k)}
-        self.fingerprint = RunFingerprint.of(recommender, list_type=list_type, k=k)
+        self.fingerprint = RunFingerprint.of(
+            recommender, list_type=list_type, k=k, new_items=new_items
+        )
 
     @property
     def concurrency(self) -> int:
@@ -125,10 +138,16 @@ class BatchPipeline:
             user=self._user(user),
             kind=self._kinds[user.k],
             profile=user.profile,
-            constraints=user.constraints,
+            constraints=self._constraints(user),
             text=user.request,
             deadline_s=self.recommender.settings.batch.user_deadline_s,
         )
+
+    def _constraints(self, user: BatchUser) -> Constraints | None:
+        share, own = self.fingerprint.new_items, user.constraints
+        if not share or (own is not None and "new_items" in own.model_fields_set):
+            return own
+        return (own or Constraints()).model_copy(update={"new_items": share})
 
     def _user(self, user: BatchUser) -> User:
         """Return the history of the file, or the user id; words alone stand for new users."""

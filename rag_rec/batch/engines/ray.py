@@ -68,7 +68,8 @@ class RayEngine:
         _begin(self._ray)
         n = self._actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
         settings = _share(self._pipeline.recommender.settings, self._limiter, n)
-        lists = (self._pipeline.fingerprint.type, self._pipeline.fingerprint.k)
+        made_with = self._pipeline.fingerprint
+        lists = (made_with.type, made_with.k, made_with.new_items)
         made = self._ray.data.read_parquet(str(self._folder)).map_batches(
             _RayActor,
             fn_constructor_args=(self._index, settings.model_dump_json(), *lists),
@@ -91,13 +92,19 @@ class RayEngine:
 class _RayActor:
     """The pipeline in a process of Ray."""
 
-    def __init__(self, index: Path, settings: str, list_type: str, k: int | None) -> None:
+    def __init__(
+        self, index: Path, settings: str, list_type: str, k: int | None, new_items: float
+    ) -> None:
         parsed = Settings.model_validate_json(settings)
         self._limiter = limiter = RunLimiter(parsed)
         recommender = open_recommender(index, parsed, limiter)
         self._engine = ThreadsEngine(
             BatchPipeline(
-                recommender, list_type=list_type, k=k, stopping=lambda: limiter.stop is not None
+                recommender,
+                list_type=list_type,
+                k=k,
+                new_items=new_items,
+                stopping=lambda: limiter.stop is not None,
             )
         )
 

@@ -20,6 +20,7 @@ class RunFingerprint(Model):
         index: Digest of the index's manifest.
         type: Type of the lists.
         k: List length of users that do not ask for another; None for the type's own.
+        new_items: Share of new items in lists of users that do not ask for another.
         settings: All other settings that can change a list, and the paths of prompt and blend.
         schema_version: Version of the records.
     """
@@ -31,11 +32,14 @@ class RunFingerprint(Model):
     index: str
     type: str = "topk"
     k: int | None
+    new_items: float = 0
     settings: dict[str, Any]
     schema_version: int = VERSION
 
     @classmethod
-    def of(cls, recommender: Recommender, *, list_type: str, k: int | None) -> RunFingerprint:
+    def of(
+        cls, recommender: Recommender, *, list_type: str, k: int | None, new_items: float = 0
+    ) -> RunFingerprint:
         """Return the fingerprint of the lists that a recommender makes."""
         settings = recommender.settings
         return cls(
@@ -46,6 +50,7 @@ class RunFingerprint(Model):
             index=recommender.index.manifest.digest()[:16],
             type=list_type,
             k=k,
+            new_items=new_items,
             settings=settings.model_dump(mode="json", exclude=NOT_IDENTITY),
         )
 
