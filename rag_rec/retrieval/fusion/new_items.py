@@ -86,24 +86,29 @@ def granted(
     raise AssertionError
 
 
-def _found_by_best_source(features: Features, events: Sequence[NextEvents]) -> int:
+def _found_by_best_source(features: Features, events: Sequence[NextEvents]) -> float:
     """Return how many of the new items that came next the best source ranks among the first ten."""
-    found = dict.fromkeys(features.sources.names, 0)
+    found = dict.fromkeys(features.sources.names, 0.0)
     for past, came_next in events:
         asked = np.flatnonzero(features.is_new[came_next] & (past.lengths > 0))
         for start in range(0, len(asked), _BATCH):
             some = asked[start : start + _BATCH]
             for name in found:
                 found[name] += _n_found(features, name, past.take(some), came_next[some])
-    return max(found.values(), default=0)
+    return max(found.values(), default=0.0)
 
 
-def _n_found(features: Features, name: str, users: Histories, came_next: NDArray[np.int32]) -> int:
+def _n_found(
+    features: Features, name: str, users: Histories, came_next: NDArray[np.int32]
+) -> float:
+    """Return the number to be expected where items of one score are in random order."""
     product = rows_times(users.weights(features.decay), features.sources.matrix(name))
     own = columns_of(product, came_next[:, None])[:, 0]
-    n_found = 0
+    n_found = 0.0
     for user, score in enumerate(own.tolist()):
         items, values = row_of(product, user)
-        above = items[values >= score]
-        n_found += score > 0 and len(above) - np.isin(above, users.row(user)).sum() <= _TOP
-    return int(n_found)
+        values = values[~np.isin(items, users.row(user))]
+        n_above, n_level = (values > score).sum(), (values == score).sum()
+        if score > 0 and n_level:
+            n_found += min(1.0, max(0.0, (_TOP - n_above) / n_level))
+    return n_found
