@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import tokenize
 from collections.abc import Collection, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
@@ -30,7 +31,16 @@ WAY_OUT = (
 )
 _READ_AT_OPENING = 2**30
 _CHUNK = 2**20
-_UNREADABLE = (OSError, ValueError, EOFError, KeyError, BadZipFile, PolarsError, sqlite3.Error)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    BadZipFile,
+    PolarsError,
+    sqlite3.Error,
+    tokenize.TokenError,  # numpy, of a damaged header
+)
 
 
 class FileRecord(Model):
