@@ -214,7 +214,7 @@ def test_several_faults_are_counted_at_opening_and_listed_by_the_command(copy: P
     assert done.exit_code == as_json.exit_code == 1
     assert len(lines) == 8
     assert lines[-1] == "note [31m.txt is foreign: it was not written with this version"
-    assert "version 000001: 25 files" in done.stderr
+    assert "version 000001: 26 files" in done.stderr
     assert json.loads(as_json.stdout)["faults"] == lines
 
 
