@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rag_rec.retrieval.base import Matrices, fit_all
 from rag_rec.retrieval.config import RetrievalConfig
@@ -72,7 +73,7 @@ def fit_fusion(
     """
     start = Weighting({source.name: source.weight for source in config.sources})
     events = [_next(data, n_hidden, config.ranker) for n_hidden in (1, 2)]
-    n_events = sum(len(came_next) for _, came_next in events)
+    n_events = sum(len(part.came_next) for part in events)
     few = f"{n_events} events to learn from, {config.search.min_events} needed"
     if n_events < config.search.min_events:
         return Fusion("given weights", few, start)
@@ -83,39 +84,64 @@ def fit_fusion(
     kind = "learned weights" if config.search.enabled else "given weights"
     if not config.ranker.enabled:
         return Fusion(kind, "the ranker is switched off", weighting)
+    features = _features(before, matrices, views, weighting, config)
+    why, new = _fit_rankers(data, features, events, config, folder)
+    if new is None:
+        return Fusion(kind, why, weighting)
+    save_stats(folder, ItemStats.fit(data), views)
+    return Fusion("ranker", why, weighting, new)
+
+
+def _features(
+    before: FitData,
+    matrices: Matrices,
+    views: Matrices,
+    weighting: Weighting,
+    config: RetrievalConfig,
+) -> Features:
     # those of the log come first: columns keep their order, which LightGBM's sampling depends on
     ordered = sorted(config.sources, key=lambda source: not source.uses_log)
-    features = Features(
+    return Features(
         StackedSources(matrices, weighting.sources),
         {source.name: source.features for source in ordered},
         stats=ItemStats.fit(before),
         views=views,
-        vectors=np.asarray(data.item_vectors),
+        vectors=np.asarray(before.item_vectors),
         decay=weighting.decay,
     )
+
+
+def _fit_rankers(
+    data: FitData,
+    features: Features,
+    events: Sequence[NextEvents],
+    config: RetrievalConfig,
+    folder: Path,
+) -> tuple[str, NewItems | None]:
+    """Fit the ranker, and that of given candidates, and write them.
+
+    Returns:
+        Why there is a ranker or none, and what it grants new items; None where there is none.
+    """
     wanted = config.ranker if share_of_new(data) else replace(config.ranker, new_places=0)
     learned = _lists(features, events, wanted, sample_best)
-    if learned is None or len(learned.groups) < wanted.min_lists:
-        n_lists = 0 if learned is None else len(learned.groups)
+    n_lists = 0 if learned is None else len(learned.groups)
+    if learned is None or n_lists < wanted.min_lists:
         why = f"{n_lists} next events among the candidates, a ranker needs {wanted.min_lists}"
-        return Fusion(kind, why, weighting)
+        return why, None
     scores = held_out_scores(learned, wanted)
     gain, doubt = gain_over_sum(learned, scores)
-    why = f"ndcg of {len(learned.groups)} held-out lists against the sum: {gain:+.4f} ± {doubt:.4f}"
+    why = f"ndcg of {n_lists} held-out lists against the sum: {gain:+.4f} ± {doubt:.4f}"
     if gain <= doubt:
-        return Fusion(kind, why, weighting)
-    new = (
-        granted(learned, scores, features, events, wanted.new_places)
-        if wanted.new_places
-        else NewItems()
-    )
+        return why, None
     _save(fit_ranker(learned, wanted).model_to_string(), folder / RANKER)
     if config.given is not None:
         of_given = _lists(features, events, config.given, sample_random)
         if of_given is not None:
             _save(fit_ranker(of_given, config.given).model_to_string(), folder / RANKER_OF_GIVEN)
-    save_stats(folder, ItemStats.fit(data), views)
-    return Fusion("ranker", why, weighting, new)
+    if not wanted.new_places:
+        return why, NewItems()
+    return why, granted(learned, scores, features, events, wanted.new_places)
 
 
 def _save(model: str, path: Path) -> None:
@@ -129,12 +155,13 @@ def _next(data: FitData, n_hidden: int, config: RankerConfig) -> NextEvents:
         rng = np.random.default_rng(config.seed)
         long = np.sort(rng.choice(long, config.max_users, replace=False))
     past = data.log.without_last(n_hidden).take(long)
-    return past, data.log.items[data.log.starts[1:][long] - n_hidden]
+    return NextEvents(past, data.log.items[data.log.starts[1:][long] - n_hidden], long)
 
 
-def _joined(events: Sequence[NextEvents]) -> NextEvents:
-    rows = [past.row(at) for past, _ in events for at in range(len(past))]
-    return Histories.of(rows, events[0][0].n_items), np.concatenate([came for _, came in events])
+def _joined(events: Sequence[NextEvents]) -> tuple[Histories, NDArray[np.int32]]:
+    rows = [part.past.row(at) for part in events for at in range(len(part.past))]
+    came_next = np.concatenate([part.came_next for part in events])
+    return Histories.of(rows, events[0].past.n_items), came_next
 
 
 def _lists(
@@ -142,8 +169,8 @@ def _lists(
 ) -> TrainingData | None:
     """Return the candidates of users' next events; None if no candidate ever came next."""
     parts = [
-        part
-        for past, came_next in events
+        replace(part, users=users[part.users])
+        for past, came_next, users in events
         for part in training_data(features, past, came_next, config=config, sample=sample)
     ]
     return TrainingData.joined(parts) if parts else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,20 @@ from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.held_out import ranks_of_next
 from rag_rec.retrieval.ranker.lambdamart import NewItems, TrainingData
 
-NextEvents = tuple[Histories, NDArray[np.int32]]
-"""Histories, and the item that came next after each."""
+
+class NextEvents(NamedTuple):
+    """Events to predict, one a row.
+
+    Attributes:
+        past: The events before each.
+        came_next: The item of each.
+        users: ``int64``, row of the user in the log.
+    """
+
+    past: Histories
+    came_next: NDArray[np.int32]
+    users: NDArray[np.int64]
+
 
 _LEAST_SHARE, _MOST_SHARE = 0.02, 0.3
 _AHEAD = 1.1
@@ -89,7 +102,7 @@ def granted(
 def _found_by_best_source(features: Features, events: Sequence[NextEvents]) -> float:
     """Return how many of the new items that came next the best source ranks among the first ten."""
     found = dict.fromkeys(features.sources.names, 0.0)
-    for past, came_next in events:
+    for past, came_next, _ in events:
         asked = np.flatnonzero(features.is_new[came_next] & (past.lengths > 0))
         for start in range(0, len(asked), _BATCH):
             some = asked[start : start + _BATCH]

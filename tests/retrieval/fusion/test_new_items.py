@@ -13,7 +13,7 @@ from scipy import sparse
 from rag_rec import Dataset
 from rag_rec.evaluation import RetrievalOptions, evaluate_retrieval
 from rag_rec.retrieval import FitData, Histories, RankerConfig, RetrievalConfig
-from rag_rec.retrieval.fusion.new_items import granted, share_of_new, with_new_items
+from rag_rec.retrieval.fusion.new_items import NextEvents, granted, share_of_new, with_new_items
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.lambdamart import NewItems, TrainingData
 from rag_rec.retrieval.stacked import StackedSources, with_places_kept
@@ -122,7 +122,8 @@ def test_the_bonus_is_the_smallest_that_beats_the_best_source(n_found: int, bonu
     popularity = 3 * (1 - labels.reshape(-1, 1)).astype(np.float32)
     groups, users = np.full(40, 12), np.arange(40)
     learned = TrainingData(popularity, labels.ravel(), groups, users, ("popularity",))
-    events = [(Histories.of([[1 + user] for user in range(40)], 41), np.zeros(40, np.int32))]
+    past = Histories.of([[1 + user] for user in range(40)], 41)
+    events = [NextEvents(past, np.zeros(40, np.int32), users)]
     found = granted(learned, scores.ravel(), OneSource(n_found), events, 5)
     assert found == NewItems(5, bonus)
 
