@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from rag_rec.core import visible
+
 _EVERY_S = 10.0
 _WINDOW_S = 60.0
 
@@ -142,7 +144,7 @@ class PlainLines(Progress):
 
     def note(self, text: str) -> None:
         """Write a line at once."""
-        self._stream.write(text + "\n")
+        self._stream.write(visible(text) + "\n")
         self._stream.flush()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,6 @@ from types import FrameType
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from rag_rec.batch import (
     BatchOptions,
@@ -29,7 +27,7 @@ from rag_rec.batch import (
     progress_for,
     run,
 )
-from rag_rec.cli.console import note
+from rag_rec.cli.console import note, terminal, write_json
 from rag_rec.cli.openai_batch import (
     export_command,
     import_command,
@@ -197,7 +195,7 @@ def _run(
 ) -> int:
     """Run, report, and return the exit code."""
     records = out.with_suffix(".jsonl") if out.suffix.lower() == ".parquet" else out
-    progress = progress_for(Console(stderr=True, highlight=False), as_json=as_json)
+    progress = progress_for(terminal(stderr=True), as_json=as_json)
     limiters: list[RunLimiter] = []
     options = replace(options, progress=progress, on_limiter=limiters.append)
     try:
@@ -231,7 +229,7 @@ def _dry_run(
         out = out.with_suffix(".jsonl")
         result = estimate(pipeline, limiter, users, columns=options.columns, out=out)
     if as_json:
-        sys.stdout.write(result.model_dump_json() + "\n")
+        write_json(result.model_dump_json())
         return
     counted = (
         "counted" if result.exact else "estimated from the length of the text, on the high side"

@@ -1,11 +1,12 @@
-"""Messages and progress on stderr."""
+"""The terminal: results on stdout, messages and progress on stderr; no text acts on it."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderHook, RenderResult
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -15,9 +16,41 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment
 from rich.table import Table
 
-_err = Console(stderr=True, highlight=False)
+from rag_rec.core import visible, visible_json
+
+
+class _Visible:
+    """A renderable whose texts hold nothing that a terminal obeys."""
+
+    def __init__(self, inner: RenderableType) -> None:
+        self._inner = inner
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._inner, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
+class _Filter(RenderHook):
+    def process_renderables(self, renderables: list[RenderableType]) -> list[RenderableType]:
+        return [_Visible(inner) for inner in renderables]
+
+
+def terminal(*, stderr: bool = False, width: int | None = None) -> Console:
+    """Return a console that obeys only our own marks, whatever stands in the texts it prints."""
+    console = Console(stderr=stderr, highlight=not stderr, width=width)
+    console.push_render_hook(_Filter())
+    return console
+
+
+def write_json(document: str) -> None:
+    """Write a JSON document to stdout, on a line of its own."""
+    sys.stdout.write(visible_json(document) + "\n")
+
+
+_err = terminal(stderr=True)
 
 
 def note(text: str) -> None:

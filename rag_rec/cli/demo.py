@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from rag_rec.cli.console import build_progress, note
+from rag_rec.cli.console import build_progress, note, terminal
 from rag_rec.cli.index import build
 from rag_rec.cli.tables import table_of
 from rag_rec.data import load_sample
@@ -18,7 +17,7 @@ from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
 app = typer.Typer(add_completion=False)
-_out = Console()
+_out = terminal()
 
 _WORDS = "I have just started baking with sourdough and I like a quiet cup of tea"
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.console import note, steps_shown, write_json
 from rag_rec.cli.inspect import Columns, Read
 from rag_rec.cli.loading import (
     Format,
@@ -95,7 +94,7 @@ def index(
     retrieval = RetrievalConfig.within(memory_gib)
     manifest = build(data, out, embedder, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:
-        sys.stdout.write(manifest.model_dump_json() + "\n")
+        write_json(manifest.model_dump_json())
 
 
 def build(

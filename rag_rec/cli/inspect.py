@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rag_rec.cli.console import note
+from rag_rec.cli.console import note, terminal, write_json
 from rag_rec.cli.options import AsJson
 from rag_rec.core import ConfigError
 from rag_rec.data import Choices, TableReport, inspect_file
@@ -75,9 +73,9 @@ def inspect(
             dataclasses.asdict(report) | {"path": str(report.path), "notices": notices}
             for report, notices in found
         ]
-        sys.stdout.write(json.dumps(documents, ensure_ascii=False) + "\n")
+        write_json(json.dumps(documents, ensure_ascii=False))
         return
-    console = Console()
+    console = terminal()
     for report, notices in found:
         console.print(table_of_columns(report))
         for line in notices:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 from pydantic import ValidationError
-from rich.console import Console
 
-from rag_rec.cli.console import note
+from rag_rec.cli.console import note, terminal, write_json
 from rag_rec.cli.options import (
     AsJson,
     Config,
@@ -30,7 +28,7 @@ from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
 app = typer.Typer(add_completion=False)
-_out = Console()
+_out = terminal()
 
 Exclude = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Never list this item; repeatable.")
@@ -142,7 +140,7 @@ def recommend_command(
             if understood.problem:
                 note(understood.problem)
         if as_json:
-            sys.stdout.write(result.model_dump_json() + "\n")
+            write_json(result.model_dump_json())
             return
         past = [recommender.index.item_by_id(i).title for i in state.history.item_ids[-5:]]
         _out.print(table_of(user or profile or request or "anonymous", past, result))

@@ -7,20 +7,19 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from rag_rec.cli.console import note
+from rag_rec.cli.console import note, terminal, write_json
 from rag_rec.cli.options import AsJson, Config, IndexDir, K, Llm, Prompt
-from rag_rec.core import ConfigError, Settings
+from rag_rec.core import ConfigError, Settings, visible, visible_json
 from rag_rec.index import IndexCheck, ItemIndex, verify_index
 from rag_rec.list_types import TopK
 from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
 
 app = typer.Typer(add_completion=False)
-_out = Console()
+_out = terminal()
 
 ShownItem = Annotated[
     str | None, typer.Option("--item", metavar="ID", help="An item, its reviews and neighbours.")
@@ -79,9 +78,9 @@ def show(
 
 def _show_check(check: IndexCheck, *, as_json: bool) -> None:
     if as_json:
-        _write_json(check.model_dump(mode="json"))
+        write_json(check.model_dump_json())
     else:
-        sys.stdout.writelines(f"{fault}\n" for fault in check.faults)
+        sys.stdout.writelines(f"{visible(fault)}\n" for fault in check.faults)
         found = f"{len(check.faults):,} faults" if check.faults else "all as they were written"
         note(f"version {check.version}: {check.files:,} files, {check.bytes:,} bytes; {found}")
     if check.faults:
@@ -101,13 +100,13 @@ def _show_prompt(recommender: Recommender, user: str, k: int, *, as_json: bool) 
         note(f"left out: candidates that do not fit: {', '.join(prompt.left_out)}")
     if as_json:
         messages = [{"role": role, "content": text} for role, text in prompt.messages]
-        _write_json({
+        write_json(json.dumps({
             "messages": messages,
             "labels": prompt.labels,
             "left_out": prompt.left_out,
             "tokens": prompt.tokens,
             "exact": prompt.exact,
-        })  # fmt: skip
+        }, ensure_ascii=False))  # fmt: skip
         return
     for role, text in prompt.messages:
         _out.rule(role, align="left")
@@ -124,7 +123,9 @@ def _show_users(opened: ItemIndex, *, as_json: bool) -> None:
     counts = opened.interactions.group_by("user_id").len("events").sort("user_id")
     for user_id, events in counts.iter_rows():
         line = json.dumps({"user_id": user_id, "events": events}, ensure_ascii=False)
-        sys.stdout.write((line if as_json else f"{user_id}\t{events}") + "\n")
+        sys.stdout.write(
+            (visible_json(line) if as_json else visible(f"{user_id}\t{events}")) + "\n"
+        )
 
 
 def _item_document(opened: ItemIndex, item_id: str) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _user_document(opened: ItemIndex, user_id: str) -> dict[str, Any]:
 
 def _show_document(document: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        _write_json(document)
+        write_json(json.dumps(document, ensure_ascii=False))
         return
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in document.items():
@@ -171,7 +172,3 @@ def _shown(value: Any) -> str:
         for entry in value
     )
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _write_json(document: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from rag_rec.core import RecommendationList
+from rag_rec.core import RecommendationList, neutral
 from rag_rec.list_types import BundleList, SequenceList, SlatePage
 
 _OUTCOMES = {
@@ -52,7 +52,7 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
         )
     for line in (*details_of(result), result.error, result.shortfall):
         caption += f"\n{line}" if line else ""
-    title = f"{name}\nlately: {'; '.join(past)}" if past else name
+    title = f"{name}\nlately: {'; '.join(map(neutral, past))}" if past else name
     table = Table(
         title=escape(title), caption=escape(caption), title_justify="left", caption_justify="left"
     )
@@ -71,7 +71,7 @@ def table_of(name: str, past: Sequence[str], result: RecommendationList) -> Tabl
         if slot.relaxed:
             why += f"\n[yellow]does not keep to: {', '.join(slot.relaxed)}[/]"
         price = "" if slot.item.price is None else f" · {slot.item.price:.2f}"
-        name = escape(slot.item.title or slot.item_id)
+        name = escape(slot.title or slot.item_id)
         name += " [cyan]new[/]" if slot.is_new else ""
         title = f"{name}\n[dim]{escape(slot.item_id)}{price}[/]"
         table.add_row(str(slot.rank), title, why, slot.origin)

@@ -38,6 +38,17 @@ from rag_rec.core.outgoing.credentials import (
     refuse_credentials,
     without_keys,
 )
+from rag_rec.core.outgoing.neutral import (
+    Neutral,
+    Spoken,
+    has_address,
+    neutral,
+    safe_cell,
+    spoken,
+    visible,
+    visible_json,
+)
+from rag_rec.core.outgoing.private_files import MODE, make_private, open_private
 from rag_rec.core.progress import OnDone, OnStep, one_step
 from rag_rec.core.results import (
     Evidence,
@@ -78,6 +89,7 @@ __all__ = [
     "MAX_JSON_CHARS",
     "MAX_K",
     "MAX_SEED",
+    "MODE",
     "NAME_CHARS",
     "NOT_IDENTITY",
     "STRICT_DECODER",
@@ -97,6 +109,7 @@ __all__ = [
     "Model",
     "ModelError",
     "ModelTimeout",
+    "Neutral",
     "OnDone",
     "OnStep",
     "Origin",
@@ -116,6 +129,7 @@ __all__ = [
     "RunStopped",
     "ScratchFolder",
     "Settings",
+    "Spoken",
     "StaleIndex",
     "StorageError",
     "TasteProfile",
@@ -128,9 +142,13 @@ __all__ = [
     "__version__",
     "entities_resolved",
     "first_problem",
+    "has_address",
     "is_credential",
+    "make_private",
+    "neutral",
     "one_line",
     "one_step",
+    "open_private",
     "parse_json",
     "plain_text",
     "prompt_safe",
@@ -138,7 +156,11 @@ __all__ = [
     "read_toml",
     "redacted",
     "refuse_credentials",
+    "safe_cell",
     "shallow",
+    "spoken",
+    "visible",
+    "visible_json",
     "without_keys",
     "without_thoughts",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from rag_rec.core.inputs import Constraints, Item, ItemId, Model, Relaxable
+from rag_rec.core.outgoing.neutral import Neutral, Spoken, spoken
 
 Outcome = Literal["ok", "partial", "retrieval_only", "failed"]
 """How a list came about.
@@ -24,11 +25,12 @@ or entries saved from a broken reply), or the retrieval order."""
 ReasonStatus = Literal["verified", "unverified", "replaced", "removed", "evidence"]
 """Where a reason comes from, and whether it was checked.
 
-``verified``: the model's words, which cite evidence they were held against. ``unverified``: the
-model's words, of a prompt that asks for no citations. ``replaced``: the model's words were refuted,
-and a plain sentence built from the strongest evidence stands for them. ``removed``: they were
-refuted, or there were none, and there is no evidence to stand for them; the reason is empty.
-``evidence``: the model gave no reason; a plain sentence from the evidence."""
+``verified``: the model's words, which cite evidence they were held against; praise such as an award
+that only the seller or a reviewer states begins with "The seller says" or "A reviewer says".
+``unverified``: the model's words, of a prompt that asks for no citations. ``replaced``: the model's
+words were refuted, and a plain sentence built from the strongest evidence stands for them.
+``removed``: they were refuted, or there were none, and there is no evidence to stand for them; the
+reason is empty. ``evidence``: the model gave no reason; a plain sentence from the evidence."""
 
 EvidenceKind = Literal["review", "history", "item", "past", "profile"]
 
@@ -42,14 +44,14 @@ class Evidence(Model):
         kind: ``review``: a reviewer's words. ``item``: what the catalog says of the candidate.
             ``past``: an item of the user's history. ``profile``: the user's own words.
             ``history``: a link from the history to the candidate.
-        text: The words, or the sentence built from the link.
+        text: The words, or the sentence built from the link; without markup and links.
         similarity: Cosine to the user's taste for reviews, link strength for history, else 0.
         number: The number under which a prompt showed it.
     """
 
     item_id: str
     kind: EvidenceKind
-    text: str
+    text: Neutral
     similarity: float = 0.0
     number: int | None = None
 
@@ -151,7 +153,7 @@ class TasteProfile(Model):
     """
 
     user_id: str | None
-    text: str
+    text: Spoken
     status: Literal["verified", "facts"]
     evidence: tuple[Evidence, ...] = ()
     usage: Usage = Usage()
@@ -163,10 +165,11 @@ class Recommendation(Model):
     Attributes:
         rank: Position from 1.
         item_id: The catalog's id of the item.
-        title: The item's title.
+        title: The item's title, without markup and links.
         item: The whole catalog row; left out of the JSON document.
         score: The candidate's retrieval score.
-        reason: Why this item, for the user to read; empty if neither model nor log gives one.
+        reason: Why this item, for the user to read; empty if neither model nor log gives one. It
+            names no address but that of a brand.
         reason_status: Where the reason comes from, and whether it was checked.
         evidence: What the reason rests on: what it cites, or what it was built from.
         origin: Who chose this slot.
@@ -177,7 +180,7 @@ class Recommendation(Model):
 
     rank: int = Field(ge=1)
     item_id: ItemId
-    title: str
+    title: Neutral
     item: Item = Field(exclude=True)
     score: float
     reason: str
@@ -187,6 +190,12 @@ class Recommendation(Model):
     is_new: bool = False
     sources: Mapping[str, int]
     relaxed: tuple[Relaxable, ...] = ()
+
+    @field_validator("reason")
+    @classmethod
+    def _names_no_address(cls, reason: str, info: ValidationInfo) -> str:
+        item = info.data.get("item")
+        return spoken(reason, [item.brand] if item and item.brand else [])
 
 
 class RecommendationList(Model):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rag_rec.core import DataError
+from rag_rec.core import DataError, open_private, safe_cell
 from rag_rec.data.report import TableReport
 
 _WHOLE_ROWS = {"(row)", "(line)"}
@@ -93,13 +93,14 @@ class Rejects:
     def _write(self, side_file: Path, batch: list[BadRow]) -> None:
         fresh = self.count == 0
         side_file.parent.mkdir(parents=True, exist_ok=True)
-        with side_file.open("w" if fresh else "a", newline="", encoding="utf-8") as handle:
+        with open_private(side_file, "w" if fresh else "a", newline="", encoding="utf-8") as handle:
             writer = csv.writer(handle)
             if fresh:
                 writer.writerow(("file", "row", "field", "expected", "found"))
             for bad in batch:
                 found = bad.found.encode("utf-8", "backslashreplace").decode("utf-8")
-                writer.writerow((bad.path, bad.row, bad.field, bad.expected, found))
+                cells = (bad.path, bad.row, bad.field, bad.expected, found)
+                writer.writerow([safe_cell(str(cell)) for cell in cells])
 
     def check(self, most: float) -> None:
         """Note the rows lost for each reason, and refuse to go on without too many.

@@ -19,6 +19,7 @@ from rag_rec.core import (
     Repairs,
     Usage,
     UserHistory,
+    neutral,
 )
 from rag_rec.grounding.check_reason import ReasonChecker, has_link
 from rag_rec.grounding.parse_reply import Entry, Reading
@@ -149,12 +150,15 @@ def _settle_reasons(slots: Sequence[_Slot], grounds: Grounds) -> dict[str, int]:
         if _is_poor(slot) or folded in said:
             slot.reason = ""
             counts["poor_reason"] += 1
-        elif grounds.checker is not None:
+            continue
+        slot.reason = neutral(slot.reason)
+        if grounds.checker is not None:
             if grounds.checker.problems(slot.reason, slot.cites, slot.item):
                 slot.reason, slot.status = "", "replaced"
                 counts["refuted_reason"] += 1
             else:
                 slot.status, slot.evidence = "verified", grounds.checker.cited(slot.cites)
+                slot.reason = grounds.checker.attributed(slot.reason, slot.cites, slot.item)
         said.add(folded)
     silent = [slot for slot in slots if not slot.reason]
     found = grounds.reasons_of([slot.item.item_id for slot in silent]) if silent else {}
@@ -171,7 +175,9 @@ def _is_poor(slot: _Slot) -> bool:
     """Return True for a reason of few words, with a link, or that only repeats the title."""
     few_words = len(_WORD.findall(slot.reason)) < _MIN_WORDS
     return (
-        few_words or has_link(slot.reason) or slot.reason.casefold() in slot.item.title.casefold()
+        few_words
+        or has_link(slot.reason, slot.item)
+        or slot.reason.casefold() in slot.item.title.casefold()
     )
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from rag_rec.core import Evidence, Item
+from rag_rec.core import Evidence, Item, has_address, plain_text
 from rag_rec.language import (
     brands_in,
     content_stems,
@@ -28,7 +28,6 @@ from rag_rec.language import (
 
 _QUOTED = re.compile(r"[“\"«„]([^“”\"«»„]+)[”\"»“]|(?<!\w)'([^']{8,})'(?!\w)")
 _GAP = re.compile(r"\s*(?:…|\.\.\.)\s*")
-_LINK = re.compile(r"https?:|www\.|\S@\S|<[a-z/!]|\]\(|javascript:", re.IGNORECASE)
 _REVIEWERS = re.compile(
     r"\b(?:reviews?|reviewers?|customers|buyers|owners"
     r"|people (?:say|love|praise|report|mention)"
@@ -40,6 +39,12 @@ _OWNED = re.compile(
     r"\byou(?:'ve| have)?(?: already| recently| just)? "
     r"(?:bought|purchased|ordered|own|took|got|picked)\b"
     r"|\byour (?:own|recent|earlier|previous|past|last|purchase|history)\b",
+    re.IGNORECASE,
+)
+_ATTRIBUTED = re.compile(
+    r"\b(?:seller|maker|manufacturer|publisher|producer|vendor|brand|catalog(?:ue)?|listing"
+    r"|description)s? (?:says?|said|claims?|states?|calls?|describes?|promises?|advertises?)\b"
+    r"|\baccording to\b|\b(?:described|advertised|sold|listed) as\b",
     re.IGNORECASE,
 )
 _OF_ITEMS = frozenset({"item", "past"})
@@ -107,7 +112,7 @@ class ReasonChecker:
         if wrong:
             return wrong
         cited = self.cited(cites)
-        named = {e: self._item_of(e.item_id) for e in cited if e.kind in _OF_ITEMS}
+        named = self._items(cited)
         texts = [f"{e.text}\n{named[e].description}" if e in named else e.text for e in cited]
         claim = _Claim(
             reason=straight_quotes(reason),
@@ -118,6 +123,25 @@ class ReasonChecker:
             is_brand=self._is_brand,
         )
         return [problem for check in _CHECKS for problem in check(claim)]
+
+    def attributed(self, reason: str, cites: Collection[int], item: Item) -> str:
+        """Return a reason that holds, with its speaker where it repeats praise of one.
+
+        An award, a certificate or the like that only the seller's own text or a review states was
+        not checked by anybody here. Names of items and brands are no claims.
+        """
+        cited = self.cited(cites)
+        praise = praise_in(_without_names(reason, [item, *self._items(cited).values()]))
+        if not praise or _ATTRIBUTED.search(reason) or praise <= praise_in(*self._own_words):
+            return reason
+        reviews = [e.text for e in cited if e.kind == "review"]
+        by_review = bool(reviews) and praise <= praise_in(*reviews)
+        if by_review and _REVIEWERS.search(reason):
+            return reason
+        return f"{'A reviewer' if by_review else 'The seller'} says: {reason}"
+
+    def _items(self, cited: Iterable[Evidence]) -> dict[Evidence, Item]:
+        return {e: self._item_of(e.item_id) for e in cited if e.kind in _OF_ITEMS}
 
     def _wrong_citations(self, cites: Collection[int], item: Item) -> Iterator[str]:
         if not cites:
@@ -191,14 +215,25 @@ def _support(claim: _Claim) -> Iterator[str]:
         yield "says too little of what it cites"
 
 
-def has_link(reason: str) -> bool:
-    """Return True for a reason with an address or markup, which no list may carry to a page."""
-    return bool(_LINK.search(reason))
+def has_link(reason: str, item: Item) -> bool:
+    """Return True for a reason with an address or a tag, which no list may carry to a page.
+
+    The only address that may stay is one that is the item's brand.
+    """
+    return has_address(reason, [item.brand] if item.brand else [])
 
 
 def _links(claim: _Claim) -> Iterator[str]:
-    if has_link(claim.reason):
+    if has_link(claim.reason, claim.item):
         yield "holds an address or markup"
+
+
+def _without_names(reason: str, items: Iterable[Item]) -> str:
+    """Return a reason without the whole titles and brands that it names."""
+    names = {name for item in items for name in (item.title, item.brand) if name}
+    for name in sorted(names, key=len, reverse=True):
+        reason = re.sub(re.escape(plain_text(name)), " ", reason, flags=re.IGNORECASE)
+    return reason
 
 
 def _in_order(parts: Sequence[str], source: str) -> bool:

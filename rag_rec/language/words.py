@@ -82,6 +82,6 @@ def content_stems(text: str) -> set[str]:
     return {stem(word) for word in words_of(text) if word not in PLAIN_WORDS and len(word) > 2}
 
 
-def praise_in(text: str) -> set[str]:
+def praise_in(*texts: str) -> set[str]:
     """Return the words of praise that a third party must have granted, such as awards."""
-    return {match[1].casefold() for match in _PRAISE.finditer(text)}
+    return {match[1].casefold() for text in texts for match in _PRAISE.finditer(text)}

@@ -17,6 +17,7 @@ from rag_rec.core import (
     ItemId,
     Model,
     RecommendationList,
+    Spoken,
     UserHistory,
     plain_text,
     prompt_safe,
@@ -62,7 +63,7 @@ class Slate(Model):
 class SlateRow(Model):
     """One row of a page: its theme, and its items in order."""
 
-    theme: str
+    theme: Spoken
     item_ids: tuple[ItemId, ...]
 
 
@@ -99,9 +100,8 @@ class SlateType(ListType[Slate]):
         pool = Pool.of(context.items(candidates), asked, len(asked.relax))
         links = _links(context, history, [item.item_id for item in pool.items])
         themes = tuple(themes_of(pool, links, kind.rows, kind.per_row))
-        rows = "; ".join(
-            f"row {n}: {prompt_safe(theme.title, NAME_CHARS)}" for n, theme in enumerate(themes, 1)
-        )
+        shown = [prompt_safe(theme.title, NAME_CHARS).replace(";", ",") for theme in themes]
+        rows = "; ".join(f"row {n}: {title}" for n, title in enumerate(shown, 1))
         return ListTask(f"a page of rows with {kind.per_row} items each. {rows}", themes)
 
     @override

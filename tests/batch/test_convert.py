@@ -10,7 +10,8 @@ import pytest
 from batch_tools import lines_of, run_batch, settings_for, write_users
 
 from rag_rec import ConfigError, DataError
-from rag_rec.batch.store.convert import convert, safe_cell
+from rag_rec.batch.store.convert import convert
+from rag_rec.core import safe_cell
 
 HISTORIES = [{"user_id": f"u{i}", "history": [f"tea-{1 + i % 30:03d}"]} for i in range(40)]
 

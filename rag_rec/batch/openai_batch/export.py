@@ -26,7 +26,7 @@ from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.finished import finished_in, pending_rows
 from rag_rec.batch.store.journal import replace_file
 from rag_rec.batch.users import read_users
-from rag_rec.core import ConfigError, Model, Settings, StorageError
+from rag_rec.core import ConfigError, Model, Settings, StorageError, open_private
 from rag_rec.llm import OfflineModel
 from rag_rec.recommender import Recommender
 
@@ -160,7 +160,7 @@ def write_parts(
         name = f"{stem}-{first + len(names):04d}.jsonl"
         part = folder / f"{name}.part"
         n = size = 0
-        with part.open("wb") as handle:
+        with open_private(part, "wb") as handle:
             while (
                 line is not None and n < max_requests and (size + len(line) <= MAX_BYTES or not n)
             ):

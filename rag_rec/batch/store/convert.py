@@ -12,7 +12,17 @@ import polars as pl
 from polars.io.plugins import register_io_source
 from pydantic import BaseModel, Field, ValidationError
 
-from rag_rec.core import ConfigError, DataError, StorageError, Usage, first_problem, read_json
+from rag_rec.core import (
+    ConfigError,
+    DataError,
+    StorageError,
+    Usage,
+    first_problem,
+    make_private,
+    open_private,
+    read_json,
+    safe_cell,
+)
 
 _PART_ROWS = 5_000
 _SLOT = {
@@ -53,7 +63,6 @@ _COLUMNS = (
     "score",
     "outcome",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 _Short = Annotated[int, Field(ge=-(2**63), lt=2**63)]
@@ -88,8 +97,9 @@ class _Row(BaseModel):
 def convert(records: str | Path, out: str | Path) -> int:
     """Write the lists of an output file as ``.parquet`` or ``.csv``, by the ending of ``out``.
 
-    Parquet has a row for each user, CSV a row for each slot; an apostrophe stands before every
-    text that a spreadsheet would take for a formula. Both are read and written in parts.
+    Parquet has a row for each user, CSV a row for each slot; an apostrophe stands before everything
+    that a spreadsheet would take for a formula, also where it cuts the text at another separator.
+    Both are read and written in parts.
 
     Returns:
         Number of users.
@@ -108,15 +118,6 @@ def convert(records: str | Path, out: str | Path) -> int:
         return (_to_csv if out.suffix.lower() == ".csv" else _to_parquet)(records, out)
     except OSError as error:
         raise StorageError(f"cannot be written ({error.strerror})", path=out) from error
-
-
-def safe_cell(text: str) -> str:
-    """Return a text that no spreadsheet executes.
-
-    >>> safe_cell("=1+1"), safe_cell("tea"), safe_cell(" @x")
-    ("'=1+1", 'tea', "' @x")
-    """
-    return f"'{text}" if text.lstrip(" \u00a0\u200b\ufeff").startswith(_FORMULA) else text
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -138,7 +139,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _to_csv(records: Path, out: Path) -> int:
     n = 0
-    with out.open("w", newline="", encoding="utf-8-sig") as handle:  # spreadsheets want the mark
+    with open_private(
+        out, "w", newline="", encoding="utf-8-sig"
+    ) as handle:  # spreadsheets want the mark
         writer = csv.writer(handle)
         writer.writerow(_COLUMNS)
         for record in _lines(records):
@@ -162,6 +165,7 @@ def _to_parquet(records: Path, out: Path) -> int:
 
     fresh = out.with_name(f".{out.name}.new")
     try:
+        make_private(fresh)
         register_io_source(frames, schema=pl.Schema(schema)).sink_parquet(fresh)
         fresh.replace(out)
     finally:

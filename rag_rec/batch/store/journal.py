@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from rag_rec.batch.store.record import Record
-from rag_rec.core import StorageError
+from rag_rec.core import MODE, StorageError, open_private
 
 _BLOCK = 1 << 16
 
@@ -36,7 +36,7 @@ class Journal:
         self.path = path
         with self._errors():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, MODE)
             if not stat.S_ISREG(os.fstat(self._fd).st_mode):
                 os.close(self._fd)
                 raise StorageError("is not a regular file; name another --out", path=path)
@@ -134,7 +134,7 @@ def replace_file(path: Path, text: str) -> None:
     """
     fresh = path.with_name(path.name + ".new")
     try:
-        with fresh.open("w", encoding="utf-8") as handle:
+        with open_private(fresh, "w", encoding="utf-8") as handle:
             handle.write(text)
             handle.flush()
             os.fsync(handle.fileno())

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from rag_rec.cli.console import note, steps_shown
+from rag_rec.cli.console import note, steps_shown, terminal, write_json
 from rag_rec.cli.evaluate.retrieval import app
 from rag_rec.evaluation import (
     EXIT,
@@ -28,7 +27,7 @@ from rag_rec.evaluation import (
     run,
 )
 
-_out = Console(width=max(110, Console().width) if not sys.stdout.isatty() else None)
+_out = terminal(width=max(110, terminal().width) if not sys.stdout.isatty() else None)
 
 ExperimentFile = Annotated[
     Path, typer.Argument(metavar="EXPERIMENT.toml", help="The experiment; examples in eval/.")
@@ -107,7 +106,7 @@ def compare_two(first: ReportA, second: ReportB, as_json: AsJson = False) -> Non
             | asdict(c.comparison)
             for c in found
         ]
-        sys.stdout.write(json.dumps(rows) + "\n")
+        write_json(json.dumps(rows))
         return
     table = Table("", "first", "second", "difference", "corrected p", "verdict", box=None)
     for entry in found:
@@ -129,7 +128,7 @@ def _finish(report: Report, out: Path, *, as_json: bool) -> None:
     for line in [*report.notes, *report.findings]:
         note(line)
     if as_json:
-        sys.stdout.write(json.dumps(report.document()) + "\n")
+        write_json(json.dumps(report.document()))
         return
     metric = report.experiment.metric
     table = Table("", metric, "95 % interval", "against the baseline", box=None)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from rag_rec.cli.console import steps_shown
+from rag_rec.cli.console import steps_shown, write_json
 from rag_rec.cli.evaluate.questions import (
     FILE_ORDER,
     MOST_TIED,
@@ -173,7 +172,7 @@ def retrieval(
     report["min_rating"], report["k_core"] = min_rating, k_core
     report["cores"] = os.cpu_count()
     if as_json:
-        sys.stdout.write(json.dumps(report) + "\n")
+        write_json(json.dumps(report))
     else:
         show(report, options.ks)
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import polars as pl
 from polars import selectors as cs
-from rich.console import Console
 from rich.table import Table
 
-from rag_rec.cli.console import note
+from rag_rec.cli.console import note, terminal
 from rag_rec.evaluation import AgainstSource, RetrievalReport, Shortcuts
 
 _KEYS = {
@@ -45,7 +44,7 @@ def mean_of(reports: Sequence[RetrievalReport]) -> RetrievalReport:
 
 def show(report: RetrievalReport, ks: Sequence[int]) -> None:
     """Print tables on stdout, and costs and settings on stderr."""
-    out = Console(width=max(140, 40 + 18 * len(ks)), highlight=False)
+    out = terminal(width=max(140, 40 + 18 * len(ks)))
     figures = [f"{metric}@{k}" for k in ks for metric in ("recall", "ndcg")]
     k = 10 if 10 in ks else ks[-1]
     out.print(_table("", report["rows"], figures))

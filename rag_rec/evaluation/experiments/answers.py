@@ -15,7 +15,15 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from rag_rec.core import ConfigError, DataError, Repairs, Usage, first_problem, read_json
+from rag_rec.core import (
+    ConfigError,
+    DataError,
+    Repairs,
+    Usage,
+    first_problem,
+    open_private,
+    read_json,
+)
 from rag_rec.evaluation.experiments.recorder import RecordingModel
 from rag_rec.evaluation.metrics.scorer import Task
 from rag_rec.list_types import Kind
@@ -163,7 +171,8 @@ class AnswerFile:
                 os.truncate(self._path, sum(map(len, lines)))
             else:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._path.write_text(json.dumps(self._identity) + "\n", encoding="utf-8")
+                with open_private(self._path, "wb") as file:
+                    file.write(json.dumps(self._identity).encode() + b"\n")
             self._is_open = True
         with self._path.open("ab") as file:
             file.write(b"".join(_LINE.dump_json(answer) + b"\n" for answer in answers))

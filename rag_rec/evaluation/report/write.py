@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from pydantic import ValidationError
 
-from rag_rec.core import DataError, first_problem, read_json
+from rag_rec.core import DataError, first_problem, make_private, open_private, read_json
 from rag_rec.evaluation.measuring.measure import Details
 from rag_rec.evaluation.report.content import article_of
 from rag_rec.evaluation.report.markdown import render_markdown
@@ -32,6 +32,7 @@ def write_reports(report: Report, details: Details, out: Path, *, people: bool =
     _write(out / "report.json", _json(report))
     _write(out / "report.md", render_markdown(article))
     _write(out / "report.html", render_page(article, details if people else None))
+    make_private(out / "users.parquet")
     _users(report, details).write_parquet(out / "users.parquet")
 
 
@@ -69,7 +70,8 @@ def _json(report: Report) -> str:
 
 def _write(path: Path, text: str) -> None:
     scratch = path.with_name(path.name + ".new")
-    scratch.write_text(text, encoding="utf-8")
+    with open_private(scratch, "w", encoding="utf-8") as handle:
+        handle.write(text)
     os.replace(scratch, path)  # noqa: PTH105 - atomic on every system
 
 

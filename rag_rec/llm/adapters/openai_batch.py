@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rag_rec.core import ConfigError, TransportError, one_line, redacted
+from rag_rec.core import ConfigError, TransportError, make_private, one_line, redacted
 from rag_rec.llm.chat_api.endpoint import Endpoint
 from rag_rec.llm.chat_api.failures import model_error
 from rag_rec.llm.chat_api.http import Connections
@@ -138,11 +138,13 @@ class BatchApi:
         import openai
 
         fresh = target.with_name(target.name + ".part")
+        make_private(fresh)
         with _errors():
             try:
                 with self._client.files.with_streaming_response.content(file_id) as reply:
                     reply.stream_to_file(fresh)
             except openai.APIStatusError as error:
+                fresh.unlink()
                 if error.status_code in _GONE:
                     return False
                 raise

@@ -24,7 +24,15 @@ from jsonschema import Draft202012Validator
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
-from rag_rec.core import ConfigError, OnDone, StorageError, Usage, parse_json, read_json
+from rag_rec.core import (
+    ConfigError,
+    OnDone,
+    StorageError,
+    Usage,
+    make_private,
+    parse_json,
+    read_json,
+)
 from rag_rec.llm.base import ChatModel, Completion, Request, WrappedModel, portable_schema
 
 _FORMAT = 1
@@ -58,6 +66,7 @@ class ReplyCache:
         self._lock = threading.Lock()
         with self._errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(self.path)  # its journals get the mode of the file
             self._db = sqlite3.connect(
                 self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
