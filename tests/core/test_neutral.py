@@ -55,7 +55,7 @@ def test_a_sentence_names_no_address(address: str) -> None:
     sentence = f"Order this tea at {address} today."
     assert has_address(sentence)
     assert not has_address(spoken(sentence))
-    assert "evil" not in spoken(sentence).casefold().replace("win big", "")
+    assert spoken(sentence).endswith(" today.")
 
 
 HONEST = [
@@ -99,6 +99,8 @@ FORMULAS = [
     " =1",
     "＝1",
     "\t=1",
+    "\r=1",
+    "\n=1",
     "tea;=1+1",
     "tea; =1",
     'tea;"=1',

@@ -28,7 +28,8 @@ _HEADING = re.compile(r"^(?:#{1,6}|>)\s+")
 _SUSPECT = re.compile(r"[<&*_~`#>]|\]\(|:/|\bwww\.|[a-z]:\S", re.IGNORECASE)
 
 _DOMAIN = re.compile(
-    r"(?<![\w.-])(?:[\w-]{1,63}[.。．｡])+([^\W\d_]{2,24}|xn--[\w-]{1,59})(?![\w-])"
+    r"(?<![\w.-])((?:[\w-]{1,63}[.。．｡])+([^\W\d_]{2,24}|xn--[\w-]{1,59}))(?![\w-])"
+    r"(?:[/?][^\s()<>\[\]\"']*)?"
 )
 _COMMON = """
 com net org info biz shop store online site xyz top club live app dev io co ai me tv link click
@@ -54,7 +55,7 @@ _UNSEEN = re.compile(
     r"\ud800-\udfff\U000e0000-\U000e007f]"
 )
 # a spreadsheet may begin a cell after any of these signs, whatever the file's own separator is
-_FORMULA = re.compile(r"(^|[;\t\r\n])([\s\u200b\ufeff\"']*[=+\-@＝＋－＠])")
+_FORMULA = re.compile(r"(^|[;\t\r\n])([ \u00a0\u200b\ufeff\"']*[=+\-@＝＋－＠])")
 
 
 def neutral(text: str) -> str:
@@ -127,7 +128,7 @@ def safe_cell(text: str) -> str:
 def _addresses(text: str, allowed: Collection[str]) -> Iterator[tuple[int, int]]:
     kept = {name.casefold() for name in allowed}
     for found in _DOMAIN.finditer(text):
-        if found[0].casefold() not in kept and _is_domain(found):
+        if found[1].casefold() not in kept and _is_domain(found):
             yield found.span()
     for found in _CONTACT.finditer(text):
         yield found.span()
@@ -138,7 +139,7 @@ def _addresses(text: str, allowed: Collection[str]) -> Iterator[tuple[int, int]]
 
 def _is_domain(found: re.Match[str]) -> bool:
     """Return True unless a full stop between two words can be meant."""
-    ending, before = found[1], re.split(r"[.。．｡]", found[0])[-2]
+    ending, before = found[2], re.split(r"[.。．｡]", found[1])[-2]
     if ending.casefold() in _ENDINGS or ending.startswith("xn--"):
         return True
     return ending.islower() and len(before) > 1 and ending not in _FILES
