@@ -143,7 +143,8 @@ def test_a_table_is_text_whatever_stands_in_brackets(hash_index: ItemIndex) -> N
     made = Recommender(hash_index).recommend("user-042", 2, constraints=asked)
     odd = made.items[0].model_copy(
         update={
-            "item": made.items[0].item.model_copy(update={"title": "Pot [red] 2 l", "price": None}),
+            "title": "Pot [red] 2 l",
+            "item": made.items[0].item.model_copy(update={"price": None}),
             "reason": "said [/b] so",
             "reason_status": "replaced",
         }

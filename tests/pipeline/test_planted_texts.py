@@ -51,11 +51,15 @@ def index_of(folder: Path, field: str, text: str) -> ItemIndex:
     ]
     said = text if field == "review" else "It is a fine tea for the evening."
     reviews = [{"item_id": i, "user_id": f"u{n % 12}", "text": said} for n, i in enumerate(ids)]
-    files: dict[str, Path] = {}
-    for name, rows in (("items", items), ("interactions", log), ("reviews", reviews)):
-        files[name] = folder / f"{name}.jsonl"
-        files[name].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    build_index(Dataset.load(**files), folder / "index", embedder=HashEmbedder())
+    for name, rows in (("items", items), ("log", log), ("reviews", reviews)):
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+    tables = Dataset.load(
+        items=folder / "items.jsonl",
+        interactions=folder / "log.jsonl",
+        reviews=folder / "reviews.jsonl",
+    )
+    build_index(tables, folder / "index", embedder=HashEmbedder())
     return ItemIndex.open(folder / "index", HashEmbedder())
 
 
