@@ -116,7 +116,8 @@ def open_model(spec: str, options: ModelOptions | None = None) -> ChatModel | No
         entry.load()
     backend = BACKENDS.get(prefix)
     if backend is None or not (rest or prefix in backend.forms):
-        raise ConfigError(f"unknown model '{spec}'; choose one of:\n{spec_help()}")
+        known = ", ".join(line.split()[0] for line in spec_help().splitlines())
+        raise ConfigError(f"unknown model '{spec}'; choose one of {known}")
     model = backend.opener(rest, options)
     if options.admission is None or backend.admits:
         return model

@@ -16,7 +16,8 @@ from rag_rec.llm.chat_api.keys import ACCOUNT, account, api_key
 _NAME = "openai batch API"
 _MARK = "rag_rec"
 _CHECK = "check the address; it has to offer files and batches"
-_NO_BATCH = (AttributeError, LookupError, RecursionError, TypeError, ValueError)
+# AssertionError: of the codec "hex", when a reply names it as its charset
+_NO_BATCH = (AttributeError, LookupError, RecursionError, TypeError, ValueError, AssertionError)
 _GONE = frozenset({404, 410})
 _ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
