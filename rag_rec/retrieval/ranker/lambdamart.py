@@ -65,7 +65,7 @@ class RankerConfig:
     """
 
     enabled: bool = True
-    min_lists: int = 100
+    min_lists: int = 1_000
     max_users: int = 25_000
     depth: int = 100
     new_places: int = 20

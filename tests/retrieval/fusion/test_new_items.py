@@ -38,7 +38,7 @@ def shelves(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def test_hidden_items_are_found_better_than_by_any_source(shelves: Dataset) -> None:
-    config = RetrievalConfig(ranker=RankerConfig(rounds=40, min_leaf=20, new_places=20))
+    config = RetrievalConfig(ranker=RankerConfig(min_lists=50, rounds=40, min_leaf=20))
     report = evaluate_retrieval(
         shelves,
         RetrievalOptions(retrieval=config, embedder=HashEmbedder(), ks=(5,), hidden_items=0.2),
