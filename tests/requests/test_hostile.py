@@ -45,7 +45,7 @@ def test_reading_time_grows_with_the_text_and_not_faster(part: str) -> None:
         best = []
         for _ in range(3):
             started = time.process_time()
-            by_keywords(text, NAMES)
+            is_done_or_refused(lambda: by_keywords(text, NAMES))  # bounds may contradict
             best.append(time.process_time() - started)
         return min(best)
 
