@@ -76,7 +76,7 @@ def _by_protocol(dataset: Dataset, options: SplitOptions) -> Split:
             raise ConfigError(f"the protocol {name} takes no cut; leave --cut out")
         hidden = _HIDDEN[name] + options.n_target - 1
         return leave_last_out(dataset, hidden=hidden, n_target=options.n_target)
-    cut = options.cut or DEFAULT_CUT
+    cut = _cut(options)
     if name in {"temporal", "temporal-every"}:
         every = name == "temporal-every"
         return split_at_time(dataset, cut=cut, every=every, validation=validation)
@@ -87,6 +87,10 @@ def _by_protocol(dataset: Dataset, options: SplitOptions) -> Split:
     if name == "new-users":
         return split_users(dataset, share=cut, validation=validation)
     raise ConfigError(f"unknown protocol '{name}'; choose one of {', '.join(PROTOCOLS)}")
+
+
+def _cut(options: SplitOptions) -> float:
+    return DEFAULT_CUT if options.cut is None else options.cut
 
 
 def tied_share(dataset: Dataset, options: SplitOptions) -> float:
@@ -105,7 +109,7 @@ def setting_of(dataset: Dataset, split: Split, options: SplitOptions) -> Retriev
     return {
         "protocol": options.protocol if options.given is None else "given-files",
         "target": "test" if options.n_target == 1 else "validation",
-        "cut": (options.cut or DEFAULT_CUT) if takes_cut else None,
+        "cut": _cut(options) if takes_cut else None,
         "known_until": split.known_until,
         "hidden_items": options.hidden_items,
         "items": dataset.items.height,

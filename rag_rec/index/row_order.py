@@ -28,10 +28,10 @@ def in_row_order(dataset: Dataset) -> Dataset:
 
 def _ordered(items: pl.DataFrame, first: pl.DataFrame) -> pl.DataFrame:
     placed = items.select("item_id").join(first, on="item_id", how="left", maintain_order="left")
-    known = zip(placed["item_id"], placed["place"], item_texts(items), strict=True)
+    texts = iter(item_texts(items.filter(placed["place"].is_null())))
     keys = [
-        (_hash(text if place is None else str(place)), _hash(item_id))
-        for item_id, place, text in known
+        (_hash(next(texts) if place is None else str(place)), _hash(item_id))
+        for item_id, place in placed.iter_rows()
     ]
     return items[sorted(range(len(keys)), key=keys.__getitem__)]
 

@@ -94,8 +94,12 @@ def register_backend(backend: Backend) -> None:
 
 def spec_help() -> str:
     """Return the forms of a spec, one line each."""
-    forms = [form for backend in BACKENDS.values() for form in backend.forms.items()]
-    return "\n".join(f"{form:<30}{line}" for form, line in [*forms, ("none", "retrieval only")])
+    return "\n".join(f"{form:<30}{line}" for form, line in _forms().items())
+
+
+def _forms() -> dict[str, str]:
+    forms = {form: line for it in BACKENDS.values() for form, line in it.forms.items()}
+    return {**forms, "none": "retrieval only"}
 
 
 def open_model(spec: str, options: ModelOptions | None = None) -> ChatModel | None:
@@ -116,8 +120,7 @@ def open_model(spec: str, options: ModelOptions | None = None) -> ChatModel | No
         entry.load()
     backend = BACKENDS.get(prefix)
     if backend is None or not (rest or prefix in backend.forms):
-        known = ", ".join(line.split()[0] for line in spec_help().splitlines())
-        raise ConfigError(f"unknown model '{spec}'; choose one of {known}")
+        raise ConfigError(f"unknown model '{spec}'; choose one of {', '.join(_forms())}")
     model = backend.opener(rest, options)
     if options.admission is None or backend.admits:
         return model

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from rag_rec.core import OnStep, one_step
 from rag_rec.data import Dataset
@@ -87,6 +88,9 @@ def _fit(version: Path, config: RetrievalConfig, on_step: OnStep | None) -> dict
         fusion = fit_fusion(data, given, views, config, folder)
     with one_step(on_step, "fitting sources"):
         matrices = fit_all(config.sources, data, given)
+    silent = sparse.csr_array((data.n_items, data.n_items), dtype=np.float32)
+    weights = fusion.weighting.sources
+    matrices = {name: found if weights[name] else silent for name, found in matrices.items()}
     save_arrays(folder, matrices)
     save_arrays(folder, {config.popularity.name: config.popularity.fit(data)})
     record = FusionRecord(

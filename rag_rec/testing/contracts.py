@@ -160,7 +160,7 @@ def check_source(source: Source, data: FitData, fitted: Matrices) -> None:
         fitted: The matrices of the sources it needs, and the views of all sources.
     """
     _require(source.name.isidentifier(), f"the name {source.name!r} is not an identifier")
-    _require(source.sentence.count("{}") <= 1, "the sentence has more than one {} for the title")
+    _require(source.sentence.count("{}") == 1, "the sentence needs one {} for the title")
     _require(source.weight >= 0, "the weight is negative")
     views = source.views(data)
     for name, view in views.items():

@@ -210,8 +210,9 @@ def test_any_text_is_served_or_numbered(
         for user, text in zip(users, texts, strict=True):
             if text.strip():
                 assert isinstance(user, BatchUser)
-                # a file of lines has one kind of line end
-                assert user.custom_id.splitlines() == text.strip().splitlines()
+                if name == "u.csv":  # line ends of Windows, doubled ones too, are plain ones
+                    text = text.replace("\r\r\n", "\n").replace("\r\n", "\n")
+                assert user.custom_id == text.strip()
             else:
                 assert isinstance(user, BadUser)
 

@@ -12,7 +12,6 @@ from rag_rec.evaluation.metrics.accuracy import Ranks, ranks_of
 from rag_rec.evaluation.yardsticks.graph_heuristic import heuristic_rankings
 from rag_rec.evaluation.yardsticks.shortcuts import CUT, Shortcuts, shortcuts_of
 from rag_rec.evaluation.yardsticks.transitions import TransitionGraph
-from rag_rec.index import ItemIndex, item_texts
 from rag_rec.retrieval import Diagnostics, Histories, Rankings
 
 _RECENT = {"all": None, "last": 1, "last three": 3}
@@ -32,7 +31,7 @@ class Audit:
         self._users = fitted.histories(asked)
         self._log = Histories.of_index(fitted.index)
         self._graph = TransitionGraph.of(self._log)
-        self._vectors = text_vectors(fitted.index)
+        self._vectors = fitted.index.item_vectors
 
     def rankings(self, depth: int) -> dict[str, Rankings]:
         """Return the rankings of the training-free heuristic."""
@@ -51,13 +50,3 @@ class Audit:
         }
         graph, vectors = self._graph, self._vectors
         return shortcuts_of(graph, self._log, vectors, self._users, targets, {**ranks, **recent})
-
-
-def text_vectors(index: ItemIndex) -> NDArray[np.float32]:
-    """Return the vectors of the items ``[n, d]``, zeros for an item that has only its id."""
-    ids = index.items["item_id"].to_list()
-    told = [
-        text not in ("", item_id)
-        for item_id, text in zip(ids, item_texts(index.items), strict=True)
-    ]
-    return np.where(np.array(told)[:, None], index.item_vectors, np.float32(0))

@@ -69,8 +69,8 @@ class FusionRecord(Model):
 
     fusion: str
     fusion_why: str
-    new_places: int = 0
-    new_bonus: float = 0.0
+    new_places: int
+    new_bonus: float
     solve: str
     solve_why: str
     neighbours: str

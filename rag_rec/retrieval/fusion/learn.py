@@ -77,6 +77,8 @@ def fit_fusion(
     few = f"{n_events} events to learn from, {config.search.min_events} needed"
     if n_events < config.search.min_events:
         return Fusion("given weights", few, start)
+    if not (config.search.enabled or config.ranker.enabled):
+        return Fusion("given weights", "learning is switched off", start)
     before = with_new_items(data, data.without_last(2), config.search.seed)
     matrices = fit_all(config.sources, before, given)
     unweighted = StackedSources(matrices, dict.fromkeys(start.sources, 1.0))
@@ -134,18 +136,18 @@ def _fit_rankers(
     why = f"ndcg of {n_lists} held-out lists against the sum: {gain:+.4f} ± {doubt:.4f}"
     if gain <= doubt:
         return why, None
-    _save(fit_ranker(learned, wanted).model_to_string(), folder / RANKER)
+    _fit_to(folder / RANKER, learned, wanted)
     if config.given is not None:
         of_given = _lists(features, events, config.given, sample_random)
         if of_given is not None:
-            _save(fit_ranker(of_given, config.given).model_to_string(), folder / RANKER_OF_GIVEN)
+            _fit_to(folder / RANKER_OF_GIVEN, of_given, config.given)
     if not wanted.new_places:
         return why, NewItems()
     return why, granted(learned, scores, features, events, wanted.new_places)
 
 
-def _save(model: str, path: Path) -> None:
-    path.write_text(model, encoding="utf-8")
+def _fit_to(path: Path, learned: TrainingData, config: RankerConfig) -> None:
+    path.write_text(fit_ranker(learned, config).model_to_string(), encoding="utf-8")
 
 
 def _next(data: FitData, n_hidden: int, config: RankerConfig) -> NextEvents:

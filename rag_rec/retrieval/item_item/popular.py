@@ -10,7 +10,6 @@ from scipy import sparse
 from rag_rec.retrieval.base import Matrices, Source
 from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.item_item.popularity import Popularity
-from rag_rec.retrieval.matrices import keep_strongest
 
 
 @dataclass(frozen=True)
@@ -30,16 +29,17 @@ class Popular(Source):
     popularity: Popularity = field(default_factory=Popularity)
 
     name = "popular"
-    sentence = "Popular with other users."
+    sentence = "Popular with everyone, not only after “{}”."
 
     def fit(self, data: FitData, fitted: Matrices) -> sparse.csr_array:  # noqa: ARG002
         """Return a matrix of equal rows."""
-        counts = np.log1p(self.popularity.fit(data))
+        scores = np.log1p(self.popularity.fit(data))
         n_kept = data.budget.per_row(data.n_items, self.n_items)
-        row = keep_strongest(sparse.csr_array(counts[None, :]), n_kept, first=-1)
-        entries, rows = row.nnz, data.n_items
-        every = sparse.csr_array(
-            (np.tile(row.data, rows), np.tile(row.indices, rows), np.arange(rows + 1) * entries),
-            shape=(rows, rows),
-        )
-        return keep_strongest(every, n_kept)
+        listed = np.argsort(-scores, kind="stable")[:n_kept]
+        listed = np.sort(listed[scores[listed] > 0])
+        n, width = data.n_items, len(listed)
+        items, pointers = np.tile(listed, n), np.arange(n + 1) * width
+        values = np.where(items == np.repeat(np.arange(n), width), 0, np.tile(scores[listed], n))
+        every = sparse.csr_array((values, items.astype(np.int32), pointers), shape=(n, n))
+        every.eliminate_zeros()
+        return every

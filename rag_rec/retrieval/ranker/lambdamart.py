@@ -199,9 +199,9 @@ def rank_again(
     if ranker is None:
         return results
     unseen = {
-        row: np.flatnonzero(~np.isin(items, batch.users.row(row)))[: ranker.depth]
+        row: _unseen(items, own if batch.extra[row] else own[:0])[: ranker.depth]
         for row, (items, _) in enumerate(fused)
-        if len(batch.users.row(row)) and batch.extra[row].keys() <= {REPLAY}
+        if len(own := batch.users.row(row)) and batch.extra[row].keys() <= {REPLAY}
     }
     rows = [row for row, places in unseen.items() if len(places)]
     if not rows:
@@ -221,6 +221,10 @@ def rank_again(
         else:
             results[row] = _merged(results[row], found[at, : len(places)])
     return results
+
+
+def _unseen(items: NDArray[np.int32], seen: NDArray[np.int32]) -> NDArray[np.int64]:
+    return np.flatnonzero(~np.isin(items, seen)) if len(seen) else np.arange(len(items))
 
 
 def _merged(fused: Ranked, found: NDArray[np.float64]) -> Ranked:

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.matrices import columns_of
+from rag_rec.retrieval.matrices import columns_of, n_rows, row_lengths
 from rag_rec.retrieval.stacked import best_of_rows, order_keys
 
 
@@ -34,7 +33,7 @@ class Proposals:
         cls,
         said: Mapping[str, sparse.csr_array],
         came_next: NDArray[np.int32],
-        seen: Histories | None,
+        seen: sparse.csr_array | None,
         depth: int,
     ) -> Proposals:
         """Keep the ``depth`` best items of each source; lower ones hardly matter to a sum.
@@ -42,11 +41,12 @@ class Proposals:
         Args:
             said: Scores ``[u, n]`` of each source.
             came_next: ``[u]``.
-            seen: Items that are not proposed.
+            seen: Weights ``[u, n]`` of the histories, whose items are not proposed.
             depth: See `Proposals`.
         """
+        own = np.empty(0, np.int64) if seen is None else _places(seen)
         parts = [came_next[:, None]]
-        parts += [_best(scores, seen, depth) for scores in said.values()]
+        parts += [_best(scores, own, depth) for scores in said.values()]
         items = _distinct(np.concatenate(parts, axis=1).astype(np.int32))
         found = np.zeros((len(said), *items.shape), np.float32)
         for source, scores in enumerate(said.values()):
@@ -63,14 +63,16 @@ class Proposals:
         return np.where(good, 1 / np.log2(ranks + 1.0), 0)
 
 
-def _best(scores: Any, seen: Histories | None, depth: int) -> NDArray[np.int32]:
-    """Return the best items of each row, filled up with -1."""
+def _places(matrix: Any) -> NDArray[np.int64]:
+    """Return the place of each stored entry, counted row by row."""
+    owners = np.repeat(np.arange(n_rows(matrix)), row_lengths(matrix))
+    return owners * matrix.shape[1] + matrix.indices
+
+
+def _best(scores: Any, own: NDArray[np.int64], depth: int) -> NDArray[np.int32]:
+    """Return the best items of each row but some places, filled up with -1."""
     keys = order_keys(scores.indices, scores.data)
-    if seen is not None:
-        own = seen.weights(None).tocoo()
-        n = scores.shape[1]
-        owners = np.repeat(np.arange(len(seen)), np.diff(scores.indptr)).astype(np.int64)
-        keys[np.isin(owners * n + scores.indices, own.row.astype(np.int64) * n + own.col)] = 0
+    keys[np.isin(_places(scores), own)] = 0
     rows = best_of_rows(keys, scores.indptr.tolist(), depth)
     found = np.full((len(rows), depth), -1, np.int32)
     for row, (items, _) in enumerate(rows):

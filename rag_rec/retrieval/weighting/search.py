@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieval.histories import Histories
+from rag_rec.retrieval.matrices import columns_of
 from rag_rec.retrieval.stacked import StackedSources
 from rag_rec.retrieval.weighting.proposals import Proposals
 from rag_rec.retrieval.weighting.weights import REPLAY, Weighting
@@ -71,10 +72,12 @@ def search_weights(
     rng = np.random.default_rng(config.seed)
     asked = np.sort(rng.permutation(asked)[: config.events])
     users, wanted = past.take(asked), came_next[asked]
-    best, proposals = _Best(config), None
+    # an event of an item that the user had says nothing of lists without such items
+    fresh = np.flatnonzero(columns_of(users.weights(None), wanted[:, None])[:, 0] == 0)
+    best, proposals = _Best(config, start), None
     for decay in sorted(config.decays, key=lambda decay: decay != start.decay):
-        said = _said(sources, users.weights(decay))
-        proposed = Proposals.of(said, wanted, users, config.depth)
+        weighted = users.take(fresh).weights(decay)
+        proposed = Proposals.of(_said(sources, weighted), wanted[fresh], weighted, config.depth)
         for weights in (start.sources, *_alone(start.sources, proposed.names)):
             if best.take(replace(start, sources=weights, decay=decay), proposed.ndcg(weights)):
                 proposals = proposed
@@ -92,7 +95,7 @@ def _with_replay(
 ) -> Weighting:
     found = best.weighting
     said = _said(sources, users.weights(found.decay))
-    again, proposals = _Best(config), None
+    again, proposals = _Best(config, found), None
     for decay in sorted(config.decays, key=lambda decay: decay != found.replay_decay):
         history = users.repeated(decay) * np.float32(np.sqrt(sources.n_items))
         proposed = Proposals.of({**said, REPLAY: history}, came_next, None, config.depth)
@@ -120,14 +123,15 @@ def _alone(weights: Mapping[str, float], names: Sequence[str]) -> list[dict[str,
 class _Best:
     """The best weighting so far, and the ndcg that it gives each user."""
 
-    weighting: Weighting
-
-    def __init__(self, config: SearchConfig) -> None:
+    def __init__(self, config: SearchConfig, start: Weighting) -> None:
+        self.weighting = start
         self._config = config
         self._ndcg: NDArray[np.float64] | None = None
 
     def take(self, weighting: Weighting, ndcg: NDArray[np.float64]) -> bool:
         """Take over a weighting that is better by more than its doubt."""
+        if not len(ndcg):
+            return False
         if self._ndcg is not None:
             gain = ndcg - self._ndcg
             doubt = self._config.doubt * gain.std() / np.sqrt(len(gain))

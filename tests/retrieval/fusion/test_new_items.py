@@ -12,12 +12,13 @@ from scipy import sparse
 
 from rag_rec import Dataset
 from rag_rec.evaluation import RetrievalOptions, evaluate_retrieval
-from rag_rec.retrieval import FitData, Histories, RankerConfig, RetrievalConfig
+from rag_rec.retrieval import Histories, RankerConfig, RetrievalConfig
 from rag_rec.retrieval.fusion.new_items import NextEvents, granted, share_of_new, with_new_items
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.lambdamart import NewItems, TrainingData
 from rag_rec.retrieval.stacked import StackedSources, with_places_kept
 from rag_rec.testing import HashEmbedder
+from tests.retrieval.hand_made import fit_data
 
 N_SHELVES, N_ON_SHELF = 20, 12
 
@@ -54,25 +55,9 @@ def test_hidden_items_are_found_better_than_by_any_source(shelves: Dataset) -> N
     assert (without["new_places"], without["new_bonus"]) == (0, 0)
 
 
-def data_of(rows: list[list[int]], n_items: int) -> FitData:
-    log = Histories.of(rows, n_items)
-    nothing = np.zeros((0, 2), np.float32)
-    return FitData(
-        log=log,
-        times=np.full(len(log.items), np.nan),
-        texts=[""] * n_items,
-        titles=[""] * n_items,
-        attributes=[()] * n_items,
-        item_vectors=np.zeros((n_items, 2), np.float32),
-        review_vectors=nothing,
-        review_items=np.empty(0, np.int32),
-        review_users=np.empty(0, np.int32),
-    )
-
-
 def test_as_many_next_events_are_of_new_items_as_the_catalog_has_new_items() -> None:
     rng = np.random.default_rng(1)
-    data = data_of([rng.integers(0, 160, 6).tolist() for _ in range(400)], 200)
+    data = fit_data([rng.integers(0, 160, 6).tolist() for _ in range(400)], 200)
     assert share_of_new(data) == pytest.approx(0.2, abs=0.01)
     before = data.without_last(2)
     learned = with_new_items(data, before, seed=3)
@@ -85,14 +70,14 @@ def test_as_many_next_events_are_of_new_items_as_the_catalog_has_new_items() -> 
 
 
 def test_a_catalog_without_new_items_is_learned_from_as_it_is() -> None:
-    data = data_of([[n % 50, (n + 1) % 50, (n + 2) % 50] for n in range(100)], 50)
+    data = fit_data([[n % 50, (n + 1) % 50, (n + 2) % 50] for n in range(100)], 50)
     before = data.without_last(2)
     assert share_of_new(data) == 0
     assert with_new_items(data, before, seed=0) is before
 
 
 def test_reviews_of_items_without_events_are_put_aside() -> None:
-    data = replace(data_of([[0, 1], [1, 2]], 3), review_items=np.array([0, 1, -1], np.int32))
+    data = replace(fit_data([[0, 1], [1, 2]], 3), review_items=np.array([0, 1, -1], np.int32))
     without = data.without_items(np.array([False, True, False]))
     assert without.review_items.tolist() == [0, -1, -1]
     assert [without.log.row(user).tolist() for user in range(2)] == [[0], [2]]
