@@ -96,11 +96,6 @@ def check(report: Report) -> None:
 def _relevance(report: Report, places: Sequence[Sequence[int]]) -> Relevance:
     """Return the places of one row and repeat as hits."""
     n = np.array(report.hits.n_relevant, np.int64)
-    if len(places) != len(n):
-        raise DataError(
-            f"refused: '{report.name}' holds {len(places)} users in one row and {len(n)} in all; "
-            "every row must have the same users"
-        )
     hits = np.zeros((len(n), report.lists.length), np.bool_)
     for row, some in enumerate(places):
         hits[row, np.array(some, np.int64) - 1] = True

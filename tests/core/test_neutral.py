@@ -161,3 +161,9 @@ def test_hostile_text_takes_no_long_time(unit: str) -> None:
     for clean in (neutral, spoken, has_address, safe_cell, visible):
         clean(text)
     assert time.process_time() - started < 5
+
+
+@given(st.lists(st.sampled_from([*"aB.@[]() -:/<&*1", "dot", "com", "evil"]), max_size=16))
+def test_plain_letters_are_judged_as_others_are(parts: list[str]) -> None:
+    text = "".join(parts)
+    assert has_address(text) == has_address(f"é {text}")

@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -27,6 +28,7 @@ _DOUBLED = re.compile(r"\*\*+|__+|~~+")
 _HEADING = re.compile(r"^(?:#{1,6}|>)\s+")
 _SUSPECT = re.compile(r"[<&*_~`#>]|\]\(|:/|\bwww\.|[a-z]:\S", re.IGNORECASE)
 
+_INSIDE = re.compile(r"[.@]\S|[\[(]\s?\.|\d|\bdot\b", re.IGNORECASE)
 _DOMAIN = re.compile(
     r"(?<![\w.-])((?:[\w-]{1,63}[.。．｡])+([^\W\d_]{2,24}|xn--[\w-]{1,59}))(?![\w-])"
     r"(?:[/?][^\s()<>\[\]\"']*)?"
@@ -58,6 +60,7 @@ _UNSEEN = re.compile(
 _FORMULA = re.compile(r"(^|[;\t\r\n])([ \u00a0\u200b\ufeff\"']*[=+\-@＝＋－＠])")
 
 
+@lru_cache(maxsize=1 << 14)  # titles and evidence are the same for many users
 def neutral(text: str) -> str:
     """Return one line of plain text without HTML, Markdown and links.
 
@@ -82,6 +85,8 @@ def spoken(text: str, allowed: Collection[str] = ()) -> str:
     'Cheaper at …, call …!'
     """
     text = neutral(text)
+    if _is_plain(text):
+        return text
     flat = unicodedata.normalize("NFKC", text)
     places = sorted(_addresses(flat, allowed))
     if not places:
@@ -97,6 +102,8 @@ def spoken(text: str, allowed: Collection[str] = ()) -> str:
 
 def has_address(text: str, allowed: Collection[str] = ()) -> bool:
     """Return True for a text with a link, a tag, a domain, a telephone number or the like."""
+    if _is_plain(text):
+        return False
     flat = unicodedata.normalize("NFKC", entities_resolved(text))
     marked = "](" in flat or _OPENED.search(flat) or _LINK.search(flat)
     return bool(marked) or next(_addresses(flat, allowed), None) is not None
@@ -123,6 +130,11 @@ def safe_cell(text: str) -> str:
     ("'=1+1", 'tea', "tea;' @x")
     """
     return _FORMULA.sub(r"\1'\2", text)
+
+
+def _is_plain(text: str) -> bool:
+    """Return True for most sentences: nothing in them can be a mark or an address."""
+    return text.isascii() and not _SUSPECT.search(text) and not _INSIDE.search(text)
 
 
 def _addresses(text: str, allowed: Collection[str]) -> Iterator[tuple[int, int]]:
