@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from rag_rec.core import NAME_CHARS, IndexNotFound, OnStep, StaleIndex, StorageError, plain_text
+from rag_rec.core import IndexNotFound, OnStep, StaleIndex, StorageError, plain_text
 from rag_rec.data import Dataset, ReviewStore, updated
 from rag_rec.index.embedders.text import Embedder
 from rag_rec.index.files import CHROMA, check_files, file_records, own_files
 from rag_rec.index.manifest import EmbedderInfo, Manifest
+from rag_rec.index.notices import notices
 from rag_rec.index.review_table import ReviewTable
 from rag_rec.index.row_order import in_row_order
 from rag_rec.index.store import ITEMS, REVIEWS, VectorStore
@@ -81,7 +82,7 @@ def write_index(
             n_interactions=dataset.interactions.height,
             n_users=dataset.n_users,
             retrieval=finish(version),
-            notices=(*dataset.notices, *_long_names(dataset.items)),
+            notices=(*dataset.notices, *notices(dataset)),
             files=file_records(version),
         )
         manifest.write(version)
@@ -172,15 +173,3 @@ def _write_reviews(dataset: Dataset, tools: WriterTools) -> int:
     np.save(tools.version / "review_items.npy", np.concatenate(owners))
     np.save(tools.version / "review_users.npy", np.concatenate(writers))
     return vectors.n_embedded
-
-
-def _long_names(items: pl.DataFrame) -> Iterator[str]:
-    """Yield a remark on items whose names prompts cannot show whole."""
-    names = (pl.col("title"), pl.col("brand"), pl.col("categories").list.join(", "))
-    is_long = pl.any_horizontal(name.str.len_chars() > NAME_CHARS for name in names)
-    found = items.filter(is_long)["item_id"]
-    if len(found):
-        yield (
-            f"{len(found):,} items, the first '{found[0][:80]}', have a title, brand or categories "
-            f"of more than {NAME_CHARS} characters: prompts show the beginning"
-        )

@@ -74,6 +74,21 @@ class Histories:
         """Number of events of the same user after each event."""
         return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
 
+    @property
+    def shares(self) -> NDArray[np.float32]:
+        """One over the number of events that the user has of each event's item.
+
+        They sum to 1 for a user and an item, so that no account counts more than once for an item.
+        """
+        keys = self.owners * (self.n_items + 1) + self.items + 1
+        _, place, n_events = np.unique(keys, return_inverse=True, return_counts=True)
+        return (1 / n_events[place]).astype(np.float32)
+
+    def shares_of_pairs(self, gap: int) -> NDArray[np.float32]:
+        """Return the smaller share of both events of each of the `pairs`."""
+        shares, same = self.shares, self.owners[:-gap] == self.owners[gap:]
+        return np.minimum(shares[:-gap][same], shares[gap:][same])
+
     def pairs(self, gap: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the items of events, and those ``gap`` events later of the same user."""
         same = self.owners[:-gap] == self.owners[gap:]
@@ -95,9 +110,10 @@ class Histories:
         )
 
     def counts(self) -> NDArray[np.float32]:
-        """Return the number of events of each item, ``[n]``."""
-        known = self.items[self.items >= 0]
-        return np.bincount(known, minlength=self.n_items).astype(np.float32)
+        """Return the number of users that took each item, ``[n]``."""
+        known = self.items >= 0
+        users = np.bincount(self.items[known], self.shares[known], self.n_items)
+        return np.rint(users).astype(np.float32)
 
     def weights(self, decay: float | None) -> sparse.csr_array:
         """Return ``float32 [u, n]``: ``exp(-age / decay)`` at an item's latest event; 1 if None."""

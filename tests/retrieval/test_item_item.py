@@ -59,9 +59,9 @@ def test_slit_is_the_ridge_regression_of_futures_on_pasts() -> None:
         for at in range(1, len(row)):
             past, future = np.zeros(6), np.zeros(6)
             for age, item in enumerate(row[:at][::-1][:2]):
-                past[item] += np.exp(-age / 2)
+                past[item] += np.exp(-age / 2) / row.count(item)
             for age, item in enumerate(row[at:][:2]):
-                future[item] += np.exp(-age)
+                future[item] += np.exp(-age) / row.count(item)
             pasts.append(past)
             futures.append(future)
     x, y = np.array(pasts), np.array(futures)
@@ -123,7 +123,10 @@ def test_reviews_are_neighbours_of_mean_vectors() -> None:
     vectors = rng.random((7, 5)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     items = np.array([0, 0, 1, 2, 2, 2, -1], np.int32)
-    data = replace(fit_data([[0]], 4), review_vectors=vectors, review_items=items)
+    nobody = np.full(7, -1, np.int32)
+    data = replace(
+        fit_data([[0]], 4), review_vectors=vectors, review_items=items, review_users=nobody
+    )
     found = Reviews(power=2.0).fit(data, {}).toarray()
     means = np.array([vectors[items == n].mean(axis=0) for n in range(3)])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
@@ -131,11 +134,11 @@ def test_reviews_are_neighbours_of_mean_vectors() -> None:
     assert found[3].sum() == found[:, 3].sum() == 0
 
 
-def test_popularity_halves_with_age_and_counts_events_without_a_time() -> None:
+def test_popularity_halves_with_age_and_counts_a_user_once() -> None:
     day = 86_400.0
     data = replace(fit_data([[0, 1, 2, 0]], 4), times=np.array([0, 10, 20, np.nan]) * day)
-    assert Popularity(half_life_days=10).fit(data) == pytest.approx([1.25, 0.5, 1, 0])
-    assert Popularity().fit(fit_data([[0, 1, 0]], 3)).tolist() == [2, 1, 0]
+    assert Popularity(half_life_days=10).fit(data) == pytest.approx([1.25 / 2, 0.5, 1, 0])
+    assert Popularity().fit(fit_data([[0, 1, 0], [0]], 3)).tolist() == [2, 1, 0]
 
 
 def test_words_of_one_text_do_not_count_and_rows_have_length_one() -> None:

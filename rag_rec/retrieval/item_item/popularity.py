@@ -13,7 +13,9 @@ from rag_rec.retrieval.fit_data import FitData
 
 @dataclass(frozen=True, slots=True)
 class Popularity:
-    """Number of events of an item, each halved every `half_life_days` before the log's end.
+    """Number of users of an item, halved every `half_life_days` before the log's end.
+
+    Of several events of one user the mean counts.
 
     It is no `Source`: it says the same of every history, and enters no sum.
 
@@ -28,9 +30,9 @@ class Popularity:
     def fit(self, data: FitData) -> NDArray[np.float32]:
         """Return scores ``float32 [n]``."""
         known = np.isfinite(data.times)
-        weights = np.ones(len(data.log.items))
+        weights = data.log.shares.astype(np.float64)
         if known.any():
             age_days = (data.times[known].max() - data.times[known]) / 86_400
-            weights[known] = 0.5 ** (age_days / self.half_life_days)
+            weights[known] *= 0.5 ** (age_days / self.half_life_days)
         counts = np.bincount(data.log.items, weights=weights, minlength=data.n_items)
         return counts.astype(np.float32)

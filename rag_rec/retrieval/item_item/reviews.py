@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieval.base import Matrices, Source
@@ -16,6 +17,8 @@ from rag_rec.retrieval.neighbours import nearest_rows
 @dataclass(frozen=True)
 class Reviews(Source):
     """Cosine neighbours of the mean review vector of each item.
+
+    Several reviews that one user wrote about an item count as one.
 
     Attributes:
         n_neighbours: Neighbours kept an item.
@@ -35,7 +38,7 @@ class Reviews(Source):
         if not len(kept):
             return sparse.csr_array((data.n_items, data.n_items), dtype=np.float32)
         member = sparse.csr_array(
-            (np.ones(len(kept), np.float32), (data.review_items[kept], kept)),
+            (_shares(data)[kept], (data.review_items[kept], kept)),
             shape=(data.n_items, len(data.review_items)),
         )
         means = unit_rows(member @ data.review_vectors)
@@ -44,3 +47,12 @@ class Reviews(Source):
         matrix = nearest_rows(means, n_kept, every_pair=exact)
         matrix.data **= self.power
         return matrix
+
+
+def _shares(data: FitData) -> NDArray[np.float32]:
+    """Return one over the number of reviews that each review's author wrote about its item."""
+    of_nobody = -1 - np.arange(len(data.review_items))
+    pairs = data.review_users * np.int64(data.n_items) + data.review_items
+    keys = np.where(data.review_users >= 0, pairs, of_nobody)
+    _, place, n_reviews = np.unique(keys, return_inverse=True, return_counts=True)
+    return (1 / n_reviews[place]).astype(np.float32)

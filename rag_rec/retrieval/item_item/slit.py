@@ -43,7 +43,7 @@ class Cooccurrence:
         pairs = sparse.csr_array((n, n), dtype=np.float32)
         for gap in range(1, self.window + 1):
             where = data.log.pairs(gap)
-            weight = np.full(len(where[0]), np.exp(-(gap - 1) / self.decay), np.float32)
+            weight = data.log.shares_of_pairs(gap) * np.float32(np.exp(-(gap - 1) / self.decay))
             pairs = pairs + sparse.csr_array((weight, where), shape=(n, n))
         pairs = sparse.coo_array(pairs + self.backward * pairs.T)
         scale = np.sqrt(counts[pairs.row] * counts[pairs.col]) + self.shrink
@@ -121,13 +121,13 @@ def _band(
     log: Histories, at: NDArray[np.int64], steps: list[tuple[int, float]]
 ) -> sparse.csr_array:
     """Return one row for each event ``at``: the weighted events so many steps from it."""
-    owners, total = log.owners, len(log.items)
+    owners, shares, total = log.owners, log.shares, len(log.items)
     rows, columns, values = [], [], []
     for step, weight in steps:
         place = np.clip(at + step, 0, total - 1)
         same = (owners[place] == owners[at]) & (place == at + step)
         rows.append(np.flatnonzero(same))
         columns.append(log.items[place[same]])
-        values.append(np.full(int(same.sum()), weight, np.float32))
+        values.append(shares[place[same]] * np.float32(weight))
     where = (np.concatenate(rows), np.concatenate(columns))
     return sparse.csr_array((np.concatenate(values), where), shape=(len(at), log.n_items))

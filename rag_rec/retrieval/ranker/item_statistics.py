@@ -27,11 +27,11 @@ class ItemStats:
 
     Attributes:
         popularity: Users.
-        late: Events among the last five of a user, the latest counting most.
+        late: Events among the last five of a user, the latest counting most, an item once a user.
         place: Mean relative place in its users' histories, 0 first, 1 last.
         time: Latent time: least-squares fit of "the next event is one later".
         attributes: Brand and categories, inverse document frequencies, unit rows ``[n, a]``.
-        next: Times an item directly followed another ``[n, n]``.
+        next: Users for whom an item directly followed another ``[n, n]``.
         together: Users in common ``[n, n]``, the largest of each row.
     """
 
@@ -50,9 +50,9 @@ class ItemStats:
         users = log.weights(None)
         popularity = users.sum(axis=0).astype(np.float32)
         ages = log.ages
-        recent = np.where(ages < _RECENT, np.exp(-ages / 2), 0)
+        recent = np.where(ages < _RECENT, np.exp(-ages / 2), 0) * log.shares
         whole = np.repeat(np.maximum(log.lengths - 1, 1), log.lengths)
-        places = np.bincount(log.items, 1 - np.minimum(ages / whole, 1), n)
+        places = np.bincount(log.items, (1 - np.minimum(ages / whole, 1)) * log.shares, n)
         following = _next(log)
         return cls(
             popularity=popularity,
@@ -76,8 +76,7 @@ class ItemStats:
 
 def _next(log: Histories) -> sparse.csr_array:
     where = log.pairs(1)
-    values = np.ones(len(where[0]), np.float32)
-    return sparse.csr_array((values, where), shape=(log.n_items, log.n_items))
+    return sparse.csr_array((log.shares_of_pairs(1), where), shape=(log.n_items, log.n_items))
 
 
 def _latent_time(following: sparse.csr_array) -> Floats:
