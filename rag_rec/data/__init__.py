@@ -7,7 +7,7 @@ from rag_rec.data.formats.registry import FORMATS, format_named, register_format
 from rag_rec.data.given.load import GivenFiles, load_given
 from rag_rec.data.inspection import inspect_file
 from rag_rec.data.matching import normalise
-from rag_rec.data.readers.files import FileRow
+from rag_rec.data.readers.files import FileRow, plain_file
 from rag_rec.data.readers.rows import count_rows, read_rows
 from rag_rec.data.rejects import MAX_REJECTED, BadRow, OnError, Rejects
 from rag_rec.data.report import ColumnReport, TableReport
@@ -60,6 +60,7 @@ __all__ = [
     "load_sample",
     "moment_of",
     "normalise",
+    "plain_file",
     "rated_at_least",
     "read_rows",
     "register_format",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_rec.core import Constraints, DataError, Interaction, UserHistory
-from rag_rec.data import Split
+from rag_rec.data import Split, plain_file
 from rag_rec.retrieval import Diagnostics, Rankings, as_table, unseen
 
 GIVEN = 20
@@ -18,13 +17,13 @@ GIVEN = 20
 
 
 def read_candidates(path: Path) -> dict[str, list[str]]:
-    """Read lines ``user item item ...``, plain or gzip.
+    """Read lines ``user item item ...``, plain or packed.
 
     Raises:
         DataError: If the file cannot be read, or two lines name the same user.
     """
     try:
-        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as lines:
+        with plain_file(path) as plain, plain.open(encoding="utf-8") as lines:
             parts = [line.split() for line in lines]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read ({error})", path=path) from error

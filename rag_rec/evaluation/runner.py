@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from rag_rec.core import ConfigError
+from rag_rec.core import MODE, ConfigError
 from rag_rec.data import Dataset
 from rag_rec.evaluation.experiments.answers import Answers, Gathered
 from rag_rec.evaluation.experiments.engine import Engine, OnProgress, answer_file
@@ -74,7 +74,7 @@ def _alone(out: Path) -> Generator[None]:
     """Hold a run's folder; two runs at a time would pay twice and mix their lines."""
     out.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(out / ".lock", timeout=0):
+        with FileLock(out / ".lock", timeout=0, mode=MODE):
             yield
     except Timeout as error:
         raise ConfigError(

@@ -200,3 +200,20 @@ def test_other_damaged_files_are_read_in_full_or_named(name: str, tmp_path: Path
         n_rows = sum(bool(line.strip()) for line in damaged.split(b"\n"))
         expected = n_rows if name == "items.jsonl" else len(rows)
         assert items.height + len(rejects) >= expected, (seed, damaged)
+
+
+@pytest.mark.parametrize("name", ["items.csv.gz", "items.zip"])
+def test_a_file_made_to_fill_the_disk_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rag_rec.data.readers.files.FREELY_UNPACKED", 1 << 20)
+    path = tmp_path / name
+    bomb = b"item_id\n" + bytes(40 << 20)
+    if path.suffix == ".gz":
+        path.write_bytes(compress(bomb))
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("items.csv", bomb)
+    assert len(bomb) > 200 * path.stat().st_size
+    with pytest.raises(DataError, match=r"unpacks to more than \d+ MiB, 200 times its size"):
+        Dataset.load(items=path)

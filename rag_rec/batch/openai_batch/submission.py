@@ -19,7 +19,7 @@ from rag_rec.batch.openai_batch.export import read_manifest, write_parts
 from rag_rec.batch.openai_batch.importing import answer_files
 from rag_rec.batch.store.finished import IdSet
 from rag_rec.batch.store.journal import replace_file
-from rag_rec.core import Model, StorageError, read_json
+from rag_rec.core import MODE, Model, StorageError, read_json
 from rag_rec.llm import BatchApi, BatchState
 
 _BATCHES = "batches.json"
@@ -113,7 +113,7 @@ def poll(folder: Path, api: BatchApi) -> Submission:
 def _alone(folder: Path) -> FileLock:
     """Return the lock that keeps two commands from submitting the same requests."""
     read_manifest(folder)  # a lock would make the folder
-    return FileLock(folder / f"{_BATCHES}.lock")
+    return FileLock(folder / f"{_BATCHES}.lock", mode=MODE)
 
 
 def _polled(folder: Path, api: BatchApi) -> _Batches:

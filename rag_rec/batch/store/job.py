@@ -26,7 +26,7 @@ from rag_rec.batch.store.fingerprint import RunFingerprint
 from rag_rec.batch.store.finished import IdSet, failures_beside
 from rag_rec.batch.store.journal import Journal, read_journal, replace_file
 from rag_rec.batch.store.record import FailureKind, Record
-from rag_rec.core import ConfigError, Model, StorageError, Usage
+from rag_rec.core import MODE, ConfigError, Model, StorageError, Usage, make_private
 
 JobState = Literal["running", "complete", "stopped", "interrupted"]
 
@@ -179,11 +179,11 @@ class BatchJob:
                 raise ConfigError(f"{path} is the user file; name another --out")
 
     def _locked(self) -> FileLock:
-        lock = FileLock(f"{self.output}.lock")
+        lock = FileLock(f"{self.output}.lock", mode=MODE)
         try:
             self.output.parent.mkdir(parents=True, exist_ok=True)
             # to the lock, a folder that cannot be written looks as if somebody held it
-            Path(lock.lock_file).touch()
+            make_private(lock.lock_file)
             lock.acquire(timeout=0)
         except Timeout as error:
             raise StorageError("another run is writing it", path=self.output) from error

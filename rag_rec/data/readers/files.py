@@ -7,7 +7,6 @@ and `LINE`; a `FileRow` is one row by itself.
 from __future__ import annotations
 
 import gzip
-import shutil
 import zipfile
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -32,6 +31,10 @@ No file has a column of that name; if one does, it is left out."""
 
 Wanted = Callable[[str], bool]
 """True for a column or key of a file whose values are used."""
+
+FREELY_UNPACKED, MOST_TIMES = 1 << 30, 200
+"""Bytes that every packed file may unpack to, and times its size beyond them. Logs and catalogs
+pack to a tenth or so; a file that is made to fill the disk packs to a thousandth."""
 
 _MAGIC = {b"\x1f\x8b": "gz", b"PK\x03\x04": "zip", b"\x28\xb5\x2f\xfd": "zst"}
 _DAMAGE = (zlib.error, zipfile.BadZipFile, EOFError, OSError, RuntimeError)
@@ -91,12 +94,12 @@ def _unpacked(path: Path, kind: str | None, folder: Path) -> Path:
     name = path.stem if ending(path) in _MAGIC.values() else path.name
     if kind == "gz":
         with gzip.open(path, "rb") as packed:
-            return _copy(packed, folder / name)
+            return _copy(packed, folder / name, path)
     if kind == "zip":
         with zipfile.ZipFile(path) as archive:
             member = _only_member(archive, path)
             with archive.open(member) as packed:
-                return _copy(packed, folder / Path(member).name)
+                return _copy(packed, folder / Path(member).name, path)
     known = "; use gzip or zip" if kind else f"; it is no .{ending(path)} file, name it as it is"
     raise DataError(f"cannot be unpacked{known}", path=path)
 
@@ -116,9 +119,19 @@ def _only_member(archive: zipfile.ZipFile, path: Path) -> str:
     return names[0].as_posix()
 
 
-def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path) -> Path:
+def _copy(packed: IO[bytes] | gzip.GzipFile, target: Path, source: Path) -> Path:
+    most = max(FREELY_UNPACKED, MOST_TIMES * source.stat().st_size)
+    n_bytes = 0
     with target.open("wb") as out:
-        shutil.copyfileobj(packed, out, 1 << 20)
+        while block := packed.read(1 << 20):
+            n_bytes += len(block)
+            if n_bytes > most:
+                raise DataError(
+                    f"unpacks to more than {most >> 20:,} MiB, {MOST_TIMES} times its size, as no "
+                    "table does; unpack it yourself if it is one",
+                    path=source,
+                )
+            out.write(block)
     return target
 
 

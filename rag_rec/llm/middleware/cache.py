@@ -25,6 +25,7 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import extend
 
 from rag_rec.core import (
+    MODE,
     ConfigError,
     OnDone,
     StorageError,
@@ -71,7 +72,7 @@ class ReplyCache:
                 self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
             )
             # SQLite does not wait for others while it changes the journal's mode
-            with FileLock(f"{self.path}.lock", timeout=_BUSY_S):
+            with FileLock(f"{self.path}.lock", timeout=_BUSY_S, mode=MODE):
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute(_SCHEMA)
             # a power cut may cost the last replies, never the file
