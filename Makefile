@@ -15,7 +15,7 @@ demo: $(VENV)/.ready ## Recommend for three users of the bundled sample, with th
 	@$(BIN)/rag-rec demo
 
 test: $(VENV)/.ready ## Run the tests.
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-batch-long: $(VENV)/.ready ## Kill trials, ten thousand faulty users, Ray (half an hour).
 	@$(BIN)/python -m pytest -m long -s $(ARGS)

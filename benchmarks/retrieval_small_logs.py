@@ -26,13 +26,19 @@ SIZES = (200, 500, 1_000)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("items", type=Path)
-    parser.add_argument("interactions", type=Path)
+    parser.add_argument("items", type=Path, nargs="?")
+    parser.add_argument("interactions", type=Path, nargs="?")
+    parser.add_argument("--folder", type=Path, help="For formats that are a folder.")
     parser.add_argument("--format", default="auto")
     parser.add_argument("--seeds", default="0", help="Seeds of the draw, between commas.")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
     asked = parser.parse_args()
-    data = Dataset.load(items=asked.items, interactions=asked.interactions, format=asked.format)
+    data = Dataset.load(
+        folder=asked.folder,
+        items=asked.items,
+        interactions=asked.interactions,
+        format=asked.format,
+    )
     users = data.interactions["user_id"].unique(maintain_order=True).to_list()
     with ScratchFolder("small") as scratch:
         for size in map(int, asked.sizes.split(",")):
