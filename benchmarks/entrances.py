@@ -1,6 +1,6 @@
 """Growth of time and memory of every entrance of outside text with the size of what comes in.
 
-    python benchmarks/entrances.py
+    python benchmarks/entrances.py [ENTRANCE ...]
 
 Prints seconds and MiB at three sizes, and the exponents of both: the slope of a line through the
 points on logarithmic scales. 1 is linear; `main` fails if one is above 1.2.
@@ -139,11 +139,12 @@ def growth(read: Callable[[str, int, Path], object], part: str, sizes: tuple[int
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, of all entrances or those that are named."""
+    named = sys.argv[1:] or ENTRANCES
     print("| entrance | of | s, small | s, large | exponent | MiB, small | large | exponent |")
     print("|---|---|---|---|---|---|---|---|")
     too_steep = 0
-    for name, read in ENTRANCES.items():
+    for name, read in ((name, ENTRANCES[name]) for name in named):
         by_rows = read in {catalog, nested_log, users}
         for kind, part in PARTS.items():
             line = growth(read, part, ROWS if by_rows else SIZES)

@@ -64,7 +64,8 @@ def _measure(data: Dataset, users: list[str], size: int, seed: int, index: Path)
             f"{len(some)} users, seed {seed}, {'masked' if mask else 'not masked'}: fusion "
             f"{row['fusion']:.4f}, {row['source']} {row['best']:.4f}, difference "
             f"{row['difference']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}); "
-            f"{report['fusion']}, decay {report['decay']:g}, weights "
+            f"{report['fusion']}, decay {report['decay']:g}, "
+            f"replay {report['replay']:.2g}, weights "
             + " ".join(f"{name} {weight:.2g}" for name, weight in report["weights"].items())
             + "\n"
         )

@@ -57,7 +57,8 @@ def search_weights(
 ) -> Weighting:
     """Search the best weighting: decay, then one weight at a time, then the history's own.
 
-    The climb begins at the best of the given weights and of each source nearly alone.
+    The climb begins at the best of the given weights and of each source nearly alone. The
+    history's own begins at 0 where none of the events is of an item that its user had.
 
     Args:
         sources: At weight 1, fitted without the events that are to be predicted.
@@ -83,6 +84,8 @@ def search_weights(
                 proposals = proposed
     if proposals is not None:
         best.climb(proposals, proposals.names)
+    if len(fresh) == len(asked):
+        best.weighting = replace(best.weighting, replay=0.0)
     return _with_replay(sources, users, wanted, best, config)
 
 
