@@ -28,6 +28,7 @@ from rag_rec.cli.options import (
     ListType,
     ListTypes,
     Llm,
+    NewItems,
     Prompt,
     Users,
     columns_of,
@@ -54,6 +55,7 @@ def export_command(
     prompt: Prompt = None,
     type: ListType = ListTypes.topk,  # noqa: A002
     k: BatchK = None,
+    new_items: NewItems = None,
     config: Config = None,
     column: Columns = None,
     skip_done: Annotated[
@@ -73,7 +75,7 @@ def export_command(
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
     with offline_recommender(index, settings) as recommender:
         manifest = export_requests(
-            BatchPipeline(recommender, list_type=str(type), k=k),
+            BatchPipeline(recommender, list_type=str(type), k=k, new_items=new_items or 0),
             users,
             out,
             columns=columns_of(column or []),
@@ -109,7 +111,9 @@ def import_command(
     made = read_manifest(folder).identity
     settings = Settings.load(config, llm=made.model, prompt=prompt or made.settings["prompt"])
     with offline_recommender(index, settings) as recommender:
-        pipeline = BatchPipeline(recommender, list_type=made.type, k=made.k)
+        pipeline = BatchPipeline(
+            recommender, list_type=made.type, k=made.k, new_items=made.new_items
+        )
         columns = columns_of(column or [])
         summary = import_answers(pipeline, folder, answers or [], out, columns=columns)
     note(f"{summary.done:,} users in {summary.output}")

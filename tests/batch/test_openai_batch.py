@@ -271,7 +271,7 @@ def test_the_whole_way_on_the_command_line(hash_index_folder: Path, tmp_path: Pa
         at = ("--base-url", server.url)
         said = call(
             0, "export", "--index", hash_index_folder, "--users", users, "--out", folder,
-            "--llm", "openai:gpt-5-mini", "--k", 3,
+            "--llm", "openai:gpt-5-mini", "--k", 3, "--new-items", 0.4,
         )  # fmt: skip
         assert "40 requests in 1 files" in said
         assert "rag-rec batch poll" in call(0, "submit", folder, *at)
@@ -290,6 +290,8 @@ def test_the_whole_way_on_the_command_line(hash_index_folder: Path, tmp_path: Pa
         assert "next: rag-rec batch import" in call(0, "poll", folder, "--wait", *at)
         assert "nothing was left to send" in call(0, "submit", folder, *at)
     assert "40 users in" in call(0, "import", folder, "--index", hash_index_folder, "--out", out)
+    made = json.loads(out.with_name("recs.manifest.json").read_bytes())["identity"]
+    assert (made["k"], made["new_items"]) == (3, 0.4)
 
 
 def test_a_profile_marks_the_prompt(hash_index_folder: Path, tmp_path: Path) -> None:
