@@ -61,7 +61,7 @@ class FusionRecord(Model):
         solve_why: Why they were.
         neighbours: How texts were compared.
         decay: An event of a history counts for 1/e less for every so many events after it.
-        replay: Weight of the history itself, where its items may be listed again.
+        replay: Weight of the history itself, where its items may be listed again; may be negative.
         replay_decay: Decay of the history itself.
         sources: The sources, in the order they are stacked.
         config: The settings; see `RetrievalConfig.as_document`.

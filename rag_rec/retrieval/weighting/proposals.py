@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.matrices import columns_of, n_rows, row_lengths
+from rag_rec.retrieval.matrices import columns_of, n_rows, row_of
 from rag_rec.retrieval.stacked import best_of_rows, order_keys
 
 
@@ -44,9 +44,8 @@ class Proposals:
             seen: Weights ``[u, n]`` of the histories, whose items are not proposed.
             depth: See `Proposals`.
         """
-        own = np.empty(0, np.int64) if seen is None else _places(seen)
         parts = [came_next[:, None]]
-        parts += [_best(scores, own, depth) for scores in said.values()]
+        parts += [_best(scores, seen, depth) for scores in said.values()]
         items = _distinct(np.concatenate(parts, axis=1).astype(np.int32))
         found = np.zeros((len(said), *items.shape), np.float32)
         for source, scores in enumerate(said.values()):
@@ -63,16 +62,17 @@ class Proposals:
         return np.where(good, 1 / np.log2(ranks + 1.0), 0)
 
 
-def _places(matrix: Any) -> NDArray[np.int64]:
-    """Return the place of each stored entry, counted row by row."""
-    owners = np.repeat(np.arange(n_rows(matrix)), row_lengths(matrix))
-    return owners * matrix.shape[1] + matrix.indices
-
-
-def _best(scores: Any, own: NDArray[np.int64], depth: int) -> NDArray[np.int32]:
-    """Return the best items of each row but some places, filled up with -1."""
+def _best(scores: Any, seen: Any, depth: int) -> NDArray[np.int32]:
+    """Return the best items of each row but those of ``seen``, filled up with -1."""
     keys = order_keys(scores.indices, scores.data)
-    keys[np.isin(_places(scores), own)] = 0
+    if seen is not None:
+        marked = np.zeros(int(scores.shape[1]), np.bool_)
+        for row in range(n_rows(scores)):
+            own, _ = row_of(seen, row)
+            span = slice(scores.indptr[row], scores.indptr[row + 1])
+            marked[own] = True
+            keys[span][marked[scores.indices[span]]] = 0
+            marked[own] = False
     rows = best_of_rows(keys, scores.indptr.tolist(), depth)
     found = np.full((len(rows), depth), -1, np.int32)
     for row, (items, _) in enumerate(rows):

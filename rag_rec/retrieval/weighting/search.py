@@ -15,7 +15,7 @@ from rag_rec.retrieval.stacked import StackedSources
 from rag_rec.retrieval.weighting.proposals import Proposals
 from rag_rec.retrieval.weighting.weights import REPLAY, Weighting
 
-_REPLAYS = (0.01, 3.0, 30.0, 300.0)
+_REPLAYS = (-3.0, 0.01, 3.0, 30.0, 300.0)
 _FIRST = (0.05, 0.2, 0.8)
 _STEPS = (2.0, 2**0.5, 2**0.25)
 _ROUNDS = 8
@@ -58,7 +58,7 @@ def search_weights(
     """Search the best weighting: decay, then one weight at a time, then the history's own.
 
     The climb begins at the best of the given weights and of each source nearly alone. The
-    history's own begins at 0 where none of the events is of an item that its user had.
+    history's own may be negative: then what a user had comes after everything else.
 
     Args:
         sources: At weight 1, fitted without the events that are to be predicted.
@@ -84,8 +84,6 @@ def search_weights(
                 proposals = proposed
     if proposals is not None:
         best.climb(proposals, proposals.names)
-    if len(fresh) == len(asked):
-        best.weighting = replace(best.weighting, replay=0.0)
     return _with_replay(sources, users, wanted, best, config)
 
 

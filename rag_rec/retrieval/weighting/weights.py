@@ -17,7 +17,7 @@ class Weighting:
         sources: Weight of each source, each scaled to unit standard deviation.
         decay: An event of the history counts for 1/e less for every so many events after it.
         replay: Weight of the history itself where its items may be listed again, as an identity
-            matrix scaled like the sources.
+            matrix scaled like the sources; negative where nobody takes an item twice.
         replay_decay: The decay of the history itself, where an item counts for each of its events.
     """
 

@@ -84,3 +84,13 @@ def test_the_replay_gets_weight_where_people_come_back() -> None:
     last = np.array([past.row(user)[-1] for user in range(len(past))], np.int32)
     found = search_weights(sources, past, last, start, SearchConfig())
     assert found.replay > 4 * start.replay
+
+
+def test_what_was_had_comes_last_where_nobody_comes_back() -> None:
+    sources, past, came_next = planted(np.random.default_rng(5))
+    every = sources.matrix("noise").toarray() + 1  # every item speaks for every other one
+    matrices = {"noise": sparse.csr_array(every), "true": sources.matrix("true")}
+    loud = StackedSources(matrices, {"noise": 1.0, "true": 1.0})
+    start = Weighting({"noise": 1.0, "true": 0.05}, replay=0.3)
+    found = search_weights(loud, past, came_next, start, SearchConfig())
+    assert found.replay < 0
