@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class Histories:
         """Number of events of the same user after each event."""
         return np.repeat(self.starts[1:], self.lengths) - 1 - np.arange(len(self.items))
 
-    @property
+    @cached_property
     def shares(self) -> NDArray[np.float32]:
         """One over the number of events that the user has of each event's item.
 

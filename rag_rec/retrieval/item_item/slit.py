@@ -56,8 +56,9 @@ class Slit(Source):
     """Past to future ridge regression (SLIST's SLIT part, Choi et al. 2021, arXiv 2103.16104).
 
     Every event but a user's first splits the history. With ``X`` the weighted pasts of all splits
-    and ``Y`` the weighted futures, the matrix is ``(X'X + ridge I)^-1 X'Y``. Items that do not fit
-    the memory budget take co-occurrence instead.
+    and ``Y`` the weighted futures, the matrix is ``(X'X + ridge I)^-1 X'Y``. A user's events of
+    one item share one vote on both sides. Items that do not fit the memory budget take
+    co-occurrence instead.
 
     Attributes:
         past_decay: A past event counts for 1/e less for every so many events after it.
