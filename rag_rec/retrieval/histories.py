@@ -14,6 +14,12 @@ from rag_rec.core import UserHistory
 from rag_rec.index import ItemIndex
 
 
+def shares_of(keys: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return one over the number of times that each key is there, in the order of the keys."""
+    _, place, n_times = np.unique(keys, return_inverse=True, return_counts=True)
+    return (1 / n_times[place]).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Histories:
     """Events of ``u`` users, oldest first.
@@ -81,9 +87,7 @@ class Histories:
 
         They sum to 1 for a user and an item, so that no account counts more than once for an item.
         """
-        keys = self.owners * (self.n_items + 1) + self.items + 1
-        _, place, n_events = np.unique(keys, return_inverse=True, return_counts=True)
-        return (1 / n_events[place]).astype(np.float32)
+        return shares_of(self.owners * (self.n_items + 1) + self.items + 1)
 
     def shares_of_pairs(self, gap: int) -> NDArray[np.float32]:
         """Return the smaller share of both events of each of the `pairs`."""

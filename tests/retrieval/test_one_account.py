@@ -66,7 +66,7 @@ def test_what_comes_next_weighs_no_more_than_one_event(
     assert gained.max() <= most + 1e-4
     pairs = Cooccurrence(window=1)
     data = fit_data([loop * TIMES], N)
-    scale = pairs.shrink
+    scale = 1 + pairs.shrink  # one user of each item
     assert (pairs.fit(data) * scale).max() <= 1 + pairs.backward + 1e-5
 
 
@@ -119,7 +119,7 @@ def test_one_account_does_not_buy_the_top(n_rounds: int, tmp_path: Path) -> None
         users = attacked.interactions["user_id"].unique(maintain_order=True).to_list()[:-1]
         found = recommender.retriever.retrieve([recommender.history_of(user) for user in users], 10)
     listed = [target in [candidate.item_id for candidate in row] for row in found]
-    assert np.mean(listed) < 0.02  # .84 with 1,000 events before an item counted once
+    assert np.mean(listed) < 0.02  # .155 and .433 before an item counted once
 
 
 def _is_named(manifest: Manifest, n_events: int) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from rag_rec import (
@@ -183,6 +185,21 @@ def test_items_of_the_history_may_be_listed_again_when_allowed(retriever: FusedR
     scores = {c.item_id: c.score for c in found}
     others = [score for item, score in scores.items() if item not in history.item_ids]
     assert max(scores["tea-009"], scores["tea-010"]) < np.median(others)
+
+
+def test_where_people_come_back_the_history_is_a_source(sample: Dataset, tmp_path: Path) -> None:
+    log = sample.interactions
+    twice = pl.concat([log, log.group_by("user_id", maintain_order=True).tail(1)]).sort(
+        "user_id", maintain_order=True
+    )
+    build_index(replace(sample, interactions=twice), tmp_path / "index", embedder=HashEmbedder())
+    retriever = FusedRetriever(ItemIndex.open(tmp_path / "index", HashEmbedder()))
+    assert retriever.index.manifest.retrieval["replay"] > 0
+    again = UserHistory.of("tea-009", "tea-010").model_copy(
+        update={"constraints": Constraints(allow_seen=True)}
+    )
+    first = retriever.retrieve([again], 5)[0]
+    assert "history" in next(c for c in first if c.item_id == "tea-010").sources
 
 
 def test_it_may_be_called_from_several_threads(retriever: FusedRetriever) -> None:

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from rag_rec.retrieval.base import Matrices, Source
 from rag_rec.retrieval.fit_data import FitData
+from rag_rec.retrieval.histories import shares_of
 from rag_rec.retrieval.matrices import unit_rows
 from rag_rec.retrieval.neighbours import nearest_rows
 
@@ -53,6 +54,4 @@ def _shares(data: FitData) -> NDArray[np.float32]:
     """Return one over the number of reviews that each review's author wrote about its item."""
     of_nobody = -1 - np.arange(len(data.review_items))
     pairs = data.review_users * np.int64(data.n_items) + data.review_items
-    keys = np.where(data.review_users >= 0, pairs, of_nobody)
-    _, place, n_reviews = np.unique(keys, return_inverse=True, return_counts=True)
-    return (1 / n_reviews[place]).astype(np.float32)
+    return shares_of(np.where(data.review_users >= 0, pairs, of_nobody))
