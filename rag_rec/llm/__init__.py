@@ -7,7 +7,19 @@ from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
 from rag_rec.llm.adapters.openai import OpenAIChatModel
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
 from rag_rec.llm.adapters.vllm import VllmChatModel
-from rag_rec.llm.base import ChatModel, Completion, Deadline, Request, WrappedModel, as_sent
+from rag_rec.llm.base import (
+    Answer,
+    ChatModel,
+    Completion,
+    Deadline,
+    Ranking,
+    Request,
+    WrappedModel,
+    answers_of,
+    as_sent,
+    scores_schema,
+    scores_text,
+)
 from rag_rec.llm.chat_api.reply_body import read_body, read_usage
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
@@ -27,6 +39,7 @@ __all__ = [
     "BACKENDS",
     "Admission",
     "AdmittedModel",
+    "Answer",
     "Backend",
     "BatchApi",
     "BatchState",
@@ -44,6 +57,7 @@ __all__ = [
     "OnDone",
     "OpenAIChatModel",
     "OpenAdmission",
+    "Ranking",
     "ReplyCache",
     "Request",
     "RetryPolicy",
@@ -51,6 +65,7 @@ __all__ = [
     "TokenCounter",
     "VllmChatModel",
     "WrappedModel",
+    "answers_of",
     "as_sent",
     "estimated_usage",
     "open_from",
@@ -59,5 +74,7 @@ __all__ = [
     "read_body",
     "read_usage",
     "register_backend",
+    "scores_schema",
+    "scores_text",
     "spec_help",
 ]

@@ -2,14 +2,19 @@
 
 A `ChatModel` takes a batch and returns one `Completion` a request, in order. A request that
 fails is a completion with an error, so that it cannot take its neighbours with it.
+
+A request with a `Ranking` asks for scores in place of words. Models that can give them name
+``scores`` in their ``answers``; rerankers name nothing else.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 from rag_rec.core import Message, ModelError, OnDone, TokenCounter, Usage
 
@@ -34,6 +39,25 @@ class Deadline:
         return self._ends is not None and time.monotonic() >= self._ends
 
 
+Answer = Literal["text", "scores"]
+"""The two kinds of answer: words, or a score for each label of a `Ranking`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Candidates to score, in the order of the prompt.
+
+    Attributes:
+        labels: The label of each candidate, as it stands in the messages; distinct.
+        query: What the candidates are ranked for, for models that read no messages.
+        documents: The text of each candidate, likewise.
+    """
+
+    labels: tuple[str, ...]
+    query: str
+    documents: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One call.
@@ -45,6 +69,8 @@ class Request:
         max_tokens: Upper bound of tokens written.
         temperature: 0 for the most likely reply.
         seed: Sampling seed, where the backend takes one.
+        ranking: Candidates to score in place of a reply in words, or None. The completion's text
+            is then what `scores_text` makes of the scores.
         deadline: Time limit of models behind a network, shared by all requests of one user.
     """
 
@@ -53,6 +79,7 @@ class Request:
     max_tokens: int = 512
     temperature: float = 0.0
     seed: int = 0
+    ranking: Ranking | None = None
     deadline: Deadline | None = field(default=None, compare=False, repr=False)
 
 
@@ -110,6 +137,31 @@ class ChatModel(Protocol):
         ...
 
 
+def answers_of(model: ChatModel) -> frozenset[Answer]:
+    """Return the kinds of answer that a model gives; words, if it does not say."""
+    return getattr(model, "answers", frozenset[Answer]({"text"}))
+
+
+def scores_text(scores: Sequence[float]) -> str:
+    """Return scores as the text of a completion: a JSON array with one number a label.
+
+    >>> scores_text([-0.25, -1.5])
+    '[-0.25,-1.5]'
+
+    Raises:
+        ValueError: If a score is not finite.
+    """
+    if not all(map(math.isfinite, scores)):
+        raise ValueError("a score is not a finite number")
+    return json.dumps([round(float(score), 6) for score in scores], separators=(",", ":"))
+
+
+def scores_schema(n_labels: int) -> dict[str, Any]:
+    """Return the JSON schema of `scores_text` for so many labels."""
+    number = {"type": "number"}
+    return {"type": "array", "items": number, "minItems": n_labels, "maxItems": n_labels}
+
+
 class WrappedModel:
     """Base of models that stand before another one and share its name, context and tokens.
 
@@ -136,6 +188,11 @@ class WrappedModel:
     def tokens(self) -> TokenCounter:
         """Token counter of the model behind."""
         return self._model.tokens
+
+    @property
+    def answers(self) -> frozenset[Answer]:
+        """Kinds of answer of the model behind."""
+        return answers_of(self._model)
 
     def as_sent(self, request: Request) -> Request:
         """See `as_sent`."""

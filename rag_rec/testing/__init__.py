@@ -6,8 +6,10 @@ from rag_rec.testing.contracts import (
     check_embedder,
     check_list,
     check_retriever,
+    check_scores,
     check_source,
     eligible_items,
+    ranking_request,
 )
 from rag_rec.testing.fakes import HashEmbedder, ScriptedModel
 from rag_rec.testing.faulty import FAULTS, FaultyServer, at_random, by_content, by_number
@@ -31,8 +33,10 @@ __all__ = [
     "check_embedder",
     "check_list",
     "check_retriever",
+    "check_scores",
     "check_source",
     "completion",
     "eligible_items",
     "first_labels",
+    "ranking_request",
 ]

@@ -30,7 +30,15 @@ from rag_rec.core import (
 )
 from rag_rec.grounding import answer_schema
 from rag_rec.index import Embedder, ItemIndex
-from rag_rec.llm import ChatModel, Message, Request
+from rag_rec.llm import (
+    ChatModel,
+    Message,
+    Ranking,
+    Request,
+    answers_of,
+    scores_schema,
+    scores_text,
+)
 from rag_rec.retrieval import FitData, Matrices, Retriever, Source
 
 
@@ -62,6 +70,40 @@ def check_chat_model(model: ChatModel) -> None:
     _check_counter(model, requests[0])
     model.close()
     model.close()
+
+
+def check_scores(model: ChatModel) -> None:
+    """Check that a model scores candidates: one finite number a label, alone or together."""
+    _require("scores" in answers_of(model), "'scores' must be named in its answers")
+    asked = [ranking_request(("tea", "garden twine", "a bowl")[:n]) for n in (1, 2, 3)]
+    done: list[int] = []
+    completions = model.generate(asked, done.append)
+    _require(len(completions) == len(asked), "one completion a request")
+    _require(sum(done) == len(asked), "on_done must be told of every request")
+    for n, completion in enumerate(completions, 1):
+        _require(completion.error is None, f"the request failed: {completion.error}")
+        scores = parse_json(completion.text)
+        _require(isinstance(scores, list) and len(scores) == n, f"{n} scores, not {scores}")
+        _require(all(isinstance(score, float) for score in scores), f"no numbers: {scores}")
+        _require(completion.text == scores_text(scores), "the text is that of `scores_text`")
+        _require(completion.counted.prompt_tokens > 0, "prompt tokens must be filled")
+        _require(completion.counted.wall_s > 0, "the wall time must be filled")
+    alone = parse_json(model.generate(asked[2:])[0].text)
+    together = parse_json(completions[2].text)
+    _require(np.allclose(alone, together, atol=0.1), "scores do not depend on the batch")
+    model.close()
+
+
+def ranking_request(titles: Sequence[str]) -> Request:
+    """Return a request to score titles that are labelled A, B, C, ..."""
+    labels = tuple("ABCDEFGHIJKLMNOPQRST"[: len(titles)])
+    lines = "\n".join(f"{label}. {title}" for label, title in zip(labels, titles, strict=True))
+    messages = (
+        Message("system", "You answer with the letter of the best item."),
+        Message("user", f"Bought: a teapot\n{lines}\nWhich is bought next?"),
+    )
+    ranking = Ranking(labels, "Bought: a teapot", tuple(titles))
+    return Request(messages, scores_schema(len(titles)), max_tokens=1, ranking=ranking)
 
 
 def _check_reply(text: str, k: int) -> None:

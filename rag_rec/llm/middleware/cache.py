@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
@@ -181,6 +182,8 @@ class CachedModel(WrappedModel):
             "temperature": request.temperature,
             "seed": request.seed,
         }
+        if request.ranking is not None:
+            asked["ranking"] = asdict(request.ranking)
         return hashlib.sha256(_canonical(asked).encode()).digest()
 
     def holds(self, request: Request) -> bool:
