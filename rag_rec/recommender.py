@@ -64,6 +64,12 @@ class Recommender:
         self.variant = load_variant(self.settings.prompt)
         self.retriever = retriever or open_retriever(index, decay=self.settings.history_decay)
         blend = Blend.load(self.settings.blend) if self.settings.blend else None
+        if blend is not None and blend.answer != self.variant.settings.answer:
+            raise ConfigError(
+                f"{self.settings.blend} was fitted for answers of the kind '{blend.answer}', and "
+                f"the prompt '{self.variant.name}' asks for '{self.variant.settings.answer}': fit "
+                "it again (rag-rec evaluate run), or choose the prompt it was fitted for"
+            )
         self.blend_digest = blend.digest() if blend else ""
         self._pipeline = Pipeline(
             index,
@@ -162,11 +168,18 @@ class Recommender:
         self._pipeline.preview(states)
         return states
 
-    def ground(self, state: RecommendationState, completion: Completion) -> RecommendationState:
-        """Finish a previewed state whose reply came by another way; nothing is sent."""
-        if state.call is not None:
-            state.exchanges.append(Exchange("list", state.call, completion))
-        self._pipeline.take(state, completion)
+    def ground(
+        self, state: RecommendationState, completions: Sequence[Completion]
+    ) -> RecommendationState:
+        """Finish a previewed state whose replies came by another way; nothing is sent.
+
+        Args:
+            state: The state.
+            completions: One for each of its calls, in order.
+        """
+        for call, completion in zip(state.calls, completions, strict=True):
+            state.exchanges.append(Exchange("list", call, completion))
+            self._pipeline.take(state, completion)
         self._pipeline.ground([state], self.run_id)
         return state
 

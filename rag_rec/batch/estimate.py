@@ -97,7 +97,7 @@ def _requests(pipeline: BatchPipeline, users: Sequence[UserState]) -> list[Reque
     states = [one.state for one in users]
     words = [reader.request_for(one.user.request) for one in users if one.user.request]
     profiles = [profiler.facts(state.history).request() for state in states if state.profile]
-    return [*words, *profiles, *(state.call for state in states if state.call is not None)]
+    return [*words, *profiles, *(call for state in states for call in state.calls)]
 
 
 def _sampled(rows: Iterable[UserRow]) -> tuple[list[BatchUser], int, int]:

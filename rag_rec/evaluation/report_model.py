@@ -106,6 +106,15 @@ class Funnel(Model):
     variants: dict[str, dict[str, float]]
 
 
+class Added(Model):
+    """What a blend adds to retrieval over some users: mean difference of the metric, interval."""
+
+    users: int
+    value: float
+    low: float
+    high: float
+
+
 class FittedBlend(Model):
     """A blend of one variant, fitted on validation.
 
@@ -115,6 +124,8 @@ class FittedBlend(Model):
         curve: Mean of the metric on validation at each weight.
         validation_users: Users it was fitted on.
         calls_saved: Share of the test's users for whom the blend asks no model.
+        added: Gain over retrieval on the test: over all users, by stratum, and over those whose
+            target has few events (``rare items``).
         file: The blend file, relative to the run's folder.
     """
 
@@ -124,6 +135,7 @@ class FittedBlend(Model):
     curve: dict[str, float]
     validation_users: int
     calls_saved: float
+    added: dict[str, Added] = Field(default_factory=dict)
     file: str
 
 

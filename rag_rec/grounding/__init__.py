@@ -13,6 +13,7 @@ from rag_rec.grounding.parse_reply import (
     read_answer,
     reask_message,
 )
+from rag_rec.grounding.read_scores import Unscored, mean_scores, read_scores, scored_reading
 from rag_rec.grounding.reply_schema import answer_schema, closed_object
 
 __all__ = [
@@ -20,10 +21,14 @@ __all__ = [
     "Grounds",
     "Reading",
     "ReasonChecker",
+    "Unscored",
     "answer_schema",
     "closed_object",
     "list_fields",
+    "mean_scores",
     "merge_readings",
     "read_answer",
+    "read_scores",
     "reask_message",
+    "scored_reading",
 ]

@@ -1,6 +1,6 @@
 """The steps between a request and a list, and the state that travels through them."""
 
-from rag_rec.pipeline.blend import Blend, LengthWeight, blended
+from rag_rec.pipeline.blend import Blend, LengthWeight, blended, blended_scores
 from rag_rec.pipeline.state import (
     Exchange,
     Purpose,
@@ -20,4 +20,5 @@ __all__ = [
     "RecommendationState",
     "User",
     "blended",
+    "blended_scores",
 ]

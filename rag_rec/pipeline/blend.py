@@ -18,8 +18,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -46,11 +48,13 @@ class Blend(Model):
     Attributes:
         weight: The weight where `by_history` has no entry.
         by_history: Weights by length of the history, shortest first.
+        answer: The answer it was fitted for: the order of a ``list``, or ``scores``.
         fitted_on: Description of the data it was fitted on.
     """
 
     weight: float = Field(ge=0, le=1)
     by_history: tuple[LengthWeight, ...] = ()
+    answer: Literal["list", "scores"] = "list"
     fitted_on: str = ""
 
     @model_validator(mode="after")
@@ -74,7 +78,7 @@ class Blend(Model):
 
     def save(self, path: str | Path) -> None:
         """Write the file that `load` reads."""
-        lines = [f"weight = {self.weight!r}"]
+        lines = [f"weight = {self.weight!r}", f'answer = "{self.answer}"']
         if self.fitted_on:
             # TOML's strings are JSON's, but that DEL must be escaped
             quoted = json.dumps(self.fitted_on, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -127,6 +131,33 @@ def blended(
         for at, (item, by_model) in enumerate(zip(items, chosen, strict=True), 1)
     }
     return sorted(items, key=lambda item: -score[item])
+
+
+def blended_scores(
+    scores: Mapping[str, float], retrieved: Sequence[str], weight: float
+) -> list[str]:
+    """Return the scored items by the weighted product of two distributions over them.
+
+    The model's share of an item counts with the weight, ``1 / place`` in retrieval's order with the
+    rest: the sum of ``weight * log(share)`` and ``(1 - weight) * -log(place)``.
+
+    Args:
+        scores: Natural logarithm of each item's share by the model.
+        retrieved: Candidates in retrieval's order; equal sums keep it.
+        weight: The model's share, 0 to 1.
+
+    >>> blended_scores({"a": -1.6, "b": -0.2}, ["a", "b"], 1.0)
+    ['b', 'a']
+    >>> blended_scores({"a": -1.6, "b": -0.2}, ["a", "b"], 0.1)
+    ['a', 'b']
+    """
+    place = {item_id: at for at, item_id in enumerate(retrieved, 1)}
+    known = sorted((item_id for item_id in scores if item_id in place), key=place.__getitem__)
+    total = {
+        item_id: weight * scores[item_id] - (1 - weight) * math.log(place[item_id])
+        for item_id in known
+    }
+    return sorted(known, key=lambda item_id: -total[item_id])
 
 
 def blend_list(

@@ -98,10 +98,14 @@ class RecommendationState:
         task: The list's task in words and themes, for prompt and composer (retrieve).
         weight: Share of the model's order in the list; at 0 the model is not asked (retrieve).
         profile: The taste profile, where the prompt shows one (profile).
-        prompt: The prompt, or None where there is nothing to ask (render).
-        call: The prompt as the request that is sent (render).
+        prompts: The prompts; none where there is nothing to ask, several where scores are averaged
+            over orders of the candidates (render).
+        calls: Each prompt as the request that is sent (render).
         exchanges: Every model call made for this list, in order.
-        reading: The usable part of the replies (generate).
+        reading: The usable part of the replies; its labels are places among the candidates
+            (generate).
+        scores: Natural logarithm of each shown item's share, the mean over the prompts; None
+            where no scores were asked for or none came (generate).
         result: The list (ground, blend).
         failure: The error that cost this user the list or part of it: `DataError`,
             `BudgetTooSmall`, or the `ModelError` of the last call; None if there was none.
@@ -118,10 +122,11 @@ class RecommendationState:
     task: ListTask = _NO_TASK
     weight: float = 1.0
     profile: TasteProfile | None = None
-    prompt: RenderedPrompt | None = None
-    call: Request | None = None
+    prompts: tuple[RenderedPrompt, ...] = ()
+    calls: tuple[Request, ...] = ()
     exchanges: list[Exchange] = field(default_factory=list)
     reading: Reading | None = None
+    scores: dict[str, float] | None = None
     result: RecommendationList | None = None
     failure: RagRecError | None = None
     error: str | None = None
@@ -133,9 +138,29 @@ class RecommendationState:
         return sum((exchange.usage for exchange in self.exchanges), Usage())
 
     @property
+    def prompt(self) -> RenderedPrompt | None:
+        """The first prompt, or None."""
+        return self.prompts[0] if self.prompts else None
+
+    @property
+    def call(self) -> Request | None:
+        """The first prompt as the request that is sent, or None."""
+        return self.calls[0] if self.calls else None
+
+    @property
+    def is_scored(self) -> bool:
+        """True if the model is asked for scores."""
+        return self.call is not None and self.call.ranking is not None
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Item ids in the first prompt by label; label 1 is the first."""
+        return self.prompt.labels if self.prompt else ()
+
+    @property
     def n_shown(self) -> int:
         """Number of candidates in the prompt; 0 without one."""
-        return len(self.prompt.labels) if self.prompt else 0
+        return len(self.shown)
 
     @property
     def is_unread(self) -> bool:
@@ -154,6 +179,6 @@ class RecommendationState:
 
     def lacks_items(self) -> bool:
         """Return whether a reply came but names fewer items than it could."""
-        if self.reading is None or self.error is not None:
+        if self.reading is None or self.error is not None or self.is_scored:
             return False
         return len(self.reading.entries) < min(self.kind.length, self.n_shown)

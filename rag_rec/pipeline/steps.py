@@ -23,11 +23,12 @@ from rag_rec.core import (
 from rag_rec.grounding import Reading, merge_readings, read_answer, reask_message
 from rag_rec.index import ItemIndex
 from rag_rec.list_types import ListContext, TopK, list_type_of
-from rag_rec.llm import ChatModel, Completion, Deadline, Request
+from rag_rec.llm import ChatModel, Completion, Deadline, Request, answers_of
 from rag_rec.pipeline.ask import Asked, ask
 from rag_rec.pipeline.blend import Blend, blend_list
 from rag_rec.pipeline.grounding import ground, without_reasons
 from rag_rec.pipeline.rendering import PromptWriter
+from rag_rec.pipeline.scoring import take_scores
 from rag_rec.pipeline.state import RecommendationRequest, RecommendationState, User
 from rag_rec.profiles import TasteFacts, TasteProfiler
 from rag_rec.prompting import Variant
@@ -64,6 +65,9 @@ class Pipeline:
     ) -> None:
         self._index, self._model, self._settings, self._blend = index, model, settings, blend
         self._n_shown = variant.settings.max_candidates
+        # rerankers write no words, so rules read requests and facts stand for profiles
+        self._writes = model is not None and "text" in answers_of(model)
+        self._n_prompts = variant.settings.permutations if self._writes else 1
         self._context = ListContext(index, retriever)
         self._reader = RequestReader(index, seed=settings.seed)
         self._profiler = TasteProfiler(index)
@@ -112,7 +116,7 @@ class Pipeline:
         unread = [state for state in _alive(states) if state.is_unread]
         if not unread:
             return
-        if self._model is None or by_rules:
+        if self._model is None or not self._writes or by_rules:
             for state in unread:
                 self._understand(state, None)
             return
@@ -164,7 +168,7 @@ class Pipeline:
             if state.profile is not None:
                 continue
             known = self._profiler.facts(state.history)
-            if by_rules or self._model is None:
+            if by_rules or not self._writes:
                 state.profile = known.profile()
                 state.omitted = (*state.omitted, _UNPROFILED)
             else:
@@ -209,15 +213,16 @@ class Pipeline:
         def calls() -> Iterator[Asked]:
             for state in states:
                 passed.append(state)
-                if state.call is not None:
-                    yield state, state.call
-                elif on_done:
+                for call in state.calls:
+                    yield state, call
+                if not state.calls and on_done:
                     on_done(1)
 
         if self._model is None:
             passed += [state for state, _ in calls()]
             return passed
-        for state, completion in ask(self._model, "list", calls(), on_done):
+        told = None if on_done is None else _by_list(on_done, self._n_prompts)
+        for state, completion in ask(self._model, "list", calls(), told):
             self.take(state, completion)
         if self._settings.reask:
             again = [(state, _second_call(state)) for state in passed if state.lacks_items()]
@@ -226,7 +231,14 @@ class Pipeline:
         return passed
 
     def take(self, state: RecommendationState, completion: Completion) -> None:
-        """Read a completion; a failed call reads as an empty reply."""
+        """Read a completion that its exchange holds; a failed call reads as an empty reply.
+
+        Scores are read when all calls have been answered.
+        """
+        if state.is_scored:
+            if sum(exchange.purpose == "list" for exchange in state.exchanges) == len(state.calls):
+                take_scores(state)
+            return
         k = state.kind.length
         state.failure = completion.error
         if completion.error is not None and not completion.text:
@@ -235,6 +247,7 @@ class Pipeline:
         else:
             truncated = completion.error is not None
             reading = read_answer(completion.text, n_labels=state.n_shown, k=k, truncated=truncated)
+            reading = _placed(reading, state)
         first = state.reading
         state.reading = reading if first is None else merge_readings(first, reading, k=k)
         if self._writer is not None and not self._writer.wants_reasons(state):
@@ -251,7 +264,8 @@ class Pipeline:
                 continue
             ground(state, self._context, run_id)
             blended = self._blend is not None and state.reading is not None
-            if blended and state.result is not None and isinstance(state.kind, TopK):
+            in_words = blended and not state.is_scored
+            if in_words and state.result is not None and isinstance(state.kind, TopK):
                 retrieved = [candidate.item_id for candidate in state.candidates]
                 state.result = blend_list(state.result, retrieved, state.weight)
 
@@ -264,14 +278,14 @@ class Pipeline:
 
     def begin(self, states: States) -> None:
         """Take every step that needs no model call."""
-        if self._model is None:
+        if not self._writes:
             self.read(states)
         self.retrieve([state for state in states if not state.is_unread])
         self.render(states)
 
     def preview(self, states: States) -> None:
         """Do as `begin`, with rules in place of the model's words; say so in ``omitted``."""
-        for state in states if self._model is not None else ():
+        for state in states if self._writes else ():
             if state.is_unread:
                 state.omitted = (*state.omitted, _UNREAD)
         self.read(states, by_rules=True)
@@ -295,6 +309,30 @@ def _alive(states: States) -> list[RecommendationState]:
 def _within(state: RecommendationState, request: Request) -> Request:
     """Return the request under the state's deadline."""
     return replace(request, deadline=state.deadline)
+
+
+def _by_list(on_done: OnDone, n_prompts: int) -> OnDone:
+    """Return a function that counts requests and tells of lists, of so many requests each."""
+    if n_prompts == 1:
+        return on_done
+    answered = 0
+
+    def told(n: int) -> None:
+        nonlocal answered
+        before, answered = answered, answered + n
+        if finished := answered // n_prompts - before // n_prompts:
+            on_done(finished)
+
+    return told
+
+
+def _placed(reading: Reading, state: RecommendationState) -> Reading:
+    """Return a reading whose labels are places among the candidates, some of which did not fit."""
+    if [c.item_id for c in state.candidates[: state.n_shown]] == [*state.shown]:
+        return reading
+    place = {candidate.item_id: at for at, candidate in enumerate(state.candidates, start=1)}
+    entries = (replace(e, label=place[state.shown[e.label - 1]]) for e in reading.entries)
+    return replace(reading, entries=tuple(entries))
 
 
 def _second_call(state: RecommendationState) -> Request:

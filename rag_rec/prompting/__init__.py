@@ -1,6 +1,7 @@
 """Prompt variants and their rendering."""
 
 from rag_rec.prompting.numbering import facts_of
+from rag_rec.prompting.orders import shuffled_orders
 from rag_rec.prompting.renderer import PromptRenderer, RenderedPrompt
 from rag_rec.prompting.variant import (
     PromptSettings,
@@ -18,5 +19,6 @@ __all__ = [
     "facts_of",
     "load_variant",
     "prompt_folder",
+    "shuffled_orders",
     "variant_names",
 ]

@@ -47,12 +47,17 @@ class LineWriter:
     def candidate(self, label: int, candidate: Candidate, item: Item) -> Line:
         """Return the line of the candidate with a label."""
         hint = _hint(candidate) if self._shows_hint else ""
-        key = ("candidate", str(label), item.item_id, hint)
+        text = self._settings.label_text(label)
+        key = ("candidate", text, item.item_id, hint)
         ref = str(self._settings.candidate_number(label))
-        extra = {"label": str(label), "hint": hint, "ref": ref}
+        extra = {"label": text, "hint": hint, "ref": ref}
         return self._lines.get(key) or self._written(
             key, self._variant.candidate_line, self._fields_of(item) | extra
         )
+
+    def document(self, item: Item) -> str:
+        """Return an item as a reranker reads it."""
+        return self._variant.document_line.substitute(self._fields_of(item))
 
     def event(self, n: int, event: Interaction, item: Item) -> Line:
         """Return the line of the ``n``-th event, 1 the latest."""

@@ -41,6 +41,8 @@ class RenderedPrompt:
         tokens: Tokens of the prompt, chat format included.
         exact: True if `tokens` was counted with the model's own tokenizer.
         evidence: What a reason may cite, where the variant asks for citations.
+        query: What rerankers are asked; empty unless the variant asks for scores.
+        documents: The candidates as rerankers read them, likewise.
     """
 
     messages: tuple[tuple[Role, str], ...]
@@ -51,6 +53,8 @@ class RenderedPrompt:
     tokens: int
     exact: bool
     evidence: tuple[Evidence, ...] = ()
+    query: str = ""
+    documents: tuple[str, ...] = ()
 
 
 class PromptRenderer:
@@ -94,7 +98,7 @@ class PromptRenderer:
         """
         settings = self.variant.settings
         budget = min(budget, settings.budget_tokens or budget)
-        shown = candidates[: max(k, settings.max_candidates)]
+        shown = candidates[: settings.n_shown(k)]
         profile = prompt_safe(history.profile or "")
         costs = [self._count_fixed(k), *self._counter.count([profile, task])]
         packing = Packing(self._lines, settings, item_of, budget - sum(costs))
@@ -109,11 +113,38 @@ class PromptRenderer:
         ids = [candidate.item_id for candidate in shown]
         ranked = ids[: ids.index(prompt.labels[-1])] if prompt.labels else []
         prompt = replace(prompt, left_out=tuple(i for i in ranked if i not in prompt.labels))
+        if settings.answer == "scores":
+            return self._for_rerankers(prompt, taken, profile, task, item_of)
         if not (settings.citations and settings.reason_chars):
             return prompt
         quotes = [q.quote.model_copy(update={"number": q.number}) for q in taken if q.quote]
         said = shown_evidence(history, prompt.n_history, prompt.labels, settings, item_of)
         return replace(prompt, evidence=(*said, *quotes))
+
+    def _for_rerankers(
+        self,
+        prompt: RenderedPrompt,
+        taken: Sequence[Taken],
+        profile: str,
+        task: str,
+        item_of: Callable[[str], Item],
+    ) -> RenderedPrompt:
+        """Return a prompt with its query and documents, of the same lines."""
+        texts = {item_id: [self._lines.document(item_of(item_id))] for item_id in prompt.labels}
+        for line in taken:
+            if line.part == "quote":
+                texts[line.item_id].append(line.text.strip())
+        history = self._history(taken)
+        query = self.variant.query.substitute(history=history, profile=profile, task=task)
+        documents = tuple("\n".join(lines) for lines in texts.values())
+        return replace(prompt, query=query.strip(), documents=documents)
+
+    def _history(self, taken: Sequence[Taken]) -> str:
+        # collected newest first, so that the oldest are the ones that do not fit
+        lines = [line.text for line in taken if line.part == "event"]
+        if self.variant.settings.history_order == "oldest_first":
+            lines.reverse()
+        return "\n".join(lines) or _UNKNOWN
 
     def _pack(
         self,
@@ -141,17 +172,13 @@ class PromptRenderer:
         packing.take_quotes(first_other, evidence)
 
     def _assemble(self, taken: Sequence[Taken], k: int, profile: str, task: str) -> RenderedPrompt:
-        # collected newest first, so that the oldest are the ones that do not fit
-        history = [line.text for line in taken if line.part == "event"]
-        if self.variant.settings.history_order == "oldest_first":
-            history.reverse()
         blocks = {line.item_id: [line.text] for line in taken if line.part == "candidate"}
         quotes = [line for line in taken if line.part == "quote"]
         for line in quotes:
             blocks[line.item_id].append(line.text)
         turns = self._turns(
             k,
-            history="\n".join(history) or _UNKNOWN,
+            history=self._history(taken),
             candidates="\n".join(text for block in blocks.values() for text in block),
             profile=profile or _UNKNOWN,
             task=task,
@@ -160,7 +187,7 @@ class PromptRenderer:
             messages=turns,
             labels=tuple(blocks),
             left_out=(),
-            n_history=len(history),
+            n_history=sum(line.part == "event" for line in taken),
             n_evidence=len(quotes),
             tokens=self._count(turns),
             exact=self._counter.exact,

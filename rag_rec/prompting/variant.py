@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from rag_rec.core import MissingVariable, Model, PromptError, first_problem
 
@@ -20,6 +20,9 @@ _ITEM = ("title", "description", "brand", "price", "categories", "released")
 _HISTORY = (*_ITEM, "n", "rating", "date", "ref")
 _USER = ("history", "candidates", "profile", "k", "task")
 _CANDIDATE = (*_ITEM, "label", "hint", "ref")
+_QUERY = ("history", "profile", "task")
+MAX_SCORED = 26
+"""Candidates that one prompt can have scored: one letter each, for a letter is one token."""
 
 
 class PromptSettings(Model):
@@ -36,6 +39,12 @@ class PromptSettings(Model):
         citations: Ask each reason for the numbers (``$ref``) of the evidence it rests on, and hold
             it against them; reviews are then quoted by the sentence.
         taste: Show the user's taste profile as what they say, unless they say something.
+        answer: ``list`` asks for a list in words. ``scores`` labels the candidates A, B, C, ...
+            and reads the probability of each label as the first token of the answer (LlamaRec,
+            arXiv 2311.02089; FIRST, arXiv 2406.15657); the variant then asks for no reasons.
+        permutations: Prompts a user whose scores are averaged, each with the candidates in
+            another order, against the bias of position (arXiv 2310.07712). With 1 they stand in
+            retrieval's order.
         budget_tokens: Prompt tokens at most; 0 for what the model's context allows.
     """
 
@@ -48,7 +57,29 @@ class PromptSettings(Model):
     reason_chars: int = Field(160, ge=0)
     citations: bool = False
     taste: bool = False
+    answer: Literal["list", "scores"] = "list"
+    permutations: int = Field(1, ge=1, le=MAX_SCORED)
     budget_tokens: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _fits_its_answer(self) -> PromptSettings:
+        if self.answer == "list":
+            if self.permutations > 1:
+                raise ValueError('permutations average scores: they need answer = "scores"')
+            return self
+        if self.reason_chars or self.citations:
+            raise ValueError("scores come without reasons: set reason_chars = 0, no citations")
+        if self.max_candidates > MAX_SCORED:
+            raise ValueError(f"at most {MAX_SCORED} candidates can be scored: lower max_candidates")
+        return self
+
+    def label_text(self, label: int) -> str:
+        """Return a label as it stands in the prompt: its number, or a letter to be scored."""
+        return str(label) if self.answer == "list" else chr(ord("A") + label - 1)
+
+    def n_shown(self, k: int) -> int:
+        """Return the number of candidates shown at most, for a list of ``k``."""
+        return max(k, self.max_candidates) if self.answer == "list" else self.max_candidates
 
     def candidate_number(self, label: int, piece: int = 0) -> int:
         """Return the evidence number of a candidate: its own line is piece 0, reviews 1, 2, ...
@@ -73,6 +104,8 @@ class _VariantFile(Model):
     history_line: str
     candidate_line: str
     evidence_line: str = '   - "$text"'
+    query: str = "$history\n$profile"
+    document_line: str = "$title"
     examples: tuple[Example, ...] = ()
 
 
@@ -90,6 +123,10 @@ class Variant:
         history_line: Template with the item's fields, ``$n``, ``$rating``, ``$date``, ``$ref``.
         candidate_line: Template with the item's fields, ``$label``, ``$hint``, ``$ref``.
         evidence_line: Template with ``$text``, ``$ref``; such lines follow the candidate's own.
+        query: Template with ``$history``, ``$profile``, ``$task``: what rerankers, which read no
+            chat, are asked.
+        document_line: Template with the item's fields: a candidate as rerankers read it, followed
+            by its evidence.
         examples: Worked examples.
     """
 
@@ -119,6 +156,8 @@ class Variant:
         self.history_line = template("history_line", _HISTORY, cited)
         self.candidate_line = template("candidate_line", _CANDIDATE, ("label", *cited))
         self.evidence_line = template("evidence_line", ("text", "ref"), ("text", *cited))
+        self.query = template("query", _QUERY, ("history",))
+        self.document_line = template("document_line", _ITEM)
 
 
 def prompt_folder() -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 
 from rag_rec.core import Usage
 from rag_rec.index import Vectors
-from rag_rec.llm import ByteEstimate, Completion, OnDone, Request, TokenCounter
+from rag_rec.llm import Answer, ByteEstimate, Completion, OnDone, Request, TokenCounter
 
 Reply = str | Callable[[Request], str]
 
@@ -55,6 +55,7 @@ class ScriptedModel:
     """
 
     name = "scripted"
+    answers = frozenset[Answer]({"text", "scores"})
 
     def __init__(self, *replies: Reply, context_tokens: int = 8_192) -> None:
         self._replies = replies

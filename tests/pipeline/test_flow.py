@@ -109,5 +109,5 @@ def test_a_reply_that_came_another_way_gives_the_same_list(
     recommender = Recommender(hash_index, ScriptedModel(reply(kind, 2, 3, 1)))
     (state,) = recommender.run([asked])
     (previewed,) = recommender.preview([asked])
-    recommender.ground(previewed, state.exchanges[0].completion)
+    recommender.ground(previewed, [state.exchanges[0].completion])
     assert previewed.made() == state.made()

@@ -16,7 +16,7 @@ from rag_rec.cli.console import terminal
 from rag_rec.cli.tables import table_of
 from rag_rec.index import ItemIndex
 from rag_rec.list_types import Bundle, PlaySequence, Slate
-from rag_rec.llm import Request
+from rag_rec.llm import Request, scores_text
 from rag_rec.prompting import variant_names
 from rag_rec.testing import HashEmbedder, ScriptedModel
 
@@ -65,6 +65,8 @@ def index_of(folder: Path, field: str, text: str) -> ItemIndex:
 
 def obedient(request: Request) -> str:
     """What a model says that does as the planted text asks."""
+    if request.ranking is not None:
+        return scores_text([float("evil" in text) for text in request.ranking.documents])
     properties = request.schema["properties"] if request.schema else {}
     if "query" in properties:
         return json.dumps({"query": LURE, "brands": [PLANTED], "categories": [PLANTED]})
@@ -100,6 +102,9 @@ def test_a_planted_text_neither_breaks_out_nor_acts(
     requests, result = asked(indexes[field], prompt, kind)
     assert len(requests) >= 2, "the wish is read, and the list is asked for"
     for request in requests:
+        ranking = request.ranking
+        for text in (ranking.query, *ranking.documents) if ranking else ():
+            assert not re.search(r"<|\x1b", text)
         for message in request.messages:
             tags = TAG.findall(message.content)
             assert all(tags.count(tag) == 1 for tag in set(tags) if tag.startswith("</")), tags

@@ -26,7 +26,7 @@ from rag_rec import (
     build_index,
 )
 from rag_rec.batch import BatchOptions, run
-from rag_rec.llm import Request
+from rag_rec.llm import Request, scores_text
 from rag_rec.prompting import variant_names
 from rag_rec.testing import HashEmbedder, ScriptedModel, check_list
 
@@ -45,6 +45,8 @@ FIELDS: dict[str, Any] = {
 def first_labels(request: Request) -> str:
     """Choose the first labels, whatever the form asks for."""
     schema = request.schema or {}
+    if request.ranking is not None:
+        return scores_text([-float(n) for n in range(len(request.ranking.labels))])
     if "items" not in schema.get("properties", {}):
         return "{}"
     entries = schema["properties"]["items"]

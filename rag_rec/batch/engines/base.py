@@ -108,9 +108,9 @@ class BatchPipeline:
         made = (self._record(one) for one in users)
         return [record for record in made if record is not None]
 
-    def ground(self, user: UserState, completion: Completion) -> list[Record]:
-        """Return the record of a previewed user whose reply came by another way."""
-        self.recommender.ground(user.state, completion)
+    def ground(self, user: UserState, completions: Sequence[Completion]) -> list[Record]:
+        """Return the record of a previewed user whose replies came by another way."""
+        self.recommender.ground(user.state, completions)
         record = self._record(user)
         return [] if record is None else [record]
 

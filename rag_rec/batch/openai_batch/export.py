@@ -65,7 +65,9 @@ def export_requests(
     skip_done: Path | None = None,
     max_requests: int = MAX_REQUESTS,
 ) -> ExportManifest:
-    """Write the first request of every user; send nothing, and need no key.
+    """Write the requests of every user's list, re-asks aside; send nothing, and need no key.
+
+    Where a variant averages scores over several prompts, each has a request of its own.
 
     Args:
         pipeline: The pipeline, with an `OfflineModel`.
@@ -93,9 +95,13 @@ def export_requests(
         while block := list(islice(pending, BLOCK)):
             ready, failures = pipeline.preview(block)
             omitted.update(dict.fromkeys(omitted_in(ready)))
-            asked = [(one.user, one.state.call) for one in ready if one.state.call is not None]
-            counts.update(asked=len(asked), bad=len(failures) + len(ready) - len(asked))
-            yield from (_line(user.custom_id, model.body(call)) for user, call in asked)
+            asked = [one for one in ready if one.state.calls]
+            counts.update(bad=len(failures) + len(ready) - len(asked))
+            for one in asked:
+                ids = request_ids(one.user.custom_id, len(one.state.calls))
+                for custom_id, call in zip(ids, one.state.calls, strict=True):
+                    counts["asked"] += 1
+                    yield _line(custom_id, model.body(call))
 
     names = write_parts(folder, "requests", lines(), max_requests=max_requests)
     finished.close()
@@ -109,6 +115,15 @@ def export_requests(
     )
     replace_file(folder / _MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
+
+
+def request_ids(custom_id: str, n: int) -> list[str]:
+    """Return the ids of a user's requests: the user's own, then that with the prompt's number.
+
+    >>> request_ids("u7", 2)
+    ['u7', 'u7 (prompt 2)']
+    """
+    return [custom_id, *(f"{custom_id} (prompt {number})" for number in range(2, n + 1))]
 
 
 def read_manifest(folder: Path) -> ExportManifest:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rag_rec.batch.engines.base import BatchPipeline, UserState
 from rag_rec.batch.openai_batch.answers import Answers
-from rag_rec.batch.openai_batch.export import BLOCK, read_manifest
+from rag_rec.batch.openai_batch.export import BLOCK, read_manifest, request_ids
 from rag_rec.batch.store.finished import pending_rows
 from rag_rec.batch.store.job import BatchJob
 from rag_rec.batch.store.record import Record
@@ -114,11 +114,14 @@ def _record(
     pipeline: BatchPipeline, one: UserState, answers: Answers, missing: Counter[str]
 ) -> list[Record]:
     """Return the record of a user; none, but a count, without an answer that settles it."""
-    if one.state.call is None:  # nothing to choose from, so nothing was asked
+    calls = one.state.calls
+    if not calls:  # nothing to choose from, so nothing was asked
         return pipeline.complete([one])
-    completion = answers.take(one.user.custom_id)
-    error = completion.error if completion else None
-    if completion is not None and not (error and error.retryable):
-        return pipeline.ground(one, completion)
-    missing[str(error).split(": ")[1] if error else NO_ANSWER] += 1
+    ids = request_ids(one.user.custom_id, len(calls))
+    found = [answers.take(*asked) for asked in zip(ids, calls, strict=True)]
+    errors = [done.error for done in found if done and done.error and done.error.retryable]
+    known = [done for done in found if done is not None]
+    if len(known) == len(calls) and not errors:
+        return pipeline.ground(one, known)
+    missing[str(errors[0]).split(": ")[1] if errors else NO_ANSWER] += 1
     return []

@@ -51,6 +51,9 @@ class UserAnswer:
         error: Why the model gave less.
         history: What `digest_of` says of the history the list was made for.
         profiled: How many of the calls, cached ones included, were for the user's taste profile.
+        labels: Item ids in the prompt by label, where candidates did not fit it; empty otherwise.
+        scores: Natural logarithm of each shown item's share by the model; None for lists in words.
+        prompts: Prompts the model was to answer: several where scores are averaged.
         others: Replies to requests that no user's state accounts for, kept with the first user of
             those asked together.
     """
@@ -72,6 +75,9 @@ class UserAnswer:
     error: str | None = None
     history: str = ""
     profiled: int = 0
+    labels: list[str] = field(default_factory=list)
+    scores: dict[str, float] | None = None
+    prompts: int = 1
     others: list[str] = field(default_factory=list)
 
     @property
@@ -81,8 +87,8 @@ class UserAnswer:
 
     @property
     def shown(self) -> list[str]:
-        """Candidates that the model saw, best first."""
-        return self.candidates[: self.n_shown]
+        """Candidates that the model saw, in the order of the first prompt."""
+        return self.labels or self.candidates[: self.n_shown]
 
     @property
     def counted(self) -> list[str]:
@@ -223,6 +229,12 @@ def answer_tasks(
     return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
 
 
+def _in_order(state: RecommendationState) -> bool:
+    """Return True if the prompt shows the first candidates, in their order."""
+    first = state.candidates[: state.n_shown]
+    return [*state.shown] == [candidate.item_id for candidate in first]
+
+
 def _answer(task: Task, state: RecommendationState) -> UserAnswer:
     made = state.result
     if made is None:
@@ -234,6 +246,9 @@ def _answer(task: Task, state: RecommendationState) -> UserAnswer:
         user=task.key,
         history=digest_of(task),
         profiled=sum(usage.calls + usage.cached for usage in profiles),
+        labels=[] if _in_order(state) else [*state.shown],
+        scores=state.scores,
+        prompts=max(1, len(state.calls)),
         items=[slot.item_id for slot in made.items],
         origins=[slot.origin for slot in made.items],
         statuses=[slot.reason_status for slot in made.items],

@@ -96,7 +96,7 @@ def retries(answers: Sequence[UserAnswer], lists_hit: Mapping[str, bool]) -> str
     asked = [answer for answer in answers if answer.messages]
     counts = np.zeros((2, 2), np.int64)
     for answer in asked:
-        seen, rule = len(answer.replies), 1 + answer.repairs.reasked
+        seen, rule = len(answer.replies), answer.prompts + answer.repairs.reasked
         if seen > rule:
             return f"user {answer.user} was asked {seen} times where the re-ask rule allows {rule}"
         extra = answer.usage.calls + answer.usage.cached - answer.profiled > seen

@@ -13,9 +13,10 @@ from rag_rec.evaluation.experiments.study import Study
 from rag_rec.evaluation.measuring.rows import LeaderboardRow
 from rag_rec.evaluation.metrics.accuracy import Values, measure
 from rag_rec.evaluation.metrics.scorer import Scorer, Task
-from rag_rec.evaluation.report_model import FittedBlend
+from rag_rec.evaluation.report_model import Added, FittedBlend
+from rag_rec.evaluation.statistics import bootstrap_interval
 from rag_rec.list_types import TopK
-from rag_rec.pipeline import Blend, LengthWeight, blended
+from rag_rec.pipeline import Blend, LengthWeight, blended, blended_scores
 
 WEIGHTS = tuple(round(0.1 * step, 1) for step in range(11))
 
@@ -24,6 +25,9 @@ MIN_USERS = 20
 
 MIN_OF_STRATUM = 10
 """Users below which a stratum takes the overall weight."""
+
+RARE_BELOW = 5
+"""Events below which an item is rare: the bound of the 5-core in published protocols."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,11 @@ def fit_blends(
                 answers, known, part.scorer, metric=experiment.metric, split=experiment.split
             )
             row = next(row for row in rows if row.name == name)
-            blend_rows.append(_blend_row(study, row, fit.blend, tasks))
-            blends[name] = _saved(study, name, fit, n_users=len(known), tasks=tasks)
+            blend_row = _blend_row(study, row, fit.blend, tasks)
+            blend_rows.append(blend_row)
+            saved = _saved(study, name, fit, n_users=len(known), tasks=tasks)
+            added = _added(study, blend_row, row, tasks)
+            blends[name] = saved.model_copy(update={"added": added})
     return blend_rows, blends
 
 
@@ -97,6 +104,32 @@ def _saved(
         calls_saved=1 - share_asked(blend, tasks),
         file=file,
     )
+
+
+def _added(
+    study: Study, blend_row: LeaderboardRow, row: LeaderboardRow, tasks: Sequence[Task]
+) -> dict[str, Added]:
+    """Return what a blend adds to the order in which its variant's candidates were retrieved."""
+    experiment, scorer = study.experiment, study.sampled.test.scorer
+    users = [task.key for task in tasks]
+    kept = {user: list_with(row.answers[user], 0) for user in users}
+    before = measure(scorer.relevance(kept, users), experiment.metric)
+    gain = blend_row.values(experiment.metric) - before
+    counts, ids = study.index.popularity, study.index.find
+    rare = [
+        all((at := ids(item)) is not None and counts[at] < RARE_BELOW for item in targets)
+        for targets in scorer.targets_of(users)
+    ]
+    groups = {"all": np.ones(len(users), np.bool_), "rare items": np.array(rare, np.bool_)}
+    for stratum in dict.fromkeys(task.stratum for task in tasks):
+        groups[stratum] = np.array([task.stratum == stratum for task in tasks], np.bool_)
+    found: dict[str, Added] = {}
+    for name, chosen in groups.items():
+        if some := int(chosen.sum()):
+            low, high = bootstrap_interval(gain[chosen], seed=experiment.seed)
+            mean = float(gain[chosen].mean())
+            found[name] = Added(users=some, value=mean, low=low, high=high)
+    return found
 
 
 def share_asked(blend: Blend, tasks: Sequence[Task]) -> float:
@@ -136,7 +169,8 @@ def fit_blend(
     entries = tuple(
         LengthWeight(at_least=start, weight=by_stratum[name][0]) for name, start in starts.items()
     )
-    blend = Blend(weight=overall, by_history=entries)
+    scored = any(validation[task.key].scores is not None for task in tasks)
+    blend = Blend(weight=overall, by_history=entries, answer="scores" if scored else "list")
     return BlendFit(blend, table.mean(axis=1).tolist(), by_stratum)
 
 
@@ -146,6 +180,9 @@ def list_with(answer: UserAnswer, weight: float) -> list[str]:
         return answer.candidates[: len(answer.items)]
     if answer.outcome == "failed":
         return []
+    if answer.scores is not None:
+        order = blended_scores(answer.scores, answer.candidates, weight)
+        return list(dict.fromkeys([*order, *answer.candidates]))[: len(answer.items)]
     chosen = set(answer.by_model)
     return blended(answer.items, [i in chosen for i in answer.items], answer.candidates, weight)
 

@@ -23,7 +23,7 @@ from rag_rec.evaluation.report.sections import (
     format_number,
     format_percent,
 )
-from rag_rec.evaluation.report_model import ConditionFigures, Report, ReportRow
+from rag_rec.evaluation.report_model import Added, ConditionFigures, Report, ReportRow
 from rag_rec.evaluation.statistics import Comparison
 
 _NAME = Heading("", "text")
@@ -267,4 +267,23 @@ def _blends(report: Report) -> list[Block]:
         "draws of users; 0 means that the model is not asked. A weight above 0 must gain more "
         "than one standard error."
     )
-    return [Paragraph(remark), Table(columns, body)]
+    return [Paragraph(remark), Table(columns, body), *_added(report)]
+
+
+def _added(report: Report) -> list[Block]:
+    """Return what each blend adds to retrieval, by group of users."""
+    groups = dict.fromkeys(name for fit in report.blends.values() for name in fit.added)
+    if not groups:
+        return []
+    columns = [Heading("variant", "text"), *(Heading(name, "text") for name in groups)]
+    body: list[list[Cell]] = []
+    for name, fit in report.blends.items():
+        cells = (fit.added.get(group) for group in groups)
+        body.append([name, *("–" if one is None else _gain(one) for one in cells)])
+    metric = report.experiment.metric
+    return [Paragraph(f"Added to retrieval's {metric} on the test:"), Table(columns, body)]
+
+
+def _gain(added: Added) -> str:
+    ends = f"{added.low:+.4f} to {added.high:+.4f}"
+    return f"{added.value:+.4f} ({ends}; {added.users:,} users)"
