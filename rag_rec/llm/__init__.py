@@ -1,11 +1,13 @@
 """Language models: one protocol, several backends, and a spec to choose between them."""
 
 from rag_rec.core import Message, OnDone, Role, TokenCounter
+from rag_rec.llm.adapters.crossencoder import CrossEncoderModel
 from rag_rec.llm.adapters.langchain import LangChainChatModel
 from rag_rec.llm.adapters.local import LocalChatModel
 from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
 from rag_rec.llm.adapters.openai import OpenAIChatModel
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
+from rag_rec.llm.adapters.rerank import RerankModel
 from rag_rec.llm.adapters.vllm import VllmChatModel
 from rag_rec.llm.base import (
     Answer,
@@ -21,6 +23,7 @@ from rag_rec.llm.base import (
     scores_text,
 )
 from rag_rec.llm.chat_api.reply_body import read_body, read_usage
+from rag_rec.llm.chat_api.reply_scores import read_scores_body
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
 from rag_rec.llm.middleware.retry import RetryPolicy
@@ -47,6 +50,7 @@ __all__ = [
     "CachedModel",
     "ChatModel",
     "Completion",
+    "CrossEncoderModel",
     "Deadline",
     "LangChainChatModel",
     "LocalChatModel",
@@ -60,6 +64,7 @@ __all__ = [
     "Ranking",
     "ReplyCache",
     "Request",
+    "RerankModel",
     "RetryPolicy",
     "Role",
     "TokenCounter",
@@ -72,6 +77,7 @@ __all__ = [
     "open_model",
     "prompt_tokens",
     "read_body",
+    "read_scores_body",
     "read_usage",
     "register_backend",
     "scores_schema",

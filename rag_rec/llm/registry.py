@@ -98,7 +98,8 @@ def spec_help() -> str:
 
 
 def _forms() -> dict[str, str]:
-    forms = {form: line for it in BACKENDS.values() for form, line in it.forms.items()}
+    backends = (BACKENDS[prefix] for prefix in sorted(BACKENDS))
+    forms = {form: line for it in backends for form, line in it.forms.items()}
     return {**forms, "none": "retrieval only"}
 
 

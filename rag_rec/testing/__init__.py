@@ -12,20 +12,40 @@ from rag_rec.testing.contracts import (
     ranking_request,
 )
 from rag_rec.testing.fakes import HashEmbedder, ScriptedModel
-from rag_rec.testing.faulty import FAULTS, FaultyServer, at_random, by_content, by_number
+from rag_rec.testing.faulty import (
+    FAULTS,
+    RANK_FAULTS,
+    SCORE_FAULTS,
+    FaultyServer,
+    at_random,
+    by_content,
+    by_number,
+)
 from rag_rec.testing.model_servers import MODEL_SERVERS, ModelServer
-from rag_rec.testing.server import ChatServer, Response, completion, first_labels
+from rag_rec.testing.rerank import RerankServer, answer_ranking, answer_texts, hashed_score
+from rag_rec.testing.server import (
+    ChatServer,
+    Response,
+    completion,
+    first_labels,
+    scored_completion,
+)
 
 __all__ = [
     "FAULTS",
     "MODEL_SERVERS",
+    "RANK_FAULTS",
+    "SCORE_FAULTS",
     "BatchApiServer",
     "ChatServer",
     "FaultyServer",
     "HashEmbedder",
     "ModelServer",
+    "RerankServer",
     "Response",
     "ScriptedModel",
+    "answer_ranking",
+    "answer_texts",
     "at_random",
     "by_content",
     "by_number",
@@ -38,5 +58,7 @@ __all__ = [
     "completion",
     "eligible_items",
     "first_labels",
+    "hashed_score",
     "ranking_request",
+    "scored_completion",
 ]

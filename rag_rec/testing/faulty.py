@@ -14,7 +14,14 @@ import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from rag_rec.testing.server import ChatServer, Json, Response, answer_first_labels, completion
+from rag_rec.testing.server import (
+    ChatServer,
+    Json,
+    Response,
+    answer_first_labels,
+    completion,
+    scored_completion,
+)
 
 Schedule = Callable[[int, Json], str | None]
 """From a request's number (from 0) and body to the fault it meets, or None."""
@@ -47,7 +54,79 @@ FAULTS: Mapping[str, Response] = {
     "wrong_schema": Response(completion('{"recommendations": ["a kettle"]}')),
     "white_space": Response(completion(" \n" * 400, finish="length", tokens=400)),
 }
-"""Every fault by name."""
+"""Every fault of a chat by name."""
+
+
+def _logprobs(value: str) -> Response:
+    body = json.loads(completion("A", finish="length", tokens=1))
+    body["choices"][0]["logprobs"] = "VALUE"
+    return Response(json.dumps(body).replace('"VALUE"', value).encode())
+
+
+def _top(entries: str) -> Response:
+    return _logprobs(
+        f'{{"content": [{{"token": "A", "logprob": -0.1, "top_logprobs": {entries}}}]}}'
+    )
+
+
+def _refused_logprobs() -> Response:
+    message = "This model does not support the 'logprobs' parameter."
+    error = {"message": message, "type": "invalid_request_error", "param": "logprobs"}
+    return Response(json.dumps({"error": error}).encode(), 400)
+
+
+SCORE_FAULTS: Mapping[str, Response] = {
+    "logprobs_refused": _refused_logprobs(),
+    "logprobs_ignored": Response(completion("A", finish="length", tokens=1)),
+    "logprobs_null": _logprobs("null"),
+    "logprobs_other_form": _logprobs('{"tokens": ["A"], "token_logprobs": [-0.1]}'),
+    "logprobs_empty": _logprobs('{"content": []}'),
+    "top_empty": _top("[]"),
+    "top_of_one": _top('[{"token": "A", "logprob": -0.1}]'),
+    "top_of_strings": _top('["A", "B"]'),
+    "top_null": _top('[{"token": "A", "logprob": -0.1}, null]'),
+    "token_missing": _top('[{"token": "A", "logprob": -0.1}, {"logprob": -0.2}]'),
+    "token_number": _top('[{"token": "A", "logprob": -0.1}, {"token": 7, "logprob": -0.2}]'),
+    "logprob_missing": _top('[{"token": "A"}, {"token": "B", "logprob": -0.1}]'),
+    "logprob_string": _top('[{"token": "A", "logprob": "-0.1"}, {"token": "B", "logprob": -2}]'),
+    "logprob_true": _top('[{"token": "A", "logprob": true}, {"token": "B", "logprob": -2}]'),
+    "logprob_nan": _top('[{"token": "A", "logprob": NaN}, {"token": "B", "logprob": -2}]'),
+    "logprob_infinite": _top('[{"token": "A", "logprob": -1e400}, {"token": "B", "logprob": -2}]'),
+    "logprob_positive": _top('[{"token": "A", "logprob": 0.5}, {"token": "B", "logprob": -2}]'),
+    "logprob_zeros": _top('[{"token": "A", "logprob": 0}, {"token": "B", "logprob": 0.0}]'),
+    "logprob_placeholders": _top('[{"token": "A", "logprob": -9999.0}]'),
+    "other_words": Response(scored_completion({"The": -0.2, "I": -2.0, "Sure": -3.0})),
+}
+"""Every fault of log-probabilities by name: the model answers, but not with scores."""
+
+
+def _results(entries: str) -> Response:
+    return Response(f'{{"results": {entries}}}'.encode())
+
+
+_FIRST = '{"index": 0, "relevance_score": 0.9}'
+RANK_FAULTS: Mapping[str, Response] = {
+    "no_results": Response(b'{"id": "x"}'),
+    "results_object": _results('{"0": 0.9, "1": 0.1}'),
+    "results_missing": _results(f"[{_FIRST}]"),
+    "results_empty": _results("[]"),
+    "result_null": _results(f"[{_FIRST}, null]"),
+    "index_beyond": _results(f'[{_FIRST}, {{"index": 9, "relevance_score": 0.1}}]'),
+    "index_negative": _results(f'[{_FIRST}, {{"index": -1, "relevance_score": 0.1}}]'),
+    "index_twice": _results(f"[{_FIRST}, {_FIRST}]"),
+    "index_true": _results(f'[{_FIRST}, {{"index": true, "relevance_score": 0.1}}]'),
+    "index_float": _results(f'[{_FIRST}, {{"index": 1.0, "relevance_score": 0.1}}]'),
+    "index_string": _results(f'[{_FIRST}, {{"index": "1", "relevance_score": 0.1}}]'),
+    "index_null": _results(f'[{_FIRST}, {{"relevance_score": 0.1}}]'),
+    "score_missing": _results(f'[{_FIRST}, {{"index": 1}}]'),
+    "score_string": _results(f'[{_FIRST}, {{"index": 1, "relevance_score": "0.1"}}]'),
+    "score_true": _results(f'[{_FIRST}, {{"index": 1, "relevance_score": true}}]'),
+    "score_nan": _results(f'[{_FIRST}, {{"index": 1, "relevance_score": NaN}}]'),
+    "score_infinite": _results(f'[{_FIRST}, {{"index": 1, "relevance_score": 1e400}}]'),
+    "score_beyond_floats": _results(f'[{_FIRST}, {{"index": 1, "score": {"9" * 400}}}]'),
+    "list_beyond": Response(b'[{"index": 0, "score": 0.9}, {"index": 2, "score": 0.1}]'),
+}
+"""Every fault of a ranking of two documents by name."""
 
 
 class FaultyServer(ChatServer):
@@ -79,7 +158,7 @@ class FaultyServer(ChatServer):
         if fault is None:
             return self._well(request)
         self.met[fault] = self.met.get(fault, 0) + 1
-        return FAULTS[fault]
+        return FAULTS[fault] if fault in FAULTS else SCORE_FAULTS[fault]
 
 
 def by_number(faults: Mapping[int, str]) -> Schedule:

@@ -12,12 +12,15 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 Json = dict[str, Any]
+
+LETTERS = "ABCDEFGHIJKLMNOPQRST"
+"""The labels that scores are given for where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,17 @@ def completion(
     ).encode()  # fmt: skip
 
 
+def scored_completion(logprobs: Mapping[str, float]) -> bytes:
+    """Return the body of a completion of one token: the first of these, with all their values."""
+    top = [
+        {"token": token, "logprob": value, "bytes": [*token.encode()]}
+        for token, value in logprobs.items()
+    ]
+    body = json.loads(completion(next(iter(logprobs)), finish="length", tokens=1))
+    body["choices"][0]["logprobs"] = {"content": [{**top[0], "top_logprobs": top}]}
+    return json.dumps(body).encode()
+
+
 def first_labels(request: Json) -> str:
     """Return a valid reply: the first labels of the schema, with reasons if it has them."""
     schema = request["response_format"]["json_schema"]["schema"]["properties"]["items"]
@@ -73,7 +87,13 @@ def first_labels(request: Json) -> str:
 
 
 def answer_first_labels(request: Json) -> Response:
-    """Return `first_labels` as a response; without a schema, prose up to the token limit."""
+    """Return `first_labels` as a response; without a schema, prose up to the token limit.
+
+    Where log-probabilities are asked for, each letter is half as likely as the one before.
+    """
+    if request.get("logprobs"):
+        values = {letter: -0.7 * n for n, letter in enumerate(LETTERS, 1)}
+        return Response(scored_completion(values))
     if "response_format" in request:
         return Response(completion(first_labels(request)))
     n = request.get("max_tokens") or request.get("max_completion_tokens", 16)
@@ -94,6 +114,8 @@ class ChatServer:
         times: When each arrived, in ``time.monotonic`` seconds.
         n_requests: Number of chat requests so far.
     """
+
+    call = "/chat/completions"
 
     def __init__(
         self,
@@ -175,7 +197,7 @@ class ChatServer:
         return answer.cut is None
 
     def _respond(self, line: str, body: bytes) -> Response:
-        if "/chat/completions" not in line:
+        if self.call not in line:
             models = {"data": [{"id": "scripted", "max_model_len": 16_384}], "object": "list"}
             return Response(json.dumps(models).encode())
         request = json.loads(body)

@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,12 +38,12 @@ class Served:
 
 
 @contextmanager
-def in_process() -> Iterator[Served]:
+def in_process(lora: str | None = None) -> Iterator[Served]:
     from rag_rec.llm.adapters.vllm import VllmChatModel
 
     # Compiling kernels would take longer than all the tests.
     options = {"enforce_eager": True, "disable_log_stats": False}
-    model = VllmChatModel(str(FOLDER), engine_options=options)
+    model = VllmChatModel(str(FOLDER), lora=lora, engine_options=options)
 
     def prefix_cache() -> tuple[float, float]:
         values = {metric.name: getattr(metric, "value", 0) for metric in model._llm.get_metrics()}
@@ -137,3 +137,13 @@ def served(
         log = tmp_path_factory.mktemp("vllm") / "server.log"
         with in_process() if request.param == "engine" else behind_server(log) as model:
             yield model
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[Served]]:
+    """Opens an engine of its own; not for tests that use `served`."""
+    if not FOLDER.is_dir():
+        pytest.skip(f"{FOLDER} is missing: run `make test-vllm`")
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, os.environ.get(name, value))
+    return in_process

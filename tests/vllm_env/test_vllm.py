@@ -12,7 +12,7 @@ import pytest
 from rag_rec.core import parse_json
 from rag_rec.core.errors import ConfigError, TransportError
 from rag_rec.grounding import answer_schema
-from rag_rec.llm import Message, Request, open_model
+from rag_rec.llm import Message, Ranking, Request, open_model, scores_schema
 
 needs_vllm = pytest.mark.skipif(
     importlib.util.find_spec("vllm") is None,
@@ -101,6 +101,45 @@ def test_counted_tokens_bound_the_prompt(served, roles):
     for text, completion in zip(texts, completions, strict=True):
         counted = sum(tokens.count([text] * len(roles))) + tokens.per_message * len(roles)
         assert 0 < completion.usage.prompt_tokens <= counted, (text, completion)
+
+
+LETTERS = "ABCDEFGHIJKLMNOPQRST"
+
+
+def ask_scores(user: int, n_labels: int = 20) -> Request:
+    labels = tuple(LETTERS[:n_labels])
+    titles = tuple(f"item {n * (user + 3) % 97}" for n in range(n_labels))
+    lines = "\n".join(f"{label}. {title}" for label, title in zip(labels, titles, strict=True))
+    text = f"User {user} bought item {user}.\n{lines}\nAnswer with the letter of the best:"
+    ranking = Ranking(labels, f"item {user}", titles)
+    return Request((Message("user", text),), scores_schema(n_labels), 1, ranking=ranking)
+
+
+@needs_vllm
+def test_requests_for_scores_and_for_words_go_together(served):
+    requests = [ask_scores(0), ask(1), ask_scores(2, 3)]
+
+    completions = served.model.generate(requests)
+
+    assert [completion.error for completion in completions] == [None] * 3
+    for n, completion in ((20, completions[0]), (3, completions[2])):
+        scores = parse_json(completion.text)
+        assert len(scores) == n
+        assert all(score <= 0 for score in scores)
+        assert len(set(scores)) > 1, "some labels are among the likely tokens"
+        assert completion.usage.completion_tokens == 1
+    assert len(parse_json(completions[1].text)["items"]) == 5
+
+
+@needs_vllm
+def test_more_labels_than_values_are_one_error(served):
+    labels = tuple(f"{n}" for n in range(21))
+    many = Request((Message("user", "?"),), None, 1, ranking=Ranking(labels, "q", labels))
+
+    replies = served.model.generate([many, ask_scores(1)])
+
+    assert "21 labels" in str(replies[0].error)
+    assert replies[1].error is None
 
 
 @needs_vllm

@@ -7,7 +7,7 @@ from typing import Any
 
 from rag_rec.core import ConfigError, OnDone, Settings, TokenCounter
 from rag_rec.llm.adapters.openai import HOSTED_CONTEXT, SERVER_CONTEXT
-from rag_rec.llm.base import Completion, Request
+from rag_rec.llm.base import Answer, Completion, Request
 from rag_rec.llm.chat_api.endpoint import Endpoint, split_spec
 from rag_rec.llm.chat_api.request_form import RequestForm
 from rag_rec.llm.tokens import ByteEstimate, token_counter
@@ -74,10 +74,21 @@ class OfflineModel(NamedModel):
         )
         self.context_tokens = self._form.prompt_room(self._size)
 
+    @property
+    def answers(self) -> frozenset[Answer]:
+        """Words, and scores of labels unless the model's family reasons first."""
+        return self._form.answers
+
     def as_sent(self, request: Request) -> Request:
         """Return a request with room for reasoning, where the model's family reasons."""
         return self._form.with_room(request, self._size)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """Return the body that a request has at the API, as a run of the same model sends it."""
+        """Return the body that a request has at the API, as a run of the same model sends it.
+
+        Raises:
+            ConfigError: If the model cannot answer it, as a run would say of each request.
+        """
+        if (refused := self._form.refusal(request)) is not None:
+            raise ConfigError(str(refused))
         return self._form.body(self.as_sent(request))

@@ -1,1 +1,1 @@
-"""The chat API of OpenAI on the wire: addresses, requests, replies and failures."""
+"""APIs of servers on the wire: addresses, requests, replies and failures."""

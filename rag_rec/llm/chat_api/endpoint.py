@@ -10,6 +10,7 @@ import httpx2
 
 from rag_rec.core import ConfigError, is_credential
 
+CHAT = "/chat/completions"
 HOSTED_KEY = "OPENAI_API_KEY"
 BASE_URL = "OPENAI_BASE_URL"
 _HOSTED = "https://api.openai.com/v1"
@@ -18,10 +19,9 @@ _URL = re.compile(r"@(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
 _HOST = re.compile(
     r"(localhost|\[.*\]|[\w.-]+:\d+|\d+(\.\d+){3}|[\w-]+(\.[\w-]+)*\.[a-z]{2,})(/|$)"
 )
-_CALL = "/chat/completions"
 
 
-def split_spec(rest: str) -> tuple[str, str | None]:
+def split_spec(rest: str, prefix: str = "openai") -> tuple[str, str | None]:
     """Return model and base URL of ``MODEL`` or ``MODEL@BASE_URL``.
 
     A model's name may hold an ``@`` too, such as ``@cf/meta/llama`` and ``org/model@revision``.
@@ -33,9 +33,9 @@ def split_spec(rest: str) -> tuple[str, str | None]:
     model, url = parts[0], parts[1] if len(parts) > 1 else None
     last = model.rpartition("@")[2] if "@" in model else ""
     if url is None and _HOST.match(last):
-        raise ConfigError(f"llm 'openai:{model}': write the address as http://{last} or https://")
+        raise ConfigError(f"llm '{prefix}:{model}': write the address as http://{last} or https://")
     if not model:
-        raise ConfigError("llm 'openai:' names no model; write openai:MODEL@BASE_URL")
+        raise ConfigError(f"llm '{prefix}:' names no model; write {prefix}:MODEL@BASE_URL")
     return model, url
 
 
@@ -52,8 +52,12 @@ class Endpoint:
     hosted: bool = False
 
     @classmethod
-    def of(cls, base_url: str | None) -> Endpoint:
+    def of(cls, base_url: str | None, call: str = CHAT) -> Endpoint:
         """Return the endpoint of a base URL; the hosted API, or ``OPENAI_BASE_URL``, for None.
+
+        Args:
+            base_url: The base URL; the path of the call at its end does not count.
+            call: That path.
 
         Raises:
             ConfigError: If it is no address, or holds a user and a password or another credential.
@@ -78,7 +82,7 @@ class Endpoint:
             )
         if url.scheme not in {"http", "https"} or not url.host or (url.port or 80) > 65_535:
             raise ConfigError(f"the address '{url}' is not like http://HOST:PORT/v1")
-        path = url.path.rstrip("/").removesuffix(_CALL)
+        path = url.path.rstrip("/").removesuffix(call)
         return cls(url.copy_with(path=path or "/", fragment=None))
 
     @property

@@ -76,6 +76,11 @@ class Refusal:
         found = next(iter(named), None)
         return None if found is None or self._is_out_of_range(found, sent) else found
 
+    def misses(self, name: str) -> bool:
+        """Return True if the error says that a parameter is missing which was not sent."""
+        missing = rf"missing field\W{{1,3}}{re.escape(name)}\b"
+        return name in self._named() or bool(re.search(missing, self._text))
+
     def instead(self, sent: Mapping[str, Any]) -> str | None:
         """Return the name that the error tells to use, if it is none that is sent already."""
         found = _INSTEAD.search(self._text)

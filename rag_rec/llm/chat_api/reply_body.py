@@ -6,7 +6,7 @@ or a completion whose parts are missing or in another place.
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from rag_rec.core import (
     ModelError,
@@ -46,24 +46,17 @@ def read_body(body: bytes, provider: str, *, n_sent: int | None = None) -> Compl
         The completion, without wall time. Its usage is None if the server counted nothing usable.
     """
     try:
-        reply = join_stream(body) if is_stream(body) else read_json(body)
-    except ValueError as error:
-        shown = repr(redacted(body[:2_000].decode("utf-8", "replace"))[:60])
-        problem = f"status 200 with a body that is not a completion: {shown} ({error})"
-        return _failed(TransportError(problem[:200], provider=provider, retryable=True))
-    choice = _first_choice(reply)
-    if choice is None:
-        return _failed(_no_completion(reply, provider))
-    message, finish = choice
+        reply = parse_reply(body, provider)
+        choice = first_choice(reply, provider)
+    except ModelError as error:
+        return failed(error)
     usage = read_usage(reply.get("usage"), n_sent)
-    refusal = message.get("refusal")
-    if refusal or finish in _FILTERED:
-        why = redacted(str(refusal))[:120] if refusal else "content filter"
-        return Completion("", usage, Refused(f"refused: {why}", provider=provider))
-    text = text_of(message, cut=finish in _CUT)
+    if (refused := refusal_of(choice, provider)) is not None:
+        return Completion("", usage, refused)
+    text = text_of(choice.message, cut=choice.finish in _CUT)
     if usage is not None and usage.completion_tokens * _BYTES_A_TOKEN < len(text or ""):
         usage = None
-    return Completion(text or "", usage, _problem(text, message, finish, provider))
+    return Completion(text or "", usage, _problem(text, choice, provider))
 
 
 def read_usage(counts: Any, n_sent: int | None = None) -> Usage | None:
@@ -89,37 +82,79 @@ def read_usage(counts: Any, n_sent: int | None = None) -> Usage | None:
     return Usage.model_construct(calls=1, prompt_tokens=read, completion_tokens=written)
 
 
-def _failed(error: ModelError) -> Completion:
+def failed(error: ModelError) -> Completion:
+    """Return an error as the completion of one call of no known tokens."""
     return Completion(usage=Usage(calls=1), error=error)
 
 
-def _first_choice(reply: Any) -> tuple[dict[str, Any], str] | None:
-    """Return the message and finish reason of a completion; None if there is none."""
+def parse_reply(body: bytes, provider: str) -> Any:
+    """Return the JSON of a body, a stream joined to the body that it stands for.
+
+    Raises:
+        TransportError: If it is neither.
+    """
+    try:
+        return join_stream(body) if is_stream(body) else read_json(body)
+    except ValueError as error:
+        shown = repr(redacted(body[:2_000].decode("utf-8", "replace"))[:60])
+        problem = f"status 200 with a body that is not a completion: {shown} ({error})"
+        raise TransportError(problem[:200], provider=provider, retryable=True) from error
+
+
+class ReplyChoice(NamedTuple):
+    """The first choice of a completion.
+
+    Attributes:
+        message: The message.
+        finish: The reason why it ends, in lower case; empty if there is none.
+        logprobs: The log-probabilities of its tokens, as the server wrote them.
+    """
+
+    message: dict[str, Any]
+    finish: str
+    logprobs: Any = None
+
+
+def first_choice(reply: Any, provider: str) -> ReplyChoice:
+    """Return the first choice of a parsed reply.
+
+    Raises:
+        ModelError: If there is none; the server's own error, where it names one.
+    """
     choices = reply.get("choices") if isinstance(reply, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict):
+    if isinstance(choice, dict):
+        found = cast("dict[str, Any]", choice)
+        finish = str(found.get("finish_reason") or "").lower()
+        if isinstance(message := found.get("message"), dict) and finish not in _FAILED:
+            return ReplyChoice(cast("dict[str, Any]", message), finish, found.get("logprobs"))
+        if isinstance(text := found.get("text"), str):
+            return ReplyChoice({"content": text}, finish, found.get("logprobs"))
+    raise no_answer(reply, provider)
+
+
+def refusal_of(choice: ReplyChoice, provider: str) -> Refused | None:
+    """Return the refusal of the model, or of a filter, to answer."""
+    refusal = choice.message.get("refusal")
+    if not refusal and choice.finish not in _FILTERED:
         return None
-    found = cast("dict[str, Any]", choice)
-    finish = str(found.get("finish_reason") or "").lower()
-    if isinstance(message := found.get("message"), dict) and finish not in _FAILED:
-        return cast("dict[str, Any]", message), finish
-    return ({"content": found["text"]}, finish) if isinstance(found.get("text"), str) else None
+    why = redacted(str(refusal))[:120] if refusal else "content filter"
+    return Refused(f"refused: {why}", provider=provider)
 
 
-def _no_completion(reply: Any, provider: str) -> ModelError:
+def no_answer(reply: Any, provider: str, kind: str = "a completion") -> ModelError:
+    """Return the error of a parsed reply that holds no answer of its kind."""
     detail: Any = reply.get("error") if isinstance(reply, dict) else None
     code = detail.get("code") if isinstance(detail, dict) else None
     if isinstance(code, int) and 400 <= code < 600:
         return status_error(code, detail, provider)
-    problem = f"status 200 without a completion: {message_of(detail or reply)[:120]}"
+    problem = f"status 200 without {kind}: {message_of(detail or reply)[:120]}"
     return TransportError(problem, provider=provider, retryable=True)
 
 
-def _problem(
-    text: str | None, message: dict[str, Any], finish: str, provider: str
-) -> ModelError | None:
-    thought = has_thoughts(message)
-    if finish in _CUT:
+def _problem(text: str | None, choice: ReplyChoice, provider: str) -> ModelError | None:
+    thought = has_thoughts(choice.message)
+    if choice.finish in _CUT:
         problem = "stopped at max_tokens" if text else THOUGHT_ALL
         hint = MORE_ROOM if thought or not text else ""
         return Truncated(problem, provider=provider, hint=hint)

@@ -25,6 +25,7 @@ def join_stream(body: bytes) -> dict[str, Any]:
     """
     texts: dict[str, list[Any]] = defaultdict(list)
     choices: list[Any] = []
+    logprobs: list[Any] = []
     finish, usage, ended = None, None, False
     for event in _events(body):
         if event == _END:
@@ -37,12 +38,14 @@ def join_stream(body: bytes) -> dict[str, Any]:
         if choice := _first(chunk.get("choices")):
             finish = choice.get("finish_reason") or finish
             choices = [{"message": {}, "finish_reason": finish}]
+            logprobs += _tokens(choice)
             for name, text in _delta(choice).items():
                 texts[name].append(text)
     if finish is None and not ended:
         raise ValueError("the stream was cut short")
     for choice in choices:
         choice["message"] = {name: _joined(parts) for name, parts in texts.items()}
+        choice["logprobs"] = {"content": logprobs} if logprobs else None
     return {"choices": choices, "usage": usage}
 
 
@@ -59,6 +62,12 @@ def _delta(choice: dict[str, Any]) -> dict[str, Any]:
     if arguments := _table(_first(delta.get("tool_calls")).get("function")).get("arguments"):
         found["content"] = arguments
     return found
+
+
+def _tokens(choice: dict[str, Any]) -> list[Any]:
+    """Return the log-probabilities that a chunk adds."""
+    content = _table(choice.get("logprobs")).get("content")
+    return content if isinstance(content, list) else []
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -12,15 +12,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from rag_rec.llm.base import Request, encodable, portable_schema
+from rag_rec.core import ModelError
+from rag_rec.llm.base import Answer, Request, encodable, portable_schema
 from rag_rec.llm.chat_api.endpoint import Endpoint
 from rag_rec.llm.chat_api.families import LIMITS, families_of
 from rag_rec.llm.chat_api.refusals import Refusal
+from rag_rec.llm.chat_api.reply_scores import MOST_LABELS, no_scores, unscorable
 from rag_rec.llm.tokens import ByteEstimate
 
 _log = logging.getLogger(__name__)
 
 OMIT = "omit"
+LOGPROBS: dict[str, Any] = {"logprobs": True, "top_logprobs": MOST_LABELS}
+"""What a request for scores asks for, in place of a reply in words."""
+
 _FORMATS = ("json_schema", "json_object")
 _NAMES: dict[str, str | None] = {
     "max_tokens": "max_tokens",
@@ -43,6 +48,7 @@ class RequestForm:
         reasoning_tokens: Tokens that a model which reasons may spend on it.
 
     Attributes:
+        answers: The kinds of answer that the model's family gives.
         changes: What is sent in another form than usual, one line each.
     """
 
@@ -73,13 +79,22 @@ class RequestForm:
                 if theirs is None and not self._is_given(ours):
                     self._changed(f"{ours} is left out, as {family.name} need it")
         self._keeps_room = self.reasons
+        kinds: set[Answer] = {"text"} if self.reasons else {"text", "scores"}
+        self.answers = frozenset(kinds)
 
     # --- writing -------------------------------------------------------------------------------
 
     def body(self, request: Request) -> dict[str, Any]:
-        """Return a request as the API takes it; see `with_room` for its ``max_tokens``."""
+        """Return a request as the API takes it; see `with_room` for its ``max_tokens``.
+
+        One for scores writes one token, in any form, and asks for the log-probabilities of others.
+        """
+        scored, given = request.ranking is not None, self._given
+        if scored:
+            given = {n: v and 1 if n in LIMITS else v for n, v in given.items()}
+            given.pop("response_format", None)
         standard: dict[str, Any] = {
-            "max_tokens": request.max_tokens,
+            "max_tokens": 1 if scored else request.max_tokens,
             "temperature": request.temperature,
             "seed": request.seed,
             "response_format": self._response_format(request),
@@ -90,11 +105,21 @@ class RequestForm:
         for ours, theirs in self._names.items():
             if theirs and not self._is_given(ours):
                 body[theirs] = standard[ours]
-        body |= self._given
+        body |= (LOGPROBS if scored else {}) | given
         return {name: value for name, value in body.items() if value is not None}
+
+    def refusal(self, request: Request) -> ModelError | None:
+        """Return the error of a request that the model cannot answer, which is not to be sent."""
+        if request.ranking is None:
+            return None
+        if self._keeps_room:
+            return no_scores("it reasons first, so its first token is no answer", self._name)
+        return unscorable(len(request.ranking.labels), self._name)
 
     def with_room(self, request: Request, context_tokens: int) -> Request:
         """Return a request whose ``max_tokens`` leave room for reasoning, within the context."""
+        if request.ranking is not None:
+            return replace(request, max_tokens=1)
         if not self.reasons:
             return request
         counter, texts = ByteEstimate(), [message.content for message in request.messages]
@@ -119,7 +144,7 @@ class RequestForm:
         return turns
 
     def _response_format(self, request: Request) -> dict[str, Any] | None:
-        if request.schema is None:
+        if request.schema is None or request.ranking is not None:
             return None
         if self._formats[0] == "json_object":
             return {"type": "json_object"}
@@ -142,7 +167,7 @@ class RequestForm:
                     self._changed("the system message is put before the user's")
                 return True
             refused = refusal.parameter(sent)
-            if refused is None or refused in self._given:
+            if refused is None or refused in self._given or refused in LOGPROBS:
                 return False
             self._avoid(refused, sent, refusal.instead(sent))
             return True

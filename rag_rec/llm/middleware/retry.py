@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
-from rag_rec.core import ModelTimeout, OnDone, TransportError, Usage
+from rag_rec.core import ModelError, ModelTimeout, OnDone, TransportError, Usage
 from rag_rec.llm.base import Completion, Request
 from rag_rec.llm.middleware.admission import Admission, OpenAdmission
 
@@ -47,6 +47,7 @@ class Sender:
         admission: Asked before every attempt; None to admit all.
         concurrency: Requests in flight at most.
         prepare: Returns a request as it is to be sent now; applied before every attempt.
+        refuse: Returns the error of a request that is not to be sent at all; asked first.
     """
 
     def __init__(
@@ -57,9 +58,10 @@ class Sender:
         admission: Admission | None = None,
         concurrency: int = 1,
         prepare: Callable[[Request], Request] = lambda request: request,
+        refuse: Callable[[Request], ModelError | None] = lambda request: None,  # noqa: ARG005
     ) -> None:
         self._once, self._policy, self._concurrency = once, policy, concurrency
-        self._prepare = prepare
+        self._prepare, self._refuse = prepare, refuse
         self._admission = admission or OpenAdmission()
 
     def send(self, requests: Iterable[Request], on_done: OnDone | None = None) -> list[Completion]:
@@ -87,6 +89,8 @@ class Sender:
         Returns:
             The last attempt's completion, with the usage of all.
         """
+        if (refused := self._refuse(request)) is not None:
+            return Completion(error=refused)
         if request.deadline and request.deadline.has_passed:
             late = "the user's deadline has passed, so nothing was sent"
             return Completion(error=ModelTimeout(late, provider="run"))
