@@ -28,6 +28,9 @@ from rag_rec.index import Embedder
 from rag_rec.llm import ChatModel, NamedModel
 from rag_rec.recommender import Recommender
 
+_AT_ONCE = {"local": 32, "crossencoder": 64}
+"""Users a call, of models inside this process that answer several requests together."""
+
 EngineName = Literal["threads", "vllm", "ray"]
 End = Literal["complete", "stopped", "interrupted"]
 
@@ -157,7 +160,11 @@ def _engine(
 ) -> BatchEngine:
     if options.engine == "ray":
         return RayEngine(pipeline, limiter, index, output, options.actors)
-    return ChunksEngine(pipeline) if options.engine == "vllm" else ThreadsEngine(pipeline)
+    if options.engine == "vllm":
+        return ChunksEngine(pipeline)
+    if at_once := _AT_ONCE.get(pipeline.recommender.settings.llm.partition(":")[0]):
+        return ChunksEngine(pipeline, chunk_users=at_once)
+    return ThreadsEngine(pipeline)
 
 
 def _opened(

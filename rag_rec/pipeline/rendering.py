@@ -22,6 +22,8 @@ from rag_rec.prompting import (
 from rag_rec.retrieval import review_quotes, review_sentences
 
 _REASK_TOKENS = 250
+_UNBOUNDED = 1 << 30
+"""Budget of prompts for rerankers, which read one candidate at a time and never the prompt."""
 
 
 class PromptWriter:
@@ -119,7 +121,9 @@ class PromptWriter:
             history,
             candidates,
             k=k if list_type_of(state.kind).prompt is None else min(k, len(candidates)),
-            budget=self._model.context_tokens - reserve,
+            budget=self._model.context_tokens - reserve
+            if _reads_order(self._model)
+            else _UNBOUNDED,
             item_of=self._index.item_by_id,
             evidence=quotes,
             task=state.task.text,

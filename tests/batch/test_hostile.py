@@ -14,7 +14,8 @@ from rag_rec.batch.openai_batch.answers import Answers
 from rag_rec.batch.store.convert import convert
 from rag_rec.batch.store.journal import read_journal
 from rag_rec.batch.users import read_users
-from rag_rec.testing import ChatServer, Response, completion
+from rag_rec.llm import Request
+from rag_rec.testing import ChatServer, Response, completion, ranking_request
 
 FIELDS = ("user_id", "custom_id", "history", "profile", "request", "constraints", "k")
 RECORD = {"custom_id": "a", "run_id": "r", "usage": {"calls": 1}, "items": []}
@@ -69,7 +70,8 @@ def test_every_answer_of_a_batch_is_read_or_refused_in_one_line(field: str, tmp_
 
     def taken() -> None:
         answers = Answers([path])
-        answers.take("a")
+        answers.take("a", Request(()))
+        answers.take("a", ranking_request(["tea", "twine"]))
         answers.close()
 
     body = {"custom_id": "a", "response": {"status_code": 200, "body": "BODY"}}

@@ -18,6 +18,7 @@ from rag_rec.batch.openai_batch.export import export_requests, offline_recommend
 from rag_rec.batch.openai_batch.importing import ImportSummary, import_answers
 from rag_rec.batch.openai_batch.submission import poll, submit
 from rag_rec.llm.adapters.openai_batch import BatchApi
+from rag_rec.prompting import prompt_folder
 from rag_rec.testing import (
     FAULTS,
     BatchApiServer,
@@ -27,6 +28,7 @@ from rag_rec.testing import (
     completion,
     first_labels,
 )
+from rag_rec.testing.server import answer_first_labels
 
 RAG_REC = [sys.executable, "-m", "rag_rec.cli"]
 HISTORIES = [{"user_id": f"u{i}", "history": [f"tea-{1 + i % 30:03d}"]} for i in range(40)]
@@ -61,6 +63,40 @@ def answered(folder: Path, name: str = "answers-0001.jsonl", skip: int = 0) -> P
         for line in lines[skip:]
     ]
     return write_users(folder / name, replies[::-1])
+
+
+@pytest.mark.parametrize("n", [1, 3])
+def test_scores_come_by_files_as_they_come_by_requests(
+    n: int, hash_index_folder: Path, tmp_path: Path, server: ChatServer
+) -> None:
+    users = write_users(tmp_path / "users.jsonl", HISTORIES[:10])
+    prompt = tmp_path / "scores.toml"
+    prompt.write_text(
+        (prompt_folder() / "scores.toml").read_text() + f"permutations = {n}\n", encoding="utf-8"
+    )
+    settings = settings_for(server, prompt=str(prompt))
+    run_batch(hash_index_folder, users, tmp_path / "threads.jsonl", settings)
+    folder = tmp_path / "requests"
+    assert exported(hash_index_folder, users, folder, settings).requests == 10 * n
+    lines = [line for path in sorted(folder.glob("requests-*")) for line in lines_of(path)]
+    assert len({line["custom_id"] for line in lines}) == 10 * n
+    answers = [
+        {"custom_id": line["custom_id"],
+         "response": {"status_code": 200,
+                      "body": json.loads(answer_first_labels(line["body"]).body)}}
+        for line in lines
+    ]  # fmt: skip
+    write_users(folder / "answers-0001.jsonl", answers[:-1])
+    out = tmp_path / "files.jsonl"
+    assert imported(hash_index_folder, folder, out, settings).missing == 1
+    write_users(folder / "answers-0002.jsonl", answers[-1:])
+    assert imported(hash_index_folder, folder, out, settings).missing == 0
+    by_threads = {r["custom_id"]: bare(r) for r in lines_of(tmp_path / "threads.jsonl")}
+    by_files = {r["custom_id"]: bare(r) for r in lines_of(out)}
+    assert by_threads.keys() == by_files.keys()
+    for custom_id, record in by_threads.items():
+        assert record["outcome"] == "ok"
+        assert record["items"] == by_files[custom_id]["items"]
 
 
 def bare(record: dict[str, Any]) -> dict[str, Any]:

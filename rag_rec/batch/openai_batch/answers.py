@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from rag_rec.core import DataError, TransportError, read_json
-from rag_rec.llm import Completion, read_body
+from rag_rec.core import DataError, TransportError, Truncated, read_json
+from rag_rec.llm import Completion, Ranking, Request, read_body, read_scores_body
 
 _PASSING = frozenset({408, 409, 425, 429})
 
@@ -37,15 +37,15 @@ class Answers:
         for number, path in enumerate(self._files):
             self._note(number, path)
 
-    def take(self, custom_id: str) -> Completion | None:
-        """Return the answer of an id, if there is one."""
+    def take(self, custom_id: str, call: Request) -> Completion | None:
+        """Return the answer of an id to a request, if there is one."""
         row = self._row(custom_id)
         if row is None:
             return None
         self._db.execute("UPDATE answers SET used = 1 WHERE custom_id = ?", (custom_id,))
         with self._files[row[0]].open("rb") as handle:
             handle.seek(row[1])
-            return completion_of(read_json(handle.readline()))
+            return completion_of(read_json(handle.readline()), call.ranking)
 
     def settles(self, custom_id: str) -> bool:
         """Return True if the answer of an id would not change if it were asked again."""
@@ -76,12 +76,15 @@ class Answers:
                         "INSERT INTO answers (custom_id, file, begin, worth) VALUES (?, ?, ?, ?) "
                         "ON CONFLICT DO UPDATE SET file = excluded.file, begin = excluded.begin, "
                         "worth = excluded.worth WHERE excluded.worth > worth",
-                        (answer["custom_id"], number, begin, _worth(completion_of(answer))),
+                        (answer["custom_id"], number, begin, _worth(answer)),
                     )
                 begin += len(line)
 
 
-def _worth(completion: Completion) -> int:
+def _worth(answer: Mapping[str, Any]) -> int:
+    completion = completion_of(answer)
+    if isinstance(completion.error, Truncated) and b'"logprobs":{' in _compact(answer):
+        return 2  # scores, which are read off the first token
     return 2 if completion.error is None else int(not completion.error.retryable)
 
 
@@ -96,10 +99,18 @@ def _parsed(line: bytes, path: Path, row: int) -> dict[str, Any]:
     return cast("dict[str, Any]", answer)
 
 
-def completion_of(answer: Mapping[str, Any]) -> Completion:
+def _compact(answer: Mapping[str, Any]) -> bytes:
+    return json.dumps(answer, separators=(",", ":")).encode()
+
+
+def completion_of(answer: Mapping[str, Any], ranking: Ranking | None = None) -> Completion:
     """Return one line of a file of answers or errors as a completion.
 
     An error says first why, up to a colon: the code of the API, or the status.
+
+    Args:
+        answer: The line.
+        ranking: The candidates that were to be scored; None for a reply in words.
     """
     response, error = answer.get("response"), answer.get("error")
     if not isinstance(response, dict) or error:
@@ -110,7 +121,10 @@ def completion_of(answer: Mapping[str, Any]) -> Completion:
     if status != 200:
         passing = not isinstance(status, int) or status >= 500 or status in _PASSING
         return _failed(f"status {status}", body, passing=passing)
-    return read_body(json.dumps(body).encode(), "batch")
+    document = json.dumps(body).encode()
+    if ranking is not None:
+        return read_scores_body(document, "batch", ranking.labels)
+    return read_body(document, "batch")
 
 
 def _failed(why: str, detail: Any, *, passing: bool) -> Completion:
