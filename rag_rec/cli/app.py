@@ -38,6 +38,10 @@ COMMANDS = {
         "Look inside an index: its manifest, users, an item, a user's history or prompt; check it.",
     ),
     "batch": ("batch", "Recommend for a whole file of users, and go on where it stopped."),
+    "adapt": (
+        "adapt.embedder",
+        "Learn from an index's own log: tune its embedder, or export training files.",
+    ),
     "evaluate": (
         "evaluate.experiments",
         "Measure retrieval, or compare prompts and models, on data of your own.",

@@ -34,7 +34,9 @@ Folder = Annotated[
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="The index; made or updated.")]
 Sample = Annotated[bool, typer.Option("--sample", help="Index the bundled sample.")]
-EmbedderName = Annotated[str, typer.Option(metavar="NAME", help="Any sentence-transformers model.")]
+EmbedderName = Annotated[
+    str, typer.Option(metavar="NAME", help="Any sentence-transformers model, or a folder of one.")
+]
 MemoryGib = Annotated[
     float,
     typer.Option(

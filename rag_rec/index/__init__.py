@@ -7,27 +7,33 @@ from rag_rec.index.embedders.text import (
     Embedder,
     SentenceTransformerEmbedder,
     Vectors,
+    has_bfloat16,
 )
 from rag_rec.index.files import reading
 from rag_rec.index.item_index import ItemIndex
-from rag_rec.index.manifest import Manifest
+from rag_rec.index.manifest import EmbedderInfo, Manifest
 from rag_rec.index.texts import item_texts
 from rag_rec.index.verify import IndexCheck, verify_index
-from rag_rec.index.writer import indexed_ids, write_index
+from rag_rec.index.versions import copy_version
+from rag_rec.index.writer import indexed_ids, stored_data, write_index
 
 __all__ = [
     "DEFAULT_EMBEDDER",
     "Eligibility",
     "Embedder",
+    "EmbedderInfo",
     "IndexCheck",
     "ItemIndex",
     "Manifest",
     "OnStep",
     "SentenceTransformerEmbedder",
     "Vectors",
+    "copy_version",
+    "has_bfloat16",
     "indexed_ids",
     "item_texts",
     "reading",
+    "stored_data",
     "verify_index",
     "write_index",
 ]

@@ -102,6 +102,18 @@ def new_version(folder: Path) -> Generator[Path]:
         lock.release()
 
 
+def copy_version(version: Path, folder: Path) -> None:
+    """Make an index at ``folder`` of a copy of one version; another can then take its vectors over.
+
+    Raises:
+        StorageError: If the folder cannot be written.
+    """
+    copied = folder / "versions" / version.name
+    with reading(version):
+        shutil.copytree(version, copied)
+    _make_current(folder, copied)
+
+
 def _pointer(folder: Path) -> tuple[str, str]:
     """Return what CURRENT says: the name of a version and the digest of its manifest."""
     path = folder / _POINTER

@@ -51,6 +51,7 @@ from rag_rec.evaluation import (
     read_candidates,
     shuffle_ties,
 )
+from rag_rec.index import DEFAULT_EMBEDDER, SentenceTransformerEmbedder
 from rag_rec.retrieval import RetrievalConfig
 
 app = typer.Typer(
@@ -129,6 +130,10 @@ def retrieval(
         ),
     ] = 0.0,
     memory_gib: Annotated[float, typer.Option(help="Memory that fitting may use.")] = 6.0,
+    embedder: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Any sentence-transformers model, or a folder of one."),
+    ] = DEFAULT_EMBEDDER,
     ranker: Annotated[bool, typer.Option(help="Fit a ranker where the log allows one.")] = True,
     keep: Annotated[
         Path | None,
@@ -161,6 +166,7 @@ def retrieval(
         n_target=n_target,
         retrieval=RetrievalConfig.within(memory_gib, ranker=ranker, given=candidates is not None),
         index=keep,
+        embedder=SentenceTransformerEmbedder(embedder),
         hidden_items=hide_items,
         candidates=read_candidates(candidates) if candidates else None,
     )

@@ -128,7 +128,7 @@ class SentenceTransformerEmbedder:
     def _encode(self, texts: list[str]) -> Any:
         import torch  # takes a second
 
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._half and _has_bfloat16()):
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half and has_bfloat16()):
             return self.model.encode(
                 texts,
                 batch_size=self._batch_size,
@@ -139,7 +139,8 @@ class SentenceTransformerEmbedder:
 
 
 @cache
-def _has_bfloat16() -> bool:
+def has_bfloat16() -> bool:
+    """Return True if the processor computes in bfloat16."""
     import torch  # takes a second
 
     has = torch.cpu.get_capabilities()

@@ -1,0 +1,1 @@
+"""The text embedder of an index, tuned on the log."""

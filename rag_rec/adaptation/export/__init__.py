@@ -1,0 +1,1 @@
+"""Training files for language models."""

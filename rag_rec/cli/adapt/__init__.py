@@ -1,0 +1,1 @@
+"""``rag-rec adapt``: learning from the log of an index."""
