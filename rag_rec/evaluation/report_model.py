@@ -135,7 +135,7 @@ class FittedBlend(Model):
     curve: dict[str, float]
     validation_users: int
     calls_saved: float
-    added: dict[str, Added] = Field(default_factory=dict)
+    added: dict[str, Added] = Field(default_factory=dict, exclude_if=lambda added: not added)
     file: str
 
 

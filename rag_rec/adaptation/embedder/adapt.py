@@ -105,7 +105,7 @@ def _run(
 
 def _published(folder: Path, record: Adaptation) -> Adaptation:
     """Move the model into its place, the record last, and drop the checkpoint."""
-    from rag_rec.adaptation.embedder.checkpoint import FILE  # torch takes seconds
+    from rag_rec.adaptation.checkpoint import FILE  # torch takes seconds
 
     new = folder / MODEL
     if record.gained:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_rec.adaptation.embedder.pairs import Pairs
+from rag_rec.adaptation.embedder.state import TrainingState
 from rag_rec.adaptation.embedder.validation import Validation
 from rag_rec.core import ConfigError, OnStep
 from rag_rec.index import SentenceTransformerEmbedder
 
 if TYPE_CHECKING:
-    from rag_rec.adaptation.embedder.checkpoint import TrainingState
     from rag_rec.adaptation.embedder.tuner import Tuner
 
 MODEL = "model.new"
@@ -60,15 +60,11 @@ def trained(
     on_step: OnStep | None,
 ) -> TrainingState:
     """Train until something ends it; leave the best model in the folder, if it is better."""
-    from rag_rec.adaptation.embedder.checkpoint import (  # torch takes seconds
-        TrainingState,
-        load,
-        save,
-    )
+    from rag_rec.adaptation.checkpoint import load, save  # torch takes seconds
     from rag_rec.adaptation.embedder.tuner import Tuner  # likewise
 
     tuner, clock = Tuner(base, rate=options.rate), time.monotonic()
-    found = load(folder)
+    found = load(folder, TrainingState)
     if found is None:
         before = validation.figures(tuner.encode)
         tuner.keep_best()

@@ -5,7 +5,7 @@ difference: a text of the batch that is the row's positive once more, or a part 
 masked and not pushed away. The library's trainer has no such mask (``NO_DUPLICATES`` gives such
 pairs to other batches instead), asks for ``accelerate`` and ``datasets``, and goes on from pickled
 states. This loop needs no further package, and its state is tensors; see
-`rag_rec.adaptation.embedder.checkpoint`.
+`rag_rec.adaptation.checkpoint`.
 
 Rates rise over the first steps and then fall with the square root of the step, which does not
 depend on when the run will end: stopped early or resumed, a step is the same. Dropout is off: a run

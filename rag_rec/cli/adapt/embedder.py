@@ -9,6 +9,7 @@ import typer
 
 from rag_rec.adaptation import Adaptation, TuningOptions, adapt_embedder, read_adaptation
 from rag_rec.cli.adapt.export import IndexFolder, Seed, export_command
+from rag_rec.cli.adapt.ranker import ranker_command
 from rag_rec.cli.console import note, steps_shown, write_json
 from rag_rec.cli.options import AsJson
 from rag_rec.core import ConfigError
@@ -20,10 +21,11 @@ _NOTHING_GAINED = 3
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
-    help="Learn from an index's own log: tune its embedder, or export training files.",
+    help="Learn from an index's own log: tune its embedder or a ranker, or export training files.",
 )
 
 app.command("export")(export_command)
+app.command("ranker")(ranker_command)
 
 
 @app.command("embedder")

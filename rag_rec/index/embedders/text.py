@@ -90,6 +90,11 @@ class SentenceTransformerEmbedder:
             raise ConfigError(f"the model '{self._name}' does not say how long its vectors are")
         return size
 
+    @property
+    def packaged_folder(self) -> Path | None:
+        """The folder of the package that carries this model, None for any other model."""
+        return _packaged_folder() if self._name == DEFAULT_EMBEDDER else None
+
     @cached_property
     def model(self) -> SentenceTransformer:
         """The model itself, on the GPU when there is one.
@@ -101,7 +106,7 @@ class SentenceTransformerEmbedder:
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
-        packaged = _packaged_folder() if self._name == DEFAULT_EMBEDDER else None
+        packaged = self.packaged_folder
         try:
             return SentenceTransformer(str(packaged or self._name), local_files_only=bool(packaged))
         except (OSError, ValueError) as error:

@@ -1,0 +1,1 @@
+"""Tuning of rankers: models that score the candidates of a prompt."""
