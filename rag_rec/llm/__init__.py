@@ -1,8 +1,8 @@
 """Language models: one protocol, several backends, and a spec to choose between them."""
 
 from rag_rec.core import Message, OnDone, Role, TokenCounter
+from rag_rec.llm.adapters.gguf import GgufChatModel
 from rag_rec.llm.adapters.langchain import LangChainChatModel
-from rag_rec.llm.adapters.local import LocalChatModel
 from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
 from rag_rec.llm.adapters.openai import OpenAIChatModel
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
@@ -21,6 +21,7 @@ from rag_rec.llm.base import (
     scores_text,
 )
 from rag_rec.llm.chat_api.reply_body import read_body, read_usage
+from rag_rec.llm.local.model import LocalChatModel
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
 from rag_rec.llm.middleware.retry import RetryPolicy
@@ -48,6 +49,7 @@ __all__ = [
     "ChatModel",
     "Completion",
     "Deadline",
+    "GgufChatModel",
     "LangChainChatModel",
     "LocalChatModel",
     "Message",

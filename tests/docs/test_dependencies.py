@@ -43,7 +43,7 @@ def whole() -> dict[str, list[Requirement]]:
     """Everything that the development environment asks for, by name."""
     extras = PROJECT["optional-dependencies"]
     left = [*PROJECT["dependencies"], *extras["local"], *extras["dev"]]
-    left += [one for name in ("docs", "eval", "langchain", "ray") for one in extras[name]]
+    left += [one for name in ("adapt", "docs", "eval", "langchain", "ray") for one in extras[name]]
     found: dict[str, list[Requirement]] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     waiting = list(asked(left, set()))
