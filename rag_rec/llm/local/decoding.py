@@ -1,7 +1,8 @@
 """Replies and scores of several prompts at once.
 
 Where the schema leaves one choice, the tokens are not asked for: those of all rows are read in one
-pass. A row that is done leaves the batch.
+pass. A row that is done leaves the batch. Within a string of a reply that is held to a schema no
+four tokens are said twice: a small model may say nothing else until `max_tokens`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from rag_rec.llm.local.network import Passes
 
 PIECE = 256
 _LEAST_SHARED = 32
+_LOOP = 4  # so many tokens are not said twice in one string of a reply
 
 
 @dataclass(slots=True)
@@ -42,6 +44,7 @@ class Reply:
     written: list[int] = field(default_factory=list[int])
     is_cut: bool = False
     _dice: torch.Generator | None = None
+    _since: int = 0  # tokens written up to the last forced one
 
     def begin(self) -> tuple[list[int], bool]:
         """Return the tokens to read first, and if there is nothing to choose after them."""
@@ -53,6 +56,7 @@ class Reply:
         if self.held is not None:
             allowed = torch.from_numpy(self.held.allowed()[: len(logits)])
             logits = logits[: len(allowed)].masked_fill(~allowed, -torch.inf)
+            logits = self._without_loop(logits)
         token = self._drawn(logits)
         if token in stops:
             return [], True
@@ -65,11 +69,25 @@ class Reply:
     def _write(self, tokens: list[int]) -> bool:
         left = self.max_tokens - len(self.written)
         self.written += tokens[:left]
+        if len(tokens) > 1:
+            self._since = len(self.written)
         if self.held is not None and self.held.is_done:
             self.is_cut = len(tokens) > left
             return True
         self.is_cut = len(tokens) >= left
         return self.is_cut
+
+    def _without_loop(self, logits: torch.Tensor) -> torch.Tensor:
+        """Bar tokens that would say some tokens of the same string again, if others may come."""
+        said = self.written[self._since :]
+        n = _LOOP - 1
+        again = [
+            said[end] for end in range(n, len(said)) if said[end - n : end] == said[len(said) - n :]
+        ]
+        if not again:
+            return logits
+        barred = logits.index_fill(0, torch.tensor(again), -torch.inf)
+        return barred if bool(barred.isfinite().any()) else logits
 
     def _drawn(self, logits: torch.Tensor) -> int:
         if self.temperature <= 0:

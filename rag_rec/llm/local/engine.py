@@ -54,7 +54,7 @@ def load(model: str, adapter: Path | None, spec: str) -> Engine:
         import transformers
         from safetensors import SafetensorError
 
-        from rag_rec.llm.local.network import GROUPED
+        from rag_rec.llm.local.network import GROUPED, ExactHead
     except ImportError as error:
         raise ConfigError(f"llm '{spec}' needs {error.name}; {INSTALL}") from error
     failures = (OSError, ValueError, RuntimeError, KeyError, ImportError, SafetensorError)
@@ -80,6 +80,7 @@ def load(model: str, adapter: Path | None, spec: str) -> Engine:
         raise ConfigError(f"llm '{spec}': its tokenizer must be a fast one with a chat template")
     if adapter is not None:
         network = _adapted(network, adapter, failures).to(_dtype())
+    network.set_output_embeddings(ExactHead(network.get_output_embeddings()))
     longest = getattr(network.config.get_text_config(), "max_position_embeddings", 0)
     return Engine(network.eval(), tokenizer, _stops(network, tokenizer), longest or 4_096)
 

@@ -77,6 +77,24 @@ class Passes:
         self._lengths = self._lengths[chosen]
 
 
+class ExactHead(torch.nn.Module):
+    """A model's last layer in float32: in bfloat16 two candidates in three have the same score.
+
+    Args:
+        head: The layer.
+    """
+
+    def __init__(self, head: torch.nn.Linear) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(head.weight.detach().float(), requires_grad=False)
+        bias: torch.Tensor | None = head.bias
+        self._bias = None if bias is None else bias.detach().float()
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        return torch.nn.functional.linear(hidden.float(), self.weight, self._bias)
+
+
 def grouped_attention(
     module: Any,  # noqa: ARG001 - the interface of transformers
     query: torch.Tensor,
