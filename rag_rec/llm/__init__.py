@@ -2,8 +2,8 @@
 
 from rag_rec.core import Message, OnDone, Role, TokenCounter
 from rag_rec.llm.adapters.crossencoder import CrossEncoderModel
+from rag_rec.llm.adapters.gguf import GgufChatModel
 from rag_rec.llm.adapters.langchain import LangChainChatModel
-from rag_rec.llm.adapters.local import LocalChatModel
 from rag_rec.llm.adapters.offline import NamedModel, OfflineModel
 from rag_rec.llm.adapters.openai import OpenAIChatModel
 from rag_rec.llm.adapters.openai_batch import BatchApi, BatchState
@@ -24,6 +24,7 @@ from rag_rec.llm.base import (
 )
 from rag_rec.llm.chat_api.reply_body import read_body, read_usage
 from rag_rec.llm.chat_api.reply_scores import read_scores_body
+from rag_rec.llm.local.model import LocalChatModel
 from rag_rec.llm.middleware.admission import Admission, AdmittedModel, OpenAdmission
 from rag_rec.llm.middleware.cache import CachedModel, ReplyCache
 from rag_rec.llm.middleware.retry import RetryPolicy
@@ -52,6 +53,7 @@ __all__ = [
     "Completion",
     "CrossEncoderModel",
     "Deadline",
+    "GgufChatModel",
     "LangChainChatModel",
     "LocalChatModel",
     "Message",

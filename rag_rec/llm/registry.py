@@ -117,10 +117,14 @@ def open_model(spec: str, options: ModelOptions | None = None) -> ChatModel | No
         return None
     options = options or ModelOptions()
     prefix, _, rest = spec.partition(":")
+    if "+" in prefix:  # a bare prefix and what is put on top of its model
+        prefix, plus, more = spec.partition("+")
+        rest = plus + more
     for entry in entry_points(group=_ENTRY_POINTS, name=prefix) if prefix not in BACKENDS else ():
         entry.load()
     backend = BACKENDS.get(prefix)
-    if backend is None or not (rest or prefix in backend.forms):
+    bare = not rest or rest.startswith("+")
+    if backend is None or (bare and prefix not in backend.forms):
         raise ConfigError(f"unknown model '{spec}'; choose one of {', '.join(_forms())}")
     model = backend.opener(rest, options)
     if options.admission is None or backend.admits:

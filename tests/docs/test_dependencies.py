@@ -43,7 +43,7 @@ def whole() -> dict[str, list[Requirement]]:
     """Everything that the development environment asks for, by name."""
     extras = PROJECT["optional-dependencies"]
     left = [*PROJECT["dependencies"], *extras["local"], *extras["dev"]]
-    left += [one for name in ("docs", "eval", "langchain", "ray") for one in extras[name]]
+    left += [one for name in ("adapt", "docs", "eval", "langchain", "ray") for one in extras[name]]
     found: dict[str, list[Requirement]] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     waiting = list(asked(left, set()))
@@ -120,5 +120,5 @@ def test_the_audit_says_what_it_could_not_check(
     said = capsys.readouterr().out
     assert "CVE-2026-27482: ray" in said
     assert "not affected (<2.54)" in said
-    assert "CVE-2025-69872: diskcache 5.6.3 remains. No version without it." in said
+    assert "CVE-2026-45829: chromadb 1.5.9 remains. No version without it." in said
     assert "not checked: PyPI's database did not answer" in said

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +18,6 @@ from rag_rec import (
     TransportError,
     Truncated,
 )
-from rag_rec.core import parse_json
 from rag_rec.grounding import answer_schema
 from rag_rec.llm import (
     ChatModel,
@@ -32,8 +29,6 @@ from rag_rec.llm import (
     RetryPolicy,
     open_model,
 )
-from rag_rec.llm.adapters.gbnf import grammar
-from rag_rec.llm.adapters.local import LocalChatModel, packaged_model
 from rag_rec.llm.base import portable_schema
 from rag_rec.llm.chat_api.http import Connections
 from rag_rec.testing import ChatServer, Response, check_chat_model, completion, first_labels
@@ -56,42 +51,6 @@ def test_langchain_keeps_the_contract(server: ChatServer, monkeypatch: pytest.Mo
     model = open_model("langchain:openai:scripted")
     assert isinstance(model, ChatModel)
     check_chat_model(model)
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[LocalChatModel]:
-    model = LocalChatModel()
-    yield model
-    model.close()
-
-
-def test_the_embedded_model_keeps_the_contract() -> None:
-    check_chat_model(LocalChatModel(packaged_model()))
-
-
-def test_the_embedded_model_is_held_to_the_schema(local: LocalChatModel) -> None:
-    schema = answer_schema(n_labels=12, k=4, reason_chars=30)
-    for seed in range(4):
-        asked = Request(
-            (Message("user", "Write white space. Loop."),), schema, 400, temperature=1.5, seed=seed
-        )
-        reply = local.generate([asked])[0]
-        entries = parse_json(reply.text)["items"]
-        assert reply.error is None
-        assert len(entries) == 4
-        assert all(1 <= entry["label"] <= 12 and len(entry["reason"]) <= 30 for entry in entries)
-
-
-def test_a_prompt_that_is_too_long_costs_only_itself(local: LocalChatModel) -> None:
-    replies = local.generate([request("word " * 9_000), request()])
-    assert isinstance(replies[0].error, TransportError)
-    assert replies[1].error is None
-
-
-def test_max_tokens_cuts_and_says_so(local: LocalChatModel) -> None:
-    reply = local.generate([request(max_tokens=6)])[0]
-    assert isinstance(reply.error, Truncated)
-    assert '{"items":[{"label":1'.startswith(reply.text[:12])
 
 
 def ask(answer: object, options: ModelOptions = FAST) -> tuple[Completion, int]:
@@ -238,7 +197,7 @@ def test_the_key_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
         ("openai:", "unknown model"),
         ("none:x", "unknown model"),
         ("openai:gpt-5", "OPENAI_API_KEY is not set"),
-        ("local:/no/such/file.gguf", "no model file"),
+        ("openai+x", "unknown model"),
         ("langchain:nope:x", "langchain:nope:x"),
     ],
 )
@@ -248,16 +207,5 @@ def test_specs_that_cannot_be_meant(spec: str, match: str, monkeypatch: pytest.M
         open_model(spec)
 
 
-def test_a_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "x.gguf").write_bytes(b"nothing")
-    with pytest.raises(ConfigError, match="cannot be loaded as a GGUF"):
-        open_model(f"local:{tmp_path / 'x.gguf'}")
-
-
 def test_none_is_no_model() -> None:
     assert open_model("none") is None
-
-
-def test_grammar_refuses_what_it_cannot_write() -> None:
-    with pytest.raises(ConfigError, match="no grammar"):
-        grammar({"type": "array", "items": {"anyOf": []}})

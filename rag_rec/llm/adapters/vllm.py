@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import importlib
 import io
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +33,7 @@ from rag_rec.llm.chat_api.reply_scores import (
     no_scores,
     unscorable,
 )
+from rag_rec.llm.chat_tokens import ChatTokens
 from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 
 _ENGINE = {
@@ -47,44 +46,8 @@ _ENVIRONMENT = {
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",  # stdout is for results
     "VLLM_NO_USAGE_STATS": "1",
 }
-_CHATS = (("user",), ("system", "user"), ("system", "user", "assistant", "user"))
 _LORA = "+lora="
 _RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # bounds on the rank that vLLM can be told
-_SEAM_TOKENS = 2  # a text may split differently beside the marks of its turn
-
-
-class VllmTokens:
-    """Exact token counts of the engine's tokenizer.
-
-    Args:
-        tokenizer: The engine's tokenizer, Hugging Face style.
-        chat_template: A template to use instead of the tokenizer's own, or None.
-    """
-
-    exact = True
-
-    def __init__(self, tokenizer: Any, chat_template: str | None) -> None:
-        self._tokenizer = tokenizer
-        self.per_message = self._measured(chat_template)
-
-    def count(self, texts: Sequence[str]) -> list[int]:
-        """Return the number of tokens of each text."""
-        if not texts:
-            return []
-        encoded = self._tokenizer([encodable(text) for text in texts], add_special_tokens=False)
-        return [len(ids) for ids in encoded["input_ids"]]
-
-    def _measured(self, chat_template: str | None) -> int:
-        refused = importlib.import_module("jinja2").TemplateError
-        gains: list[float] = []
-        for roles in _CHATS:
-            chat = [{"role": role, "content": "x"} for role in roles]
-            with suppress(refused):  # not every format knows a system turn
-                text = self._tokenizer.apply_chat_template(
-                    chat, chat_template=chat_template, tokenize=False, add_generation_prompt=True
-                )
-                gains.append(self.count([text])[0] / len(roles))
-        return math.ceil(max(gains)) + _SEAM_TOKENS
 
 
 class VllmChatModel:
@@ -114,7 +77,7 @@ class VllmChatModel:
         options = {**_ENGINE, **adapted, **(engine_options or {})}
         try:
             self._llm = self._vllm.LLM(model, **options)
-            self.tokens = VllmTokens(self._llm.get_tokenizer(), self._llm.chat_template)
+            self.tokens = ChatTokens(self._llm.get_tokenizer(), self._llm.chat_template)
         except (OSError, RuntimeError, *self._failures) as error:
             why = one_line(str(error))[:200]
             raise ConfigError(f"vllm cannot use '{model}' ({why}); see its log above") from error

