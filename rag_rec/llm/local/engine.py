@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,9 @@ def _adapted(network: Any, adapter: Path, failures: tuple[type[Exception], ...])
     except ImportError as error:
         raise ConfigError(f"a LoRA adapter needs peft; {_ADAPT}") from error
     try:
-        return peft.PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # peft asks in the old way
+            return peft.PeftModel.from_pretrained(network, str(adapter)).merge_and_unload()
     except (*failures, TypeError) as error:
         why = one_line(str(error))[:200]
         raise ConfigError(f"the LoRA adapter {adapter} does not fit the model ({why})") from error

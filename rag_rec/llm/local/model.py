@@ -48,6 +48,9 @@ class LocalChatModel:
         adapter: Folder of a LoRA adapter to merge into it, or None.
         context_tokens: Context length; 4,096, if the model takes as many, when 0.
 
+    Attributes:
+        engine: The network and its tokenizer.
+
     Raises:
         ConfigError: If a package, the model or the adapter is missing or damaged.
     """
@@ -66,11 +69,11 @@ class LocalChatModel:
         merged = f"+lora={adapter}" if adapter else ""
         self.name = f"local:{model}{merged}" if model else f"local{merged}"
         where = str(model) if model else str(smollm2())
-        self._engine = load(where, Path(adapter) if adapter else None, self.name)
-        self.context_tokens = min(context_tokens or _CONTEXT, self._engine.context_tokens)
-        tokenizer = self._engine.tokenizer
+        self.engine = load(where, Path(adapter) if adapter else None, self.name)
+        self.context_tokens = min(context_tokens or _CONTEXT, self.engine.context_tokens)
+        tokenizer = self.engine.tokenizer
         self.tokens = ChatTokens(tokenizer)
-        self._grammars = Grammars(tokenizer, self._engine.n_vocab, list(self._engine.stops))
+        self._grammars = Grammars(tokenizer, self.engine.n_vocab, list(self.engine.stops))
         self._neutral = neutraliser([*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens])
         self._lock = threading.Lock()
 
@@ -93,7 +96,7 @@ class LocalChatModel:
         asked: list[_Asked] = []
         for place, request in enumerate(requests):
             try:
-                asked.append(_Asked(place, self._prompt(request), request))
+                asked.append(_Asked(place, self.prompt_tokens(request), request))
             except ModelError as error:
                 done[place] = Completion(error=error)
         if on_done and done:
@@ -105,7 +108,7 @@ class LocalChatModel:
                 on_done(len(batch))
         return [done[place] for place in range(len(requests))]
 
-    def _prompt(self, request: Request) -> list[int]:
+    def prompt_tokens(self, request: Request) -> list[int]:
         """Return the tokens of a request's chat, up to the reply.
 
         Raises:
@@ -117,7 +120,7 @@ class LocalChatModel:
             {"role": turn.role, "content": encodable(turn.content)}
             for turn in self._neutral(request).messages
         ]
-        tokenizer = self._engine.tokenizer
+        tokenizer = self.engine.tokenizer
         try:
             text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         except TemplateError as error:
@@ -158,14 +161,14 @@ class LocalChatModel:
                 refused[asked.place] = TransportError(str(error)[:200], provider=self.name)
             most = 0 if asked.place in refused else min(request.max_tokens, room)
             replies.append(Reply(asked.prompt, held, most, request.temperature, request.seed))
-        write(self._engine.network, replies, self._engine.stops)
+        write(self.engine.network, replies, self.engine.stops)
         return [
             self._completion(reply, refused.get(asked.place))
             for asked, reply in zip(batch, replies, strict=True)
         ]
 
     def _completion(self, reply: Reply, error: ModelError | None) -> Completion:
-        decode: Callable[..., Any] = self._engine.tokenizer.decode
+        decode: Callable[..., Any] = self.engine.tokenizer.decode
         options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
         if reply.is_cut and error is None:
             error = Truncated("stopped at max_tokens", provider=self.name)
@@ -176,13 +179,13 @@ class LocalChatModel:
     def _score(self, batch: list[_Asked]) -> list[Completion]:
         from rag_rec.llm.local.decoding import label_scores
 
-        labels = [self._labels(asked.request) for asked in batch]
+        labels = [self.label_tokens(asked.request) for asked in batch]
         known = [n for n, found in enumerate(labels) if not isinstance(found, ModelError)]
         scores: dict[int, str] = {}
         if known:
             prompts = [batch[n].prompt for n in known]
             tokens = [found for found in labels if not isinstance(found, ModelError)]
-            found = label_scores(self._engine.network, prompts, tokens)
+            found = label_scores(self.engine.network, prompts, tokens)
             scores = {n: scores_text(row) for n, row in zip(known, found, strict=True)}
         return [
             Completion(error=label, usage=Usage(calls=1))
@@ -191,9 +194,10 @@ class LocalChatModel:
             for n, label in enumerate(labels)
         ]
 
-    def _labels(self, request: Request) -> list[int] | ModelError:
+    def label_tokens(self, request: Request) -> list[int] | ModelError:
+        """Return the token of each label of a request's ranking, or why there is none."""
         labels = request.ranking.labels if request.ranking else ()
-        encoded = [self._engine.tokenizer.encode(one, add_special_tokens=False) for one in labels]
+        encoded = [self.engine.tokenizer.encode(one, add_special_tokens=False) for one in labels]
         for label, tokens in zip(labels, encoded, strict=True):
             if len(tokens) != 1:
                 why = f"label '{label}' is not one token of this model's tokenizer"
