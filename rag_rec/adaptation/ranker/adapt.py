@@ -70,8 +70,9 @@ def adapt_ranker(
             if ended is not None:
                 check_same(ended.identity, identity, folder)
                 return ended
+            n = variant.settings.max_candidates
             with training_lists(
-                index, options.candidates, users=options.lists, seed=options.seed, on_step=on_step
+                index, n, users=options.lists, seed=options.seed, on_step=on_step
             ) as lists:
                 return _run(index, lists, folder, variant, options, identity, on_step)
     except Timeout as error:
@@ -107,7 +108,7 @@ def _run(
     if len(learn) < _LEAST or not validate:
         raise DataError(
             f"{len(learn)} users have a list to learn from, and {_LEAST} are needed: their target "
-            f"is their third event from the end, among {options.candidates} candidates"
+            f"is their third event from the end, among {variant.settings.max_candidates} candidates"
         )
     rate = options.rate or _RATES[options.kind]
     tuner = RankerTuner(scorer, rate=rate, others=options.others)
@@ -155,8 +156,8 @@ def _own_base(index: ItemIndex, options: RankerOptions) -> str:
 
 def _identity(index: ItemIndex, variant: Variant, options: RankerOptions) -> str:
     chosen = (
-        options.kind, options.base, options.lists, options.candidates, options.others,
-        options.batch, options.rate, options.seed,
+        options.kind, options.base, options.lists, options.others, options.batch, options.rate,
+        options.seed,
     )  # fmt: skip
     content = json.dumps([index.manifest.dataset_digest, variant.digest, *chosen])
     return hashlib.sha256(content.encode()).hexdigest()

@@ -31,11 +31,11 @@ class RankerOptions:
         kind: ``crossencoder`` or ``lora``.
         base: What to begin with: a folder or hub name; the index's embedder (cross-encoder) or the
             embedded model (LoRA) if None.
-        prompt: A variant with ``answer = "scores"``, or its ``.toml`` file.
+        prompt: A variant with ``answer = "scores"``, or its ``.toml`` file; a list has as many
+            candidates as it shows.
         minutes: Time at most, over all starts.
         epochs: Passes over the lists at most.
         lists: Lists at most, of users drawn at random; all if None.
-        candidates: Candidates a list.
         others: Candidates beside the target that a step looks at.
         batch: Lists a batch.
         rate: Highest learning rate; the kind's own if None.
@@ -44,11 +44,10 @@ class RankerOptions:
 
     kind: str = "crossencoder"
     base: str | None = None
-    prompt: str = "scores"
+    prompt: str = "rank"
     minutes: float = 20.0
     epochs: int = 3
     lists: int | None = None
-    candidates: int = 20
     others: int = 7
     batch: int = 16
     rate: float | None = None

@@ -48,9 +48,6 @@ def ranker_command(
         int | None,
         typer.Option("--lists", min=1, metavar="N", help="Lists at most, of users at random."),
     ] = None,
-    candidates: Annotated[
-        int, typer.Option("--candidates", min=2, max=20, metavar="N", help="Candidates a list.")
-    ] = 20,
     others: Annotated[
         int,
         typer.Option("--others", min=1, help="Candidates beside the target that a step looks at."),
@@ -82,7 +79,6 @@ def ranker_command(
         minutes=minutes,
         epochs=epochs,
         lists=lists,
-        candidates=candidates,
         others=others,
         batch=batch,
         rate=rate,
