@@ -23,7 +23,7 @@ _LOOP = 4  # so many tokens are not said twice in one string of a reply
 
 
 @dataclass(slots=True)
-class Reply:
+class OneReply:
     """One reply while it is written.
 
     Attributes:
@@ -98,7 +98,9 @@ class Reply:
         return int(torch.multinomial(shares, 1, generator=self._dice))
 
 
-def write(network: Any, replies: Sequence[Reply], stops: Sequence[int], piece: int = PIECE) -> None:
+def write(
+    network: Any, replies: Sequence[OneReply], stops: Sequence[int], piece: int = PIECE
+) -> None:
     """Write replies together.
 
     Args:

@@ -18,7 +18,7 @@ _PLAIN = {"llama", "mistral", "qwen2", "qwen3", "smollm3"}
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
+class LoadedModel:
     """A loaded model.
 
     Attributes:
@@ -39,7 +39,7 @@ class Engine:
         return int(self.network.config.get_text_config().vocab_size)
 
 
-def load(model: str, adapter: Path | None, spec: str) -> Engine:
+def load(model: str, adapter: Path | None, spec: str) -> LoadedModel:
     """Load a model; code of its own is never run, and weights are read as safetensors only.
 
     Args:
@@ -83,7 +83,7 @@ def load(model: str, adapter: Path | None, spec: str) -> Engine:
         network = _adapted(network, adapter, failures).to(_dtype())
     network.set_output_embeddings(ExactHead(network.get_output_embeddings()))
     longest = getattr(network.config.get_text_config(), "max_position_embeddings", 0)
-    return Engine(network.eval(), tokenizer, _stops(network, tokenizer), longest or 4_096)
+    return LoadedModel(network.eval(), tokenizer, _stops(network, tokenizer), longest or 4_096)
 
 
 def _dtype() -> Any:

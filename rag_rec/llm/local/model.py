@@ -21,7 +21,7 @@ from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 from rag_rec.llm.special_tokens import neutraliser
 
 if TYPE_CHECKING:
-    from rag_rec.llm.local.decoding import Reply
+    from rag_rec.llm.local.decoding import OneReply
 
 _CONTEXT = 4_096
 _AT_ONCE = 64  # requests taken from the caller before the first is answered
@@ -148,9 +148,9 @@ class LocalChatModel:
             yield asked.place, Completion(done.text, usage, done.error)
 
     def _write(self, batch: list[_Asked]) -> list[Completion]:
-        from rag_rec.llm.local.decoding import Reply, write
+        from rag_rec.llm.local.decoding import OneReply, write
 
-        replies: list[Reply] = []
+        replies: list[OneReply] = []
         refused: dict[int, ModelError] = {}
         for asked in batch:
             request, room = asked.request, self.context_tokens - len(asked.prompt)
@@ -160,14 +160,14 @@ class LocalChatModel:
             except ValueError as error:
                 refused[asked.place] = TransportError(str(error)[:200], provider=self.name)
             most = 0 if asked.place in refused else min(request.max_tokens, room)
-            replies.append(Reply(asked.prompt, held, most, request.temperature, request.seed))
+            replies.append(OneReply(asked.prompt, held, most, request.temperature, request.seed))
         write(self.engine.network, replies, self.engine.stops)
         return [
             self._completion(reply, refused.get(asked.place))
             for asked, reply in zip(batch, replies, strict=True)
         ]
 
-    def _completion(self, reply: Reply, error: ModelError | None) -> Completion:
+    def _completion(self, reply: OneReply, error: ModelError | None) -> Completion:
         decode: Callable[..., Any] = self.engine.tokenizer.decode
         options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
         if reply.is_cut and error is None:

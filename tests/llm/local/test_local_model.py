@@ -16,7 +16,7 @@ from rag_rec import ConfigError, TransportError, Truncated
 from rag_rec.core import parse_json
 from rag_rec.grounding import answer_schema
 from rag_rec.llm import LocalChatModel, Message, ModelOptions, Ranking, Request, open_model
-from rag_rec.llm.local.decoding import Reply, write
+from rag_rec.llm.local.decoding import OneReply, write
 from rag_rec.testing import check_chat_model, check_scores
 from rag_rec.testing.contracts import ranking_request
 
@@ -72,7 +72,7 @@ def test_forced_tokens_are_those_of_step_by_step(local: LocalChatModel) -> None:
     prompt = local.prompt_tokens(request())
     texts = []
     for piece in (1, 256):
-        reply = Reply(prompt[-40:], local._grammars.held(SCHEMA), 60)
+        reply = OneReply(prompt[-40:], local._grammars.held(SCHEMA), 60)
         write(local.engine.network, [reply], local.engine.stops, piece)
         texts.append(reply.written)
     assert texts[0] == texts[1]
@@ -161,6 +161,7 @@ def test_specs_that_cannot_be_meant(spec: str, match: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of peft and transformers
 def test_an_adapter_is_merged_into_a_folders_model(tmp_path: Path, local: LocalChatModel) -> None:
     peft = pytest.importorskip("peft")
     import torch
