@@ -36,7 +36,7 @@ class RankerState(Model):
         retrieved: NDCG@10 on validation of retrieval's own order.
         best: The best NDCG@10 so far; retrieval's counts as the first.
         best_step: Batches after which it was reached; 0 if never.
-        worse: Validations in a row that were not better.
+        worse: Validations in a row that did not raise the curve.
         loss: Sum of losses since the last validation.
         curve: The learning curve.
         end: Why training ended; empty while it goes on.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from rag_rec.core import ConfigError, OnStep
 if TYPE_CHECKING:
     from rag_rec.adaptation.ranker.tuner import RankerTuner
 
-_PATIENCE = 4
+_PATIENCE = 6
 _SAVE_EVERY_S = 60.0
 _CHECKS_AN_EPOCH = 4
 
@@ -136,12 +136,13 @@ def _checked(
     now = _at_a_half(table.mean(axis=1).tolist())
     loss = state.loss / max(1, state.step - state.checked)
     point = Point(lists=state.step * size, loss=loss, ndcg=now)
-    update = {"checked": state.step, "loss": 0.0, "curve": (*state.curve, point)}
+    update: dict[str, Any] = {"checked": state.step, "loss": 0.0}
+    update["curve"] = (*state.curve, point)
+    risen = now > max(known.ndcg for known in state.curve)
+    update["worse"] = 0 if risen else state.worse + 1
     if now > state.best:
         tuner.keep_best()
-        update |= {"best": now, "best_step": state.step, "worse": 0}
-    else:
-        update |= {"worse": state.worse + 1}
+        update |= {"best": now, "best_step": state.step}
     return state.model_copy(update=update)
 
 
