@@ -12,12 +12,12 @@ import importlib.util
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rag_rec import Recommender, SentenceTransformerEmbedder, Settings, build_index, load_sample
-from rag_rec.llm import ChatModel, Completion, Ranking, Request, open_model
+from rag_rec.llm import ChatModel, Ranking, Request, open_model
 from rag_rec.llm.local.weights import packaged_model
 from rag_rec.testing import ScriptedModel
 
@@ -41,10 +41,10 @@ def scored(request: Request) -> Request:
     return replace(request, ranking=ranking, max_tokens=1)
 
 
-def timed(call: Callable[[], Sequence[Completion]]) -> tuple[float, float, int]:
+def timed(model: ChatModel, asked: Sequence[Request]) -> tuple[float, float, int]:
     """Seconds, CPU seconds and tokens written of a call."""
     started, cpu = time.perf_counter(), time.process_time()
-    replies = call()
+    replies = model.generate(asked)
     seconds = time.perf_counter() - started, time.process_time() - cpu
     return *seconds, sum(reply.counted.completion_tokens for reply in replies)
 
@@ -64,16 +64,16 @@ def measure(models: dict[str, ChatModel], asked: Sequence[Request], batch: int) 
     rows: dict[str, list[tuple[float, float, int]]] = {}
     for one in single:
         for name, model in models.items():
-            rows.setdefault(f"{name}, words", []).append(timed(lambda: model.generate(one)))
+            rows.setdefault(f"{name}, words", []).append(timed(model, one))
         scores = [scored(one[0])]
-        rows.setdefault("local, scores", []).append(timed(lambda: local.generate(scores)))
+        rows.setdefault("local, scores", []).append(timed(local, scores))
     for name, times in rows.items():
         report(name, times, 1)
     if batch:
         several = [asked[n % len(asked)] for n in range(batch)]
-        report(f"local, words of {batch}", [timed(lambda: local.generate(several))], batch)
+        report(f"local, words of {batch}", [timed(local, several)], batch)
         scores = [scored(one) for one in several]
-        report(f"local, scores of {batch}", [timed(lambda: local.generate(scores))], batch)
+        report(f"local, scores of {batch}", [timed(local, scores)], batch)
 
 
 def main() -> None:
