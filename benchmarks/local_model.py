@@ -1,6 +1,7 @@
 """Seconds a user of the embedded model: words with reasons, scores, batches; beside llama.cpp.
 
-The prompts are those that ``rag-rec demo`` sends for customers of the bundled sample. llama.cpp is
+Words are asked for by the variant ``reviews``, scores by ``scores``, of customers of the bundled
+sample. llama.cpp is
 measured where it is installed, in the same run and in turn with `local`, since times of a busy
 machine tell nothing alone. CPU seconds stand beside the seconds for the same reason.
 """
@@ -12,39 +13,30 @@ import importlib.util
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from rag_rec import Recommender, SentenceTransformerEmbedder, Settings, build_index, load_sample
-from rag_rec.llm import ChatModel, Completion, Ranking, Request, open_model
+from rag_rec.llm import ChatModel, Request, open_model
 from rag_rec.llm.local.weights import packaged_model
 from rag_rec.testing import ScriptedModel
 
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-
-def requests_of(folder: Path, n_users: int, k: int) -> list[Request]:
+def requests_of(folder: Path, n_users: int, k: int, prompt: str) -> list[Request]:
     """The requests of the sample's first users."""
     spy = ScriptedModel("{}", context_tokens=4_096)
     users = [f"user-{n:03d}" for n in range(1, n_users + 1)]
-    settings = Settings(k=k).model_copy(update={"reask": False})
+    settings = Settings(k=k, prompt=prompt).model_copy(update={"reask": False})
     with Recommender.open(folder, spy, settings=settings) as recommender:
         recommender.recommend_many(users)
     return spy.requests[:n_users]
 
 
-def scored(request: Request) -> Request:
-    """The same prompt, answered with scores."""
-    labels = tuple(LETTERS[:10])
-    ranking = Ranking(labels, "", tuple("" for _ in labels))
-    return replace(request, ranking=ranking, max_tokens=1)
-
-
-def timed(call: Callable[[], Sequence[Completion]]) -> tuple[float, float, int]:
+def timed(model: ChatModel, asked: Sequence[Request]) -> tuple[float, float, int]:
     """Seconds, CPU seconds and tokens written of a call."""
     started, cpu = time.perf_counter(), time.process_time()
-    replies = call()
+    replies = model.generate(asked)
     seconds = time.perf_counter() - started, time.process_time() - cpu
     return *seconds, sum(reply.counted.completion_tokens for reply in replies)
 
@@ -58,22 +50,20 @@ def report(name: str, rows: Sequence[tuple[float, float, int]], n_users: int) ->
     )
 
 
-def measure(models: dict[str, ChatModel], asked: Sequence[Request], batch: int) -> None:
+def measure(
+    models: dict[str, ChatModel], words: Sequence[Request], scores: Sequence[Request], batch: int
+) -> None:
     """Every model in turn, one user after the other, then batches."""
-    local, single = models["local"], [[one] for one in asked]
     rows: dict[str, list[tuple[float, float, int]]] = {}
-    for one in single:
+    for one, scored in zip(words, scores, strict=True):
         for name, model in models.items():
-            rows.setdefault(f"{name}, words", []).append(timed(lambda: model.generate(one)))
-        scores = [scored(one[0])]
-        rows.setdefault("local, scores", []).append(timed(lambda: local.generate(scores)))
+            rows.setdefault(f"{name}, words", []).append(timed(model, [one]))
+        rows.setdefault("local, scores", []).append(timed(models["local"], [scored]))
     for name, times in rows.items():
         report(name, times, 1)
-    if batch:
+    for name, asked in (("words", words), ("scores", scores)) if batch else ():
         several = [asked[n % len(asked)] for n in range(batch)]
-        report(f"local, words of {batch}", [timed(lambda: local.generate(several))], batch)
-        scores = [scored(one) for one in several]
-        report(f"local, scores of {batch}", [timed(lambda: local.generate(scores))], batch)
+        report(f"local, {name} of {batch}", [timed(models["local"], several)], batch)
 
 
 def main() -> None:
@@ -89,14 +79,15 @@ def main() -> None:
         folder = given.index or Path(scratch) / "index"
         if not folder.exists():
             build_index(load_sample(), folder, embedder=SentenceTransformerEmbedder())
-        asked = requests_of(folder, given.users, given.k)
+        words = requests_of(folder, given.users, given.k, "reviews")
+        scores = requests_of(folder, given.users, given.k, "scores")
     specs = {"local": "local"}
     if importlib.util.find_spec("llama_cpp") and not given.no_gguf:
         specs["gguf"] = f"gguf:{packaged_model()}"
     models = {name: model for name, spec in specs.items() if (model := open_model(spec))}
     for model in models.values():
-        model.generate([replace(asked[0], max_tokens=2)])  # what is loaded on first use
-    measure(models, asked, given.batch)
+        model.generate([replace(words[0], max_tokens=2)])  # what is loaded on first use
+    measure(models, words, scores, given.batch)
 
 
 if __name__ == "__main__":

@@ -23,15 +23,21 @@ _WORDS = "I have just started baking with sourdough and I like a quiet cup of te
 
 DemoDir = Annotated[Path, typer.Option(help="Where the demo's index is kept.")]
 DemoLlm = Annotated[str, typer.Option(help="Model spec, as in recommend.")]
+DemoPrompt = Annotated[str, typer.Option(help="Prompt variant; with --llm gguf:FILE one in words.")]
 DemoK = Annotated[int, typer.Option(min=1)]
 
 
 @app.command()
-def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK = 5) -> None:
+def demo(
+    out: DemoDir = Path("indexes/demo"),
+    llm: DemoLlm = "local",
+    prompt: DemoPrompt = "scores",
+    k: DemoK = 5,
+) -> None:
     """Build the sample's index and recommend for three of its customers, one of them cold."""
     build(load_sample(), out, DEFAULT_EMBEDDER)
     note("asking the model (embedded ones take some seconds a user)")
-    with Recommender.open(out, llm) as recommender:
+    with Recommender.open(out, llm, prompt=prompt) as recommender:
         asked = [RecommendationRequest(user, TopK(k=k)) for user in ("user-042", "user-007")]
         asked.append(RecommendationRequest(kind=TopK(k=k), profile=_WORDS))
         with build_progress() as progress:
@@ -42,4 +48,4 @@ def demo(out: DemoDir = Path("indexes/demo"), llm: DemoLlm = "local", k: DemoK =
             name = state.history.user_id or f"a new customer who says: {_WORDS}"
             _out.print()
             _out.print(table_of(name, past, state.made()))
-    note(f"next: rag-rec show --index {out} --prompt-for user-042 --llm {llm}")
+    note(f"next: rag-rec show --index {out} --prompt-for user-042 --llm {llm} --prompt {prompt}")

@@ -1,8 +1,9 @@
 """Replies and scores of several prompts at once.
 
 Where the schema leaves one choice, the tokens are not asked for: those of all rows are read in one
-pass. A row that is done leaves the batch. Within a string of a reply that is held to a schema no
-four tokens are said twice: a small model may say nothing else until `max_tokens`.
+pass. What followed the last two tokens where they stood before is guessed to follow again and read
+along: reasons repeat titles. A guess counts as far as the model chooses the same. A row that is
+done leaves the batch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from rag_rec.llm.local.network import Passes
 
 PIECE = 256
 _LEAST_SHARED = 32
-_LOOP = 4  # so many tokens are not said twice in one string of a reply
+_LEAST_PIECE = 64  # else guesses could fall into two pieces
+_GUESSED = 6  # tokens; a pass over so many takes hardly longer than one over one
 
 
 @dataclass(slots=True)
@@ -44,7 +46,6 @@ class OneReply:
     written: list[int] = field(default_factory=list[int])
     is_cut: bool = False
     _dice: torch.Generator | None = None
-    _since: int = 0  # tokens written up to the last forced one
 
     def begin(self) -> tuple[list[int], bool]:
         """Return the tokens to read first, and if there is nothing to choose after them."""
@@ -56,7 +57,6 @@ class OneReply:
         if self.held is not None:
             allowed = torch.from_numpy(self.held.allowed()[: len(logits)])
             logits = logits[: len(allowed)].masked_fill(~allowed, -torch.inf)
-            logits = self._without_loop(logits)
         token = self._drawn(logits)
         if token in stops:
             return [], True
@@ -66,28 +66,53 @@ class OneReply:
             tokens += self.held.forced()
         return tokens, self._write(tokens)
 
+    def guess(self) -> list[int]:
+        """Return tokens that may come next, in the place of which the model has the last word."""
+        text = self.prompt + self.written
+        last = text[-2:]
+        for at in range(len(text) - 3, -1, -1):
+            if text[at : at + 2] == last:
+                guessed = text[at + 2 : at + 2 + _GUESSED]
+                return guessed[: self.held.n_valid(guessed)] if self.held else guessed
+        return []
+
+    def advance(
+        self, logits: torch.Tensor, guessed: Sequence[int], stops: Sequence[int]
+    ) -> tuple[list[int], int, bool]:
+        """Choose tokens as far as guesses were read along and are right.
+
+        Args:
+            logits: What follows each of the last tokens read, the guessed ones included.
+            guessed: The guessed tokens.
+            stops: Tokens that end a reply.
+
+        Returns:
+            The tokens to read next, the number of wrong guesses, and if the reply is done.
+        """
+        first, right = len(logits) - 1 - len(guessed), 0
+        while True:
+            tokens, done = self.choose(logits[first + right], stops)
+            if done:
+                return [], 0, True
+            ahead = guessed[right : right + len(tokens)]
+            same = sum(
+                1
+                for _ in takewhile(
+                    lambda pair: pair[0] == pair[1], zip(tokens, ahead, strict=False)
+                )
+            )
+            right += same
+            if same < len(tokens):
+                return tokens[same:], len(guessed) - right, False
+
     def _write(self, tokens: list[int]) -> bool:
         left = self.max_tokens - len(self.written)
         self.written += tokens[:left]
-        if len(tokens) > 1:
-            self._since = len(self.written)
         if self.held is not None and self.held.is_done:
             self.is_cut = len(tokens) > left
             return True
         self.is_cut = len(tokens) >= left
         return self.is_cut
-
-    def _without_loop(self, logits: torch.Tensor) -> torch.Tensor:
-        """Bar tokens that would say some tokens of the same string again, if others may come."""
-        said = self.written[self._since :]
-        n = _LOOP - 1
-        again = [
-            said[end] for end in range(n, len(said)) if said[end - n : end] == said[len(said) - n :]
-        ]
-        if not again:
-            return logits
-        barred = logits.index_fill(0, torch.tensor(again), -torch.inf)
-        return barred if bool(barred.isfinite().any()) else logits
 
     def _drawn(self, logits: torch.Tensor) -> int:
         if self.temperature <= 0:
@@ -114,15 +139,20 @@ def write(
     if not rows:
         return
     passes, logits = _read(network, [tokens for _, tokens, done in begun if not done], piece)
+    guesses: list[list[int]] = [[] for _ in rows]
     while True:
-        steps = [row.choose(logits[n], stops) for n, row in enumerate(rows)]
-        left = [n for n, (_, done) in enumerate(steps) if not done]
+        each = zip(rows, logits, guesses, strict=True)
+        steps = [row.advance(seen, guessed, stops) for row, seen, guessed in each]
+        left = [n for n, (_, _, done) in enumerate(steps) if not done]
         if not left:
             return
+        passes.forget([wrong for _, wrong, _ in steps])
         if len(left) < len(rows):
             rows = [rows[n] for n in left]
             passes.keep(left)
-        logits = passes.feed([steps[n][0] for n in left])
+        guesses = [row.guess() if piece >= _LEAST_PIECE else [] for row in rows]
+        read = [[*steps[n][0], *guessed] for n, guessed in zip(left, guesses, strict=True)]
+        logits = passes.feed(read, 1 + max(map(len, guesses)))
 
 
 def label_scores(
@@ -137,7 +167,7 @@ def label_scores(
         piece: Tokens of a row that are read in one pass at most.
     """
     _, logits = _read(network, prompts, piece)
-    scores = torch.log_softmax(logits, -1)
+    scores = torch.log_softmax(logits[:, -1], -1)
     return [row[tokens].tolist() for row, tokens in zip(scores, labels, strict=True)]
 
 

@@ -50,6 +50,10 @@ class Held:
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
         return np.unpackbits(bits, bitorder="little").astype(np.bool_)
 
+    def n_valid(self, tokens: list[int]) -> int:
+        """Return how many of these tokens could come next, one after the other."""
+        return self._matcher.validate_tokens(tokens)
+
     def take(self, token: int) -> None:
         """Go on by one token of those allowed."""
         self._matcher.consume_token(token)

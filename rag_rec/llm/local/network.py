@@ -37,31 +37,40 @@ class Passes:
         self._mask = torch.zeros((n_rows, 0), dtype=torch.long)
         self._lengths = torch.zeros((n_rows, 1), dtype=torch.long)
 
-    def feed(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Read further tokens of each row; return the logits that follow their last ones.
+    def feed(self, rows: Sequence[Sequence[int]], keep: int = 1) -> torch.Tensor:
+        """Read further tokens of each row; return the logits that follow so many of the last.
 
         Args:
             rows: One token or more for each row.
+            keep: Number of last tokens; within one piece.
         """
         width = max(map(len, rows))
         ids = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
         real = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         places = (self._lengths + real.cumsum(1) - 1).clamp(min=0)
         self._lengths = self._lengths + real.sum(1, keepdim=True)
+        before = self._mask.shape[1]
+        self._mask = torch.cat([self._mask, real], 1)
         logits = torch.empty(0)
         with torch.inference_mode():
             for start in range(0, width, self._piece):
                 part = slice(start, start + self._piece)
-                self._mask = torch.cat([self._mask, real[:, part]], 1)
                 logits = self._network(
                     input_ids=ids[:, part],
-                    attention_mask=self._mask,
+                    attention_mask=self._mask[:, : before + start + self._piece],
                     position_ids=places[:, part],
                     use_cache=True,
-                    logits_to_keep=1,
+                    logits_to_keep=keep,
                     **{self._cache_name: self._cache},
-                ).logits[:, -1]
+                ).logits[:, -keep:]
         return logits.float()
+
+    def forget(self, n_last: Sequence[int]) -> None:
+        """Forget so many of the last tokens of each row: nothing attends to them any more."""
+        for row, n in enumerate(n_last):
+            if n:
+                self._mask[row, -n:] = 0
+                self._lengths[row] -= n
 
     def repeat(self, n_rows: int) -> None:
         """Make the only row so many."""
@@ -87,7 +96,7 @@ class ExactHead(torch.nn.Module):
     def __init__(self, head: torch.nn.Linear) -> None:
         super().__init__()
         self.weight = torch.nn.Parameter(head.weight.detach().float(), requires_grad=False)
-        bias: torch.Tensor | None = head.bias
+        bias: torch.Tensor | None = getattr(head, "bias", None)
         self._bias = None if bias is None else bias.detach().float()
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:

@@ -68,7 +68,7 @@ def test_a_seed_repeats_a_reply_and_another_does_not(local: LocalChatModel) -> N
     assert local.generate(asked[:1])[0].text == first != other
 
 
-def test_forced_tokens_are_those_of_step_by_step(local: LocalChatModel) -> None:
+def test_forced_and_guessed_tokens_are_those_of_step_by_step(local: LocalChatModel) -> None:
     prompt = local.prompt_tokens(request())
     texts = []
     for piece in (1, 256):
