@@ -5,11 +5,16 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 venv=.venv
-pip=("$venv/bin/python" -m pip --disable-pip-version-check)
-quiet=(--quiet)
-[[ -t 2 ]] && quiet=() # on a terminal pip draws its own progress bars
+pip=("$venv/bin/python" -m pip --disable-pip-version-check install --quiet)
+uv=("$venv/bin/uv" pip install --quiet --python "$venv/bin/python")
 locked=(--no-deps --require-hashes --requirement)
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 say() { printf 'install: %s\n' "$*" >&2; }
+# the entries of the lock of some packages, or of all others; an entry ends with the first line that
+# does not go on
+only() { sed -n "/^$1==/,/[^\\\\]\$/p" requirements.lock; }
+without() { sed "/^$1==/,/[^\\\\]\$/d" requirements.lock; }
 
 [[ -x $venv/bin/python ]] || {
   say "creating $venv"
@@ -21,17 +26,19 @@ say() { printf 'install: %s\n' "$*" >&2; }
 }
 
 say "installing the packages (about 3 GB on disk)"
-"${pip[@]}" install --quiet "${locked[@]}" scripts/torch-cpu.lock 2>/dev/null ||
+without torch >"$scratch/others"
+"${pip[@]}" "${locked[@]}" scripts/torch-cpu.lock 2>/dev/null || {
   say "no CPU build of torch is to be had here (PIP_EXTRA_INDEX_URL may name an index of them): on Linux" \
     "PyPI's build brings CUDA, some gigabytes without hashes"
-"${pip[@]}" install "${quiet[@]}" "${locked[@]}" requirements.lock
-"${pip[@]}" install "${quiet[@]}" --constraint constraints.txt torch # CUDA, where torch was built for it
-"${pip[@]}" install "${quiet[@]}" --no-deps --no-build-isolation --editable .
-
-say "trying the embedded model (the first time its weights are widened, some 20 s)"
-"$venv/bin/python" -W ignore -c '
-from rag_rec.llm import Message, Request, open_model
-schema = {"type": "array", "items": {"enum": [1, 2]}, "minItems": 1, "maxItems": 1}
-reply = open_model("local").generate([Request((Message("user", "1 or 2?"),), schema, max_tokens=8)])[0]
-raise SystemExit(str(reply.error) if reply.error else 0)'
+  cp requirements.lock "$scratch/others"
+}
+only uv >"$scratch/uv"
+"${pip[@]}" "${locked[@]}" "$scratch/uv"
+"${uv[@]}" "${locked[@]}" "$scratch/others" || {
+  say "uv cannot reach the packages; pip tries, which takes minutes longer"
+  "${pip[@]}" "${locked[@]}" "$scratch/others"
+}
+"$venv/bin/python" -c 'import importlib.metadata as m, sys; sys.exit("+cpu" not in m.version("torch"))' ||
+  "${pip[@]}" --constraint constraints.txt torch # CUDA, where torch was built for it
+"${uv[@]}" --no-deps --no-build-isolation --editable .
 say "ready"
