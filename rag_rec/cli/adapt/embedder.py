@@ -23,8 +23,6 @@ app = typer.Typer(
     help="Learn from an index's own log: tune its embedder, or export training files.",
 )
 
-app.command("export")(export_command)
-
 
 @app.command("embedder")
 def embedder_command(
@@ -98,6 +96,9 @@ def embedder_command(
     _show(record, out)
     if not record.gained:
         raise typer.Exit(_NOTHING_GAINED)
+
+
+app.command("export")(export_command)
 
 
 def _show(record: Adaptation, out: Path) -> None:
