@@ -123,6 +123,8 @@ def main() -> None:
     document = {"hidden": asked.hide_items, "adaptation": record.model_dump(), **found}
     path = asked.out / f"{asked.name}.json"
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if not record.gained:
+        sys.stdout.write("nothing gained on validation: no tuned embedder to measure\n")
     for which in found:
         for row in found[which]["rows"]:
             cells = " ".join(

@@ -20,14 +20,15 @@ from rag_rec.adaptation.embedder.state import TrainingState
 from rag_rec.core import ConfigError, StorageError
 
 BASE = "all-MiniLM-L6-v2"
-SMALL = TuningOptions(base=BASE, batch=24, pairs=24 * 12, epochs=1, minutes=20)
+SMALL = TuningOptions(base=BASE, batch=16, pairs=16 * 8, epochs=1, minutes=20)
 
 
 @pytest.fixture(autouse=True)
 def _short_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuner, "_MAX_TOKENS", 16)
     monkeypatch.setattr(training, "_CHECK_EVERY", 4)
-    monkeypatch.setattr(validation, "_OTHERS", 100)
+    monkeypatch.setattr(validation, "_OTHERS", 60)
+    monkeypatch.setattr(validation, "_MOST_USERS", 20)
 
 
 class Stopper:
@@ -47,7 +48,7 @@ def test_a_tuned_embedder_gains_and_a_killed_run_ends_the_same(
 ) -> None:
     whole = adapt_embedder(hash_index, tmp_path / "whole", SMALL)
     assert whole.gained
-    assert whole.steps == 12
+    assert whole.steps == 8
     assert whole.end == "every epoch is done"
     with pytest.raises(KeyboardInterrupt):
         adapt_embedder(hash_index, tmp_path / "cut", SMALL, on_step=Stopper(6))

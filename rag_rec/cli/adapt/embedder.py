@@ -24,9 +24,6 @@ app = typer.Typer(
     help="Learn from an index's own log: tune its embedder or a ranker, or export training files.",
 )
 
-app.command("export")(export_command)
-app.command("ranker")(ranker_command)
-
 
 @app.command("embedder")
 def embedder_command(
@@ -100,6 +97,10 @@ def embedder_command(
     _show(record, out)
     if not record.gained:
         raise typer.Exit(_NOTHING_GAINED)
+
+
+app.command("ranker")(ranker_command)
+app.command("export")(export_command)
 
 
 def _show(record: Adaptation, out: Path) -> None:
