@@ -107,7 +107,7 @@ class Funnel(Model):
 
 
 class Added(Model):
-    """What a blend adds to retrieval over some users: mean difference of the metric, interval."""
+    """The gain of a blend over retrieval for some users: mean difference and its interval."""
 
     users: int
     value: float

@@ -46,7 +46,7 @@ class RankingExample:
 
     @property
     def prior(self) -> NDArray[np.float32]:
-        """What retrieval says before the model does: ``-log(place)`` of each label."""
+        """Retrieval's say before the model's: ``-log(place)`` of each label, ``float32 [n]``."""
         return -np.log(np.array(self.places, np.float32))
 
 

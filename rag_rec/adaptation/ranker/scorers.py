@@ -21,7 +21,7 @@ _PROMPTS_TOGETHER = 4
 _RANK = 8
 
 
-class Scorer(Protocol):
+class TunableRanker(Protocol):
     """A model with weights to learn.
 
     Attributes:
@@ -93,7 +93,7 @@ class PairScorer:
         return ((n, p) for n, p in self._model.named_parameters() if p.requires_grad)
 
     def scores(self, requests: Sequence[Request], chosen: Sequence[Sequence[int]]) -> list[Tensor]:
-        """See `Scorer.scores`; pairs of like length are read together."""
+        """See `TunableRanker.scores`; pairs of like length are read together."""
         pairs = [
             (request.ranking.query, request.ranking.documents[at])
             for request, some in zip(requests, chosen, strict=True)
@@ -166,7 +166,7 @@ class LabelScorer:
         return ((n, p) for n, p in self._adapted.named_parameters() if p.requires_grad)
 
     def scores(self, requests: Sequence[Request], chosen: Sequence[Sequence[int]]) -> list[Tensor]:
-        """See `Scorer.scores`; requests of like length are read together."""
+        """See `TunableRanker.scores`; requests of like length are read together."""
         prompts = [self._local.prompt_tokens(request) for request in requests]
         order = sorted(range(len(prompts)), key=lambda n: len(prompts[n]))
         found: dict[int, Tensor] = {}
@@ -208,7 +208,7 @@ def _folder_of(base: str) -> str:
     return str(embedder.packaged_folder or base)
 
 
-def open_scorer(kind: str, base: str, seed: int) -> Scorer:
+def open_scorer(kind: str, base: str, seed: int) -> TunableRanker:
     """Return the model of a kind, ``crossencoder`` or ``lora``, to be tuned.
 
     Raises:

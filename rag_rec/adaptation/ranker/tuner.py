@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rag_rec.adaptation.ranker.examples import RankingExample
-from rag_rec.adaptation.ranker.scorers import Scorer
+from rag_rec.adaptation.ranker.scorers import TunableRanker
 
 _WARM_STEPS = 20
 _DECAY, _LARGEST_NORM = 0.01, 1.0
@@ -33,7 +33,7 @@ class RankerTuner:
         others: Candidates beside the target that a step looks at.
     """
 
-    def __init__(self, scorer: Scorer, *, rate: float, others: int) -> None:
+    def __init__(self, scorer: TunableRanker, *, rate: float, others: int) -> None:
         self._scorer, self._rate, self._others = scorer, rate, others
         self._named = dict(scorer.named_parameters())
         self._optimiser = torch.optim.AdamW(
