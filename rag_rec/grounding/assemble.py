@@ -112,7 +112,7 @@ def list_fields(
     counts = _settle_reasons(slots, grounds)
     n_chosen = sum(slot.origin != "backfill" for slot in slots)
     counts["backfilled"] = len(slots) - n_chosen if reading else 0
-    counts["constraint"] = len(named) - n_chosen
+    counts["constraint"] = min(k, len(named)) - n_chosen  # scores name more than k
     if error is None and reading and counts["backfilled"]:
         error = "; ".join(reading.problems) or None
     candidates = {candidate.item_id: candidate for candidate in grounds.candidates}
