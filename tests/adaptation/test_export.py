@@ -211,3 +211,19 @@ def test_trl_takes_the_files_for_conversations(
 
 def test_an_answer_has_the_form_of_the_schema() -> None:
     assert json.loads(list_answer([2, 1])) == {"items": [{"label": 2}, {"label": 1}]}
+
+
+def test_where_letters_are_scored_the_answer_is_one_letter(
+    hash_index: ItemIndex, tmp_path: Path
+) -> None:
+    settings = Settings(prompt="scores", llm="openai:MODEL")
+    export_training(hash_index, tmp_path / "dpo", form="trl-dpo", settings=settings, users=20)
+    for name in ("train", "validation"):
+        for line in (tmp_path / "dpo" / f"{name}.jsonl").read_text().splitlines():
+            row = TrlDpo.model_validate_json(line)
+            right, wrong = row.chosen[0].content, row.rejected[0].content
+            assert right != wrong
+            assert f"\n{right}. " in row.prompt[-1].content
+            assert f"\n{wrong}. " in row.prompt[-1].content
+    with pytest.raises(ConfigError, match="a reward reads lists"):
+        export_training(hash_index, tmp_path / "grpo", form="grpo", settings=settings)

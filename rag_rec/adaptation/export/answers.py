@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from rag_rec.core import ConfigError
-from rag_rec.prompting import Variant
+from rag_rec.prompting import PromptSettings, Variant
 
 Answer = Callable[[Sequence[int]], str]
 """From labels, best first, to the assistant's turn."""
@@ -21,7 +21,16 @@ def list_answer(labels: Sequence[int]) -> str:
     return json.dumps({"items": [{"label": label} for label in labels]})
 
 
-ANSWERS: Mapping[str, Answer] = {"list": list_answer}
+def letter_answer(labels: Sequence[int]) -> str:
+    """Return the reply of a variant whose labels are scored: the letter of the first.
+
+    >>> letter_answer([3, 1])
+    'C'
+    """
+    return PromptSettings(answer="scores", reason_chars=0).label_text(labels[0])
+
+
+ANSWERS: Mapping[str, Answer] = {"list": list_answer, "scores": letter_answer}
 """The turn of the assistant by the form of the reply that a variant asks for."""
 
 
@@ -31,15 +40,9 @@ def answer_of(variant: Variant) -> Answer:
     Raises:
         ConfigError: If nothing in a log says what the right reply would be.
     """
-    form = str(getattr(variant.settings, "answer", "list"))
-    if form not in ANSWERS:
-        raise ConfigError(
-            f"the prompt '{variant.name}' asks for '{form}', which no export writes; choose a "
-            f"variant that asks for {' or '.join(ANSWERS)}"
-        )
     if variant.settings.reason_chars:
         raise ConfigError(
             f"the prompt '{variant.name}' asks for reasons and a log holds none; choose a variant "
             "with reason_chars = 0, such as plain"
         )
-    return ANSWERS[form]
+    return ANSWERS[variant.settings.answer]

@@ -113,6 +113,11 @@ def export_training(
         settings = settings.model_copy(update={"llm": _MODEL})
     model, variant = OfflineModel(settings), load_variant(settings.prompt)
     answer = answer_of(variant)
+    if form == "grpo" and variant.settings.answer == "scores":
+        raise ConfigError(
+            f"a reward reads lists, and the prompt '{variant.name}' asks for one letter: choose a "
+            "variant in words, such as plain"
+        )
     n = max(settings.k, variant.settings.max_candidates)
     folder.mkdir(parents=True, exist_ok=True)
     with training_lists(index, n, users=users, seed=settings.seed, on_step=on_step) as lists:
