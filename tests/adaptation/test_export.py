@@ -154,7 +154,7 @@ def test_prompts_are_those_of_a_preview_and_the_first_label_is_the_target(
         assert [state.prompt.labels[n - 1] for n in labels[1:]] == ranked[: SETTINGS.k - 1]
         assert [state.prompt.labels[n - 1] for n in _labels(line["rejected"])] == ranked[:5]
         assert (
-            recommender.ground(state, Completion(line["chosen"][-1]["content"])).made().outcome
+            recommender.ground(state, [Completion(line["chosen"][-1]["content"])]).made().outcome
             == "ok"
         )
 
