@@ -40,7 +40,7 @@ COMMANDS = {
     "batch": ("batch", "Recommend for a whole file of users, and go on where it stopped."),
     "adapt": (
         "adapt.embedder",
-        "Learn from an index's own log: tune its embedder, or export training files.",
+        "Learn from an index's own log: tune its embedder or a ranker, or export training files.",
     ),
     "evaluate": (
         "evaluate.experiments",

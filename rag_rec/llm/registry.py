@@ -123,7 +123,7 @@ def open_model(spec: str, options: ModelOptions | None = None) -> ChatModel | No
     for entry in entry_points(group=_ENTRY_POINTS, name=prefix) if prefix not in BACKENDS else ():
         entry.load()
     backend = BACKENDS.get(prefix)
-    bare = not rest or rest.startswith("+")
+    bare = not rest or (rest.startswith("+") and ":" not in spec.partition("+")[0])
     if backend is None or (bare and prefix not in backend.forms):
         raise ConfigError(f"unknown model '{spec}'; choose one of {', '.join(_forms())}")
     model = backend.opener(rest, options)

@@ -181,7 +181,8 @@ def test_what_gained_can_be_served(
     assert model is not None
     assert model.generate([ranking_request(("tea", "twine"))])[0].error is None
     assert Blend.load(tmp_path / "out" / "blend.toml").answer == "scores"
-    settings = Settings(prompt="rank", blend=str(tmp_path / "out" / "blend.toml"))
+    settings = Settings.load(tmp_path / "out" / "serve.toml")
+    assert settings.llm == spec
     recommender = Recommender(hash_index, model, settings)
     (state,) = recommender.run([RecommendationRequest("user-042")])
     assert state.made().outcome == "ok"

@@ -21,7 +21,7 @@ from rag_rec.index import ItemIndex
 from rag_rec.pipeline import Blend
 from rag_rec.prompting import Variant, load_variant
 
-BLEND = "blend.toml"
+BLEND, SERVE = "blend.toml", "serve.toml"
 _LIBRARIES = ("torch", "sentence-transformers", "transformers")
 _LEAST = 40
 _RATES = {"crossencoder": 1e-4, "lora": 5e-4}
@@ -48,7 +48,8 @@ def adapt_ranker(
 
     Args:
         index: An open index.
-        out: The folder of the result: a cross-encoder or a LoRA adapter, its record and its blend.
+        out: The folder of the result: a cross-encoder or a LoRA adapter, its record, its blend,
+            and ``serve.toml``, the settings that serve with both.
         options: How to learn.
         on_step: Receives progress.
 
@@ -145,6 +146,11 @@ def _run(
         scorer.write(folder)
         said = f"NDCG@10 of {len(validate)} users' third event from the end"
         Blend(weight=weight, answer="scores", fitted_on=said).save(folder / BLEND)
+        spec = f"crossencoder:{folder}" if options.kind == "crossencoder" else scorer.base
+        spec += f"+lora={folder}" if options.kind == "lora" else ""
+        served = {"llm": spec, "prompt": options.prompt, "blend": str(folder / BLEND)}
+        lines = (f"{name} = {json.dumps(value)}\n" for name, value in served.items())
+        (folder / SERVE).write_text("".join(lines), encoding="utf-8")
     record.write(folder)
     (folder / FILE).unlink(missing_ok=True)
     return record

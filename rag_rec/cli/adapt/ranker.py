@@ -67,8 +67,8 @@ def ranker_command(
     model may weigh, which is written to DIR/blend.toml.
 
     Ctrl-C, a crash, a kill: the same command goes on from its last checkpoint. Then:
-    rag-rec recommend --llm crossencoder:DIR --prompt rank --blend DIR/blend.toml. Exit 0: the
-    model may improve lists. 3: nothing was gained, and no model is written.
+    rag-rec recommend ... --config DIR/serve.toml. Exit 0: the model may improve lists. 3: nothing
+    was gained, and no model is written.
 
     Example: rag-rec adapt ranker indexes/shop --out models/ranker --minutes 30
     """
@@ -114,8 +114,7 @@ def _show(record: RankerAdaptation, out: Path) -> None:
     if not record.gained:
         note("nothing gained: no weight gains more than its standard error; no model is written")
         return
-    spec = f"crossencoder:{out}" if record.kind == "crossencoder" else f"{record.base}+lora={out}"
     note(
-        f"weight {record.weight:g}; next: rag-rec recommend --llm {spec} --prompt {record.prompt} "
-        f"--blend {out}/blend.toml"
+        f"weight {record.weight:g}; next: rag-rec recommend ... --config {out}/serve.toml, or "
+        "batch run"
     )
