@@ -19,7 +19,7 @@ from typing import Final
 from zipfile import BadZipFile
 
 import xxhash
-from polars.exceptions import PolarsError
+from polars.exceptions import PanicException, PolarsError
 
 from rag_rec.core import Model, StorageError, one_line
 
@@ -38,6 +38,7 @@ _UNREADABLE = (
     KeyError,
     BadZipFile,
     PolarsError,
+    PanicException,  # of polars, where a page holds other rows than its head says
     sqlite3.Error,
     tokenize.TokenError,  # numpy, of a damaged header
 )
