@@ -27,7 +27,8 @@ def letter_answer(labels: Sequence[int]) -> str:
     >>> letter_answer([3, 1])
     'C'
     """
-    return PromptSettings(answer="scores", reason_chars=0).label_text(labels[0])
+    scored = PromptSettings.model_validate({"answer": "scores", "reason_chars": 0})
+    return scored.label_text(labels[0])
 
 
 ANSWERS: Mapping[str, Answer] = {"list": list_answer, "scores": letter_answer}

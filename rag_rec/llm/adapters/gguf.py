@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rag_rec.core import ConfigError, OnDone, TransportError, Truncated, Usage, one_line
 from rag_rec.llm.adapters.gbnf import grammar
@@ -15,9 +16,6 @@ from rag_rec.llm.base import Completion, Request, timed
 from rag_rec.llm.chat_api.reply_body import read_usage
 from rag_rec.llm.registry import Backend, ModelOptions, register_backend
 from rag_rec.llm.special_tokens import neutraliser
-
-if TYPE_CHECKING:
-    from llama_cpp import Llama
 
 _CONTEXT = 4_096
 _INSTALL = "install it with: pip install 'rag-rec[gguf]'"
@@ -29,7 +27,7 @@ class LlamaTokens:
     exact = True
     per_message = 8
 
-    def __init__(self, llama: Llama) -> None:
+    def __init__(self, llama: Any) -> None:
         self._llama = llama
 
     def count(self, texts: Sequence[str]) -> list[int]:
@@ -60,7 +58,7 @@ class GgufChatModel:
         # threads that spin while they wait make a busy machine a hundred times slower
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         try:
-            import llama_cpp  # optional and slow
+            llama_cpp: Any = importlib.import_module("llama_cpp")  # optional and slow
         except ImportError as error:
             raise ConfigError(f"llm 'gguf' needs llama-cpp-python; {_INSTALL}") from error
         self.name = f"gguf:{path}"
