@@ -152,7 +152,11 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
         b'{"code": "a", "headline": "x"}\n',
         "the file has code, headline",
     ),
-    "a damaged archive": ("items.csv.gz", gzip.compress(b"item_id\na1\n" * 99)[:-20], "items.csv"),
+    "a damaged archive": (
+        "items.csv.gz",
+        gzip.compress(b"item_id\na1\n" * 99, mtime=0)[:-20],
+        "items.csv",
+    ),
 }
 
 

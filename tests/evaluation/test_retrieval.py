@@ -190,7 +190,7 @@ def test_given_candidates_are_ranked(tmp_path: Path, retrieval: RetrievalConfig)
 def test_candidate_files_are_read_plain_or_packed(tmp_path: Path) -> None:
     plain, packed = tmp_path / "a.txt", tmp_path / "a.gz"
     plain.write_text("u\t1 2 3\n\nv 4\n")
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    packed.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
     assert read_candidates(plain) == read_candidates(packed) == {"u": ["1", "2", "3"], "v": ["4"]}
     with pytest.raises(DataError):
         read_candidates(tmp_path / "nothing")

@@ -257,6 +257,8 @@ def test_a_packed_reply_is_bounded_by_what_it_unpacks_to() -> None:
 
 
 def test_a_packed_reply_of_a_usual_size_is_read() -> None:
-    answer = Response(gzip.compress(completion("hi")), headers={"content-encoding": "gzip"})
+    answer = Response(
+        gzip.compress(completion("hi"), mtime=0), headers={"content-encoding": "gzip"}
+    )
     with ChatServer(lambda _: answer) as server:
         assert ask(f"openai:m@{server.url}").text == "hi"

@@ -81,7 +81,7 @@ def test_every_header_is_an_answer_or_an_error(headers: dict[str, str], status: 
 
 @pytest.mark.parametrize("encoding", ["gzip", "x-gzip"])
 def test_a_packed_reply_is_read(encoding: str) -> None:
-    body = gzip.compress(completion("hello"))
+    body = gzip.compress(completion("hello"), mtime=0)
     answer = Response(body, headers={"content-encoding": encoding})
     with ChatServer(lambda _: answer) as server:
         model = OpenAIChatModel("scripted", server.url, options=ONCE)
