@@ -75,3 +75,8 @@ def data_folder() -> Path:
     if not folder.is_dir():
         pytest.skip("no real data sets: set RAG_REC_DATA to their folder")
     return folder
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their length: archives hold the time at which they were made."""
+    return f"{argname} of {len(val)} bytes" if isinstance(val, bytes) else None
