@@ -158,6 +158,12 @@ class RecommendationState:
         return self.prompt.labels if self.prompt else ()
 
     @property
+    def shows_the_first(self) -> bool:
+        """True if the first prompt shows the first candidates in their order, none left out."""
+        first = self.candidates[: self.n_shown]
+        return [*self.shown] == [candidate.item_id for candidate in first]
+
+    @property
     def n_shown(self) -> int:
         """Number of candidates in the prompt; 0 without one."""
         return len(self.shown)

@@ -328,7 +328,7 @@ def _by_list(on_done: OnDone, n_prompts: int) -> OnDone:
 
 def _placed(reading: Reading, state: RecommendationState) -> Reading:
     """Return a reading whose labels are places among the candidates, some of which did not fit."""
-    if [c.item_id for c in state.candidates[: state.n_shown]] == [*state.shown]:
+    if state.shows_the_first:
         return reading
     place = {candidate.item_id: at for at, candidate in enumerate(state.candidates, start=1)}
     entries = (replace(e, label=place[state.shown[e.label - 1]]) for e in reading.entries)

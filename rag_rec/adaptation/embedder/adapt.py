@@ -9,14 +9,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
+from rag_rec.adaptation.course import check_same, tuning_in
 from rag_rec.adaptation.embedder.events import RESERVED, Events
 from rag_rec.adaptation.embedder.pairs import training_pairs
 from rag_rec.adaptation.embedder.record import Adaptation, read_adaptation
-from rag_rec.adaptation.embedder.training import MODEL, TuningOptions, check_same, trained
+from rag_rec.adaptation.embedder.training import MODEL, TuningOptions, trained
 from rag_rec.adaptation.embedder.validation import Validation
-from rag_rec.core import ConfigError, OnStep, __version__
+from rag_rec.core import OnStep, __version__
 from rag_rec.index import EmbedderInfo, ItemIndex, SentenceTransformerEmbedder
 
 _LIBRARIES = ("torch", "sentence-transformers", "transformers")
@@ -53,14 +53,8 @@ def adapt_embedder(
         StorageError: If a checkpoint is damaged.
     """
     options, folder = options or TuningOptions(), Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            return _run(index, folder, options, on_step)
-    except Timeout as error:
-        raise ConfigError(
-            f"another process is tuning in {folder}; wait, or name another"
-        ) from error
+    with tuning_in(folder):
+        return _run(index, folder, options, on_step)
 
 
 def _run(

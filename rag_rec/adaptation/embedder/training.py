@@ -1,17 +1,21 @@
-"""The course of a tuning: batches, validations, checkpoints, and the end."""
+"""The course of an embedder's tuning: its batches and validations."""
 
 from __future__ import annotations
 
 import shutil
-import time
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from rag_rec.adaptation.course import Course, check_same
 from rag_rec.adaptation.embedder.pairs import Pairs
 from rag_rec.adaptation.embedder.state import TrainingState
 from rag_rec.adaptation.embedder.validation import Validation
-from rag_rec.core import ConfigError, OnStep
+from rag_rec.core import OnStep
 from rag_rec.index import SentenceTransformerEmbedder
 
 if TYPE_CHECKING:
@@ -22,7 +26,6 @@ MODEL = "model.new"
 
 _CHECK_EVERY = 25
 _PATIENCE = 4
-_SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,47 +63,42 @@ def trained(
     on_step: OnStep | None,
 ) -> TrainingState:
     """Train until something ends it; leave the best model in the folder, if it is better."""
-    from rag_rec.adaptation.checkpoint import load, save  # torch takes seconds
+    from rag_rec.adaptation.checkpoint import load  # torch takes seconds
     from rag_rec.adaptation.embedder.tuner import Tuner  # likewise
 
-    tuner, clock = Tuner(base, rate=options.rate), time.monotonic()
+    tuner = Tuner(base, rate=options.rate)
     found = load(folder, TrainingState)
     if found is None:
         before = validation.figures(tuner.encode)
-        tuner.keep_best()
+        tuner.weights.keep_best()
         state = TrainingState(identity=identity, before=before, best=before)
     else:
         state, tensors = found
         check_same(state.identity, identity, folder)
-        tuner.restore(tensors, state.step)
-    clock -= state.seconds
+        tuner.weights.restore(tensors, state.step)
     size = min(options.batch, len(pairs))
     per_epoch = len(pairs) // size
-    n_steps, limit_s = options.epochs * per_epoch, options.minutes * 60
-    epoch, batches = -1, list(pairs.batches(size, 0, options.seed))
-    saved_at = time.monotonic()
-    while True:
-        seconds = time.monotonic() - clock
-        end = _end(state, n_steps, seconds, limit_s)
-        if on_step:
-            share = 1.0 if end else max(state.step / n_steps, seconds / limit_s)
-            on_step("tuning the embedder", min(100, int(100 * share)), 100)
-        is_due = state.checked < state.step and (end or state.step % _CHECK_EVERY == 0)
-        if is_due:
-            state = _checked(state, tuner, validation)
-        if end or is_due or time.monotonic() - saved_at > _SAVE_EVERY_S:
-            update = {"end": end, "seconds": time.monotonic() - clock}
-            state = state.model_copy(update=update)
-            save(folder, state, tuner.state())
-            saved_at = time.monotonic()
-        if end:
-            break
-        if state.step // per_epoch != epoch:
-            epoch = state.step // per_epoch
-            batches = list(pairs.batches(size, epoch, options.seed))
-        batch, step = batches[state.step % per_epoch], state.step + 1
+
+    @lru_cache(maxsize=1)
+    def batches(epoch: int) -> list[NDArray[np.int64]]:
+        return list(pairs.batches(size, epoch, options.seed))
+
+    def learn(state: TrainingState) -> TrainingState:
+        batch, step = batches(state.step // per_epoch)[state.step % per_epoch], state.step + 1
         tuner.step(pairs, batch, step)
-        state = state.model_copy(update={"step": step})
+        return state.model_copy(update={"step": step})
+
+    course = Course[TrainingState](
+        name="tuning the embedder",
+        learn=learn,
+        check=lambda state: _checked(state, tuner, validation),
+        tensors=tuner.weights.state,
+        n_steps=options.epochs * per_epoch,
+        limit_s=options.minutes * 60,
+        check_every=_CHECK_EVERY,
+        patience=_PATIENCE,
+    )
+    state = course.run(state, folder, on_step)
     if state.best_step:
         shutil.rmtree(folder / MODEL, ignore_errors=True)
         tuner.write_best(folder / MODEL)
@@ -112,23 +110,6 @@ def _checked(state: TrainingState, tuner: Tuner, validation: Validation) -> Trai
     now = validation.figures(tuner.encode)
     if now.mrr <= state.best.mrr:
         return state.model_copy(update={"checked": state.step, "worse": state.worse + 1})
-    tuner.keep_best()
+    tuner.weights.keep_best()
     update = {"checked": state.step, "best": now, "best_step": state.step, "worse": 0}
     return state.model_copy(update=update)
-
-
-def _end(state: TrainingState, n_steps: int, seconds: float, limit_s: float) -> str:
-    """Return why training is over; empty while it goes on."""
-    if state.worse >= _PATIENCE:
-        return f"validation was no better {_PATIENCE} times in a row"
-    if state.step >= n_steps:
-        return "every epoch is done"
-    return "the time is up" if seconds >= limit_s else ""
-
-
-def check_same(found: str, wanted: str, folder: Path) -> None:
-    """Raise `ConfigError` if a folder holds another run."""
-    if found != wanted:
-        raise ConfigError(
-            f"{folder} holds a run on other data or with other options; name another folder"
-        )

@@ -9,12 +9,11 @@ from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from rag_rec.adaptation.course import check_same, tuning_in
 from rag_rec.adaptation.lists import TrainingLists, training_lists
 from rag_rec.adaptation.ranker.examples import RankingExample, ranking_examples, split_by_user
 from rag_rec.adaptation.ranker.record import RankerAdaptation, read_ranker_adaptation
-from rag_rec.adaptation.ranker.training import RankerOptions, check_same, trained
+from rag_rec.adaptation.ranker.training import RankerOptions, trained
 from rag_rec.adaptation.ranker.validation import best_weight, ndcg_table
 from rag_rec.core import ConfigError, DataError, OnStep, Settings, __version__
 from rag_rec.index import ItemIndex
@@ -63,23 +62,17 @@ def adapt_ranker(
     if options.kind not in _RATES:
         raise ConfigError(f"kind '{options.kind}': choose one of {', '.join(_RATES)}")
     variant = load_variant(options.prompt)
-    folder.mkdir(parents=True, exist_ok=True)
     identity = _identity(index, variant, options)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            ended = read_ranker_adaptation(folder)
-            if ended is not None:
-                check_same(ended.identity, identity, folder)
-                return ended
-            n = variant.settings.max_candidates
-            with training_lists(
-                index, n, users=options.lists, seed=options.seed, on_step=on_step
-            ) as lists:
-                return _run(index, lists, folder, variant, options, identity, on_step)
-    except Timeout as error:
-        raise ConfigError(
-            f"another process is tuning in {folder}; wait, or name another"
-        ) from error
+    with tuning_in(folder):
+        ended = read_ranker_adaptation(folder)
+        if ended is not None:
+            check_same(ended.identity, identity, folder)
+            return ended
+        n = variant.settings.max_candidates
+        with training_lists(
+            index, n, users=options.lists, seed=options.seed, on_step=on_step
+        ) as lists:
+            return _run(index, lists, folder, variant, options, identity, on_step)
 
 
 def _run(

@@ -1,8 +1,7 @@
-"""The course of a tuning: batches, validations, checkpoints, and the end."""
+"""The course of a ranker's tuning: its batches and validations."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rag_rec.adaptation.course import Course, check_same
 from rag_rec.adaptation.ranker.examples import RankingExample
 from rag_rec.adaptation.ranker.record import Point, RankerState
 from rag_rec.adaptation.ranker.validation import EQUAL, WEIGHTS, ndcg_table
-from rag_rec.core import ConfigError, OnStep
+from rag_rec.core import OnStep
 
 if TYPE_CHECKING:
     from rag_rec.adaptation.ranker.tuner import RankerTuner
 
 _PATIENCE = 6
-_SAVE_EVERY_S = 60.0
 _CHECKS_AN_EPOCH = 4
 
 
@@ -73,41 +72,32 @@ def trained(
         ConfigError: If the folder holds another run.
         StorageError: If its checkpoint is damaged.
     """
-    from rag_rec.adaptation.checkpoint import save  # torch takes seconds
-
     state = _begun(tuner, validation, folder, identity)
-    lists, epoch = examples(0), 0
-    size = min(options.batch, len(lists))
-    per_epoch = len(lists) // size
-    n_steps, limit_s = options.epochs * per_epoch, options.minutes * 60
-    check_every = max(1, per_epoch // _CHECKS_AN_EPOCH)
-    clock, saved_at = time.monotonic() - state.seconds, time.monotonic()
-    while True:
-        seconds = time.monotonic() - clock
-        end = _end(state, n_steps, seconds, limit_s)
-        if on_step:
-            share = 1.0 if end else max(state.step / n_steps, seconds / limit_s)
-            on_step("tuning the ranker", min(100, int(100 * share)), 100)
-        is_due = state.checked < state.step and (bool(end) or state.step % check_every == 0)
-        if is_due:
-            state = _checked(state, tuner, validation, size)
-        if end or is_due or time.monotonic() - saved_at > _SAVE_EVERY_S:
-            update = {"end": end, "seconds": time.monotonic() - clock}
-            state = state.model_copy(update=update)
-            save(folder, state, tuner.state())
-            saved_at = time.monotonic()
-        if end:
-            tuner.use_best()
-            return state
-        if state.step // per_epoch != epoch:
-            epoch = state.step // per_epoch
-            lists = examples(epoch)
+    size = min(options.batch, len(examples(0)))
+    per_epoch = len(examples(0)) // size
+
+    def learn(state: RankerState) -> RankerState:
+        epoch, step = state.step // per_epoch, state.step + 1
+        lists = examples(epoch)
         order = np.random.default_rng([options.seed, epoch]).permutation(len(lists))
         start = state.step % per_epoch * size
         batch = [lists[at] for at in order[start : start + size]]
-        step = state.step + 1
         loss = tuner.step(batch, step, options.seed)
-        state = state.model_copy(update={"step": step, "loss": state.loss + loss})
+        return state.model_copy(update={"step": step, "loss": state.loss + loss})
+
+    course = Course[RankerState](
+        name="tuning the ranker",
+        learn=learn,
+        check=lambda state: _checked(state, tuner, validation, size),
+        tensors=tuner.weights.state,
+        n_steps=options.epochs * per_epoch,
+        limit_s=options.minutes * 60,
+        check_every=max(1, per_epoch // _CHECKS_AN_EPOCH),
+        patience=_PATIENCE,
+    )
+    state = course.run(state, folder, on_step)
+    tuner.weights.use_best()
+    return state
 
 
 def _begun(
@@ -119,11 +109,11 @@ def _begun(
     if found is not None:
         state, tensors = found
         check_same(state.identity, identity, folder)
-        tuner.restore(tensors, state.step)
+        tuner.weights.restore(tensors, state.step)
         return state
     table = ndcg_table(validation, tuner.scores(validation))
     retrieved = float(table[0].mean())
-    tuner.keep_best()
+    tuner.weights.keep_best()
     first = Point(lists=0, loss=None, ndcg=_at_a_half(table.mean(axis=1).tolist()))
     return RankerState(identity=identity, retrieved=retrieved, best=retrieved, curve=(first,))
 
@@ -141,27 +131,10 @@ def _checked(
     risen = now > max(known.ndcg for known in state.curve)
     update["worse"] = 0 if risen else state.worse + 1
     if now > state.best:
-        tuner.keep_best()
+        tuner.weights.keep_best()
         update |= {"best": now, "best_step": state.step}
     return state.model_copy(update=update)
 
 
 def _at_a_half(means: Sequence[float]) -> float:
     return means[WEIGHTS.index(EQUAL)]
-
-
-def _end(state: RankerState, n_steps: int, seconds: float, limit_s: float) -> str:
-    """Return why training is over; empty while it goes on."""
-    if state.worse >= _PATIENCE:
-        return f"validation was no better {_PATIENCE} times in a row"
-    if state.step >= n_steps:
-        return "every epoch is done"
-    return "the time is up" if seconds >= limit_s else ""
-
-
-def check_same(found: str, wanted: str, folder: Path) -> None:
-    """Raise `ConfigError` if a folder holds another run."""
-    if found != wanted:
-        raise ConfigError(
-            f"{folder} holds a run on other data or with other options; name another folder"
-        )

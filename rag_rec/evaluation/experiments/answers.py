@@ -229,12 +229,6 @@ def answer_tasks(
     return [replace(answers[0], others=strays), *answers[1:]] if strays else answers
 
 
-def _in_order(state: RecommendationState) -> bool:
-    """Return True if the prompt shows the first candidates, in their order."""
-    first = state.candidates[: state.n_shown]
-    return [*state.shown] == [candidate.item_id for candidate in first]
-
-
 def _answer(task: Task, state: RecommendationState) -> UserAnswer:
     made = state.result
     if made is None:
@@ -246,7 +240,7 @@ def _answer(task: Task, state: RecommendationState) -> UserAnswer:
         user=task.key,
         history=digest_of(task),
         profiled=sum(usage.calls + usage.cached for usage in profiles),
-        labels=[] if _in_order(state) else [*state.shown],
+        labels=[] if state.shows_the_first else [*state.shown],
         scores=state.scores,
         prompts=max(1, len(state.calls)),
         items=[slot.item_id for slot in made.items],

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 OMIT = "omit"
 LOGPROBS: dict[str, Any] = {"logprobs": True, "top_logprobs": MOST_LABELS}
-"""What a request for scores asks for, in place of a reply in words."""
+"""Parameters of a request for scores, in place of those of a reply in words."""
 
 _FORMATS = ("json_schema", "json_object")
 _NAMES: dict[str, str | None] = {
