@@ -7,6 +7,7 @@ from rag_rec.adaptation.export.formats import TRAINING_FORMATS
 from rag_rec.adaptation.lists import TrainingList, TrainingLists, training_lists
 from rag_rec.adaptation.ranker.adapt import RankerOptions, adapt_ranker
 from rag_rec.adaptation.ranker.record import RankerAdaptation, read_ranker_adaptation
+from rag_rec.adaptation.record import TuningRecord
 from rag_rec.adaptation.reward import ndcg_reward
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "TrainingLists",
     "TrainingManifest",
     "TuningOptions",
+    "TuningRecord",
     "adapt_embedder",
     "adapt_ranker",
     "export_training",

@@ -46,7 +46,7 @@ State = TypeVar("State", bound=RunState)
 
 @dataclass(frozen=True, kw_only=True)
 class Course(Generic[State]):
-    """What a run does, and its bounds.
+    """The steps of a run, and its bounds.
 
     Attributes:
         name: Of the step, for progress.

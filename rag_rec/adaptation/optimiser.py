@@ -1,4 +1,4 @@
-"""`Weights`: what is learned, its optimiser, and the state between steps.
+"""`LearnedWeights`: what is learned, its optimiser, and the state between steps.
 
 Rates rise over the first steps and then fall with the square root of the step, which does not
 depend on when the run will end: stopped early or resumed, a step is the same.
@@ -16,7 +16,7 @@ _DECAY, _LARGEST_NORM = 0.01, 1.0
 _WEIGHT, _FIRST, _SECOND, _BEST = "weight/", "first/", "second/", "best/"
 
 
-class Weights:
+class LearnedWeights:
     """Named weights under AdamW.
 
     Args:

@@ -12,7 +12,7 @@ from rag_rec.core import Model, StorageError
 _GAINED, _NOTHING_GAINED = "adaptation.json", "nothing-gained.json"
 
 
-class Record(Model):
+class TuningRecord(Model):
     """Origin of a tuned model.
 
     Attributes:
@@ -54,7 +54,7 @@ class Record(Model):
         new.replace(path)
 
 
-Kind = TypeVar("Kind", bound=Record)
+Kind = TypeVar("Kind", bound=TuningRecord)
 
 
 def read_record(folder: str | Path, kind: type[Kind]) -> Kind | None:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing_extensions import override
 
 from rag_rec.adaptation.embedder.validation import Figures
-from rag_rec.adaptation.record import Record, read_record
+from rag_rec.adaptation.record import TuningRecord, read_record
 from rag_rec.index import EmbedderInfo
 
 
-class Adaptation(Record):
-    """Origin and worth of a tuned embedder; see `Record` for the rest.
+class Adaptation(TuningRecord):
+    """Origin and worth of a tuned embedder; see `TuningRecord` for the rest.
 
     Attributes:
         base: The embedder that was tuned.

@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional
 
 from rag_rec.adaptation.embedder.pairs import Pairs
-from rag_rec.adaptation.optimiser import Weights
+from rag_rec.adaptation.optimiser import LearnedWeights
 from rag_rec.index import SentenceTransformerEmbedder, Vectors, has_bfloat16
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Tuner:
         self.model = base.model
         self._own_length = self.model.max_seq_length
         self.model.max_seq_length = min(self._own_length or _MAX_TOKENS, _MAX_TOKENS)
-        self.weights = Weights(self.model.named_parameters(), rate=rate)
+        self.weights = LearnedWeights(self.model.named_parameters(), rate=rate)
 
     def step(self, pairs: Pairs, batch: NDArray[np.int64], step: int) -> float:
         """Learn from a batch of pairs as step number ``step``, from 1; return the loss."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from rag_rec.adaptation.course import RunState
-from rag_rec.adaptation.record import Record, read_record
+from rag_rec.adaptation.record import TuningRecord, read_record
 from rag_rec.core import Model
 
 
@@ -41,8 +41,8 @@ class RankerState(RunState):
     curve: tuple[Point, ...] = ()
 
 
-class RankerAdaptation(Record):
-    """Origin and worth of a tuned ranker; see `Record` for the rest.
+class RankerAdaptation(TuningRecord):
+    """Origin and worth of a tuned ranker; see `TuningRecord` for the rest.
 
     Attributes:
         kind: ``crossencoder`` or ``lora``.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from rag_rec.adaptation.optimiser import Weights
+from rag_rec.adaptation.optimiser import LearnedWeights
 from rag_rec.adaptation.ranker.examples import RankingExample
 from rag_rec.adaptation.ranker.scorers import TunableRanker
 
@@ -36,7 +36,7 @@ class RankerTuner:
 
     def __init__(self, scorer: TunableRanker, *, rate: float, others: int) -> None:
         self._scorer, self._others = scorer, others
-        self.weights = Weights(scorer.named_parameters(), rate=rate)
+        self.weights = LearnedWeights(scorer.named_parameters(), rate=rate)
 
     def step(self, examples: Sequence[RankingExample], step: int, seed: int) -> float:
         """Learn from some lists as step number ``step``, from 1; return the mean loss."""

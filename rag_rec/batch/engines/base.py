@@ -92,7 +92,8 @@ class BatchPipeline:
     def concurrency(self) -> int:
         """Users in flight at most."""
         settings = self.recommender.settings
-        return 1 if settings.llm.partition(":")[0] == "local" else settings.request.concurrency
+        alone = settings.llm.partition(":")[0] in {"local", "gguf"}
+        return 1 if alone else settings.request.concurrency
 
     def begin(self, users: Sequence[UserRow]) -> Prepared:
         """Take the steps that need no model call; send nothing."""

@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from rag_rec.adaptation import Adaptation, TuningOptions, adapt_embedder, read_adaptation
+from rag_rec.cli.adapt.ended import show_ended
 from rag_rec.cli.adapt.export import IndexFolder, Seed, export_command
 from rag_rec.cli.adapt.ranker import ranker_command
-from rag_rec.cli.console import note, steps_shown, write_json
+from rag_rec.cli.console import note, steps_shown
 from rag_rec.cli.options import AsJson
 from rag_rec.core import ConfigError
 from rag_rec.data import moment_of
 from rag_rec.index import ItemIndex
-
-_NOTHING_GAINED = 3
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,13 +89,7 @@ def embedder_command(
     with steps_shown() as step:
         record = adapt_embedder(opened, out, options, on_step=step)
     opened.close()
-    if as_json:
-        write_json(record.model_dump_json())
-    if has_ended:
-        note(f"{out} is finished; nothing was left to do")
-    _show(record, out)
-    if not record.gained:
-        raise typer.Exit(_NOTHING_GAINED)
+    show_ended(record, lambda: _show(record, out), out=out, has_ended=has_ended, as_json=as_json)
 
 
 app.command("ranker")(ranker_command)
@@ -105,9 +98,6 @@ app.command("export")(export_command)
 
 def _show(record: Adaptation, out: Path) -> None:
     before, after = record.before, record.after
-    for why, count in record.left_out.items():
-        if count:
-            note(f"left out: {count:,} {why}")
     note(
         f"{record.steps:,} batches of {record.batch:,} out of {record.pairs:,} pairs in "
         f"{record.minutes:.1f} minutes; {record.end}"

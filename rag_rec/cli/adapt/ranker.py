@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from rag_rec.adaptation import RankerAdaptation, RankerOptions, adapt_ranker, read_ranker_adaptation
+from rag_rec.cli.adapt.ended import show_ended
 from rag_rec.cli.adapt.export import IndexFolder, Seed
-from rag_rec.cli.console import note, steps_shown, write_json
+from rag_rec.cli.console import note, steps_shown
 from rag_rec.cli.options import AsJson
 from rag_rec.index import ItemIndex
-
-_NOTHING_GAINED = 3
 
 
 def ranker_command(
@@ -89,19 +88,10 @@ def ranker_command(
     with steps_shown() as step:
         record = adapt_ranker(opened, out, options, on_step=step)
     opened.close()
-    if as_json:
-        write_json(record.model_dump_json())
-    if has_ended:
-        note(f"{out} is finished; nothing was left to do")
-    _show(record, out)
-    if not record.gained:
-        raise typer.Exit(_NOTHING_GAINED)
+    show_ended(record, lambda: _show(record, out), out=out, has_ended=has_ended, as_json=as_json)
 
 
 def _show(record: RankerAdaptation, out: Path) -> None:
-    for why, count in record.left_out.items():
-        if count:
-            note(f"left out: {count:,} {why}")
     note(
         f"{record.lists:,} lists to learn from, {record.validation_lists:,} of other users to "
         f"validate on; {record.minutes:.1f} minutes; {record.end}"
