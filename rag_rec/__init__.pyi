@@ -35,7 +35,7 @@ from .core import (
     __version__,
 )
 from .data import Dataset, load_sample
-from .index import Embedder, ItemIndex, SentenceTransformerEmbedder
+from .index import Embedder, ItemIndex, LiveIndex, SentenceTransformerEmbedder
 from .list_types import (
     Bundle,
     BundleList,
@@ -49,7 +49,7 @@ from .list_types import (
 from .llm import ChatModel, open_model
 from .pipeline import Exchange, RecommendationRequest, RecommendationState
 from .recommender import Recommender
-from .retrieval import Retriever, build_index, open_retriever
+from .retrieval import Retriever, build_index, open_retriever, update_index
 
 __all__ = [
     "BudgetTooSmall",
@@ -69,6 +69,7 @@ __all__ = [
     "Interaction",
     "Item",
     "ItemIndex",
+    "LiveIndex",
     "MissingVariable",
     "ModelError",
     "ModelTimeout",
@@ -108,5 +109,6 @@ __all__ = [
     "load_sample",
     "open_model",
     "open_retriever",
+    "update_index",
     "where",
 ]

@@ -14,6 +14,7 @@ from rag_rec.constraints import where
 from rag_rec.core import (
     ConfigError,
     Constraints,
+    Item,
     OnDone,
     RecommendationList,
     Repairs,
@@ -23,7 +24,7 @@ from rag_rec.core import (
     UserHistory,
     first_problem,
 )
-from rag_rec.index import Embedder, ItemIndex
+from rag_rec.index import Embedder, ItemIndex, LiveIndex
 from rag_rec.list_types import Kind, TopK
 from rag_rec.llm import ChatModel, Completion, open_from
 from rag_rec.pipeline import (
@@ -90,6 +91,7 @@ class Recommender:
         prompt: str | Path | None = None,
         settings: Settings | str | Path | None = None,
         embedder: Embedder | None = None,
+        live: bool = True,
     ) -> Self:
         """Open an index and a model.
 
@@ -99,6 +101,8 @@ class Recommender:
             prompt: A prompt variant's name or ``.toml`` file.
             settings: Settings, or the TOML file that holds them; the arguments above win.
             embedder: The embedder the index was built with; by default loaded by name.
+            live: Take up the events and items that come after the build, whoever writes them;
+                False for the index as it was built.
 
         Raises:
             ConfigError, IndexNotFound, StaleIndex, PromptError: One line that says what to do.
@@ -108,7 +112,7 @@ class Recommender:
         spec = llm if isinstance(llm, str) else llm.name if llm else None
         chosen = {"llm": spec, "prompt": str(prompt) if prompt else None}
         settings = settings.model_copy(update={k: v for k, v in chosen.items() if v is not None})
-        index = ItemIndex.open(folder, embedder)
+        index = (LiveIndex if live else ItemIndex).open(folder, embedder)
         model = open_from(settings) if llm is None or isinstance(llm, str) else llm
         return cls(index, model, settings)
 
@@ -233,6 +237,37 @@ class Recommender:
         kind = self._plain(k)
         requests = (RecommendationRequest(user, kind) for user in users)
         return [state.result or self._empty(state) for state in self.run(requests, on_done)]
+
+    # --- what changes meanwhile ---------------------------------------------------------------
+
+    def record(
+        self,
+        user_id: str,
+        item_id: str,
+        *,
+        timestamp: int | None = None,
+        rating: float | None = None,
+        key: str | None = None,
+    ) -> bool:
+        """Record an event, which counts in the user's next list; see `LiveIndex.record`."""
+        return self._live.record(user_id, item_id, timestamp=timestamp, rating=rating, key=key)
+
+    def upsert(self, item: Item) -> None:
+        """Add an item or put another in its place, at once; see `LiveIndex.upsert`."""
+        self._live.upsert(item)
+
+    def remove(self, item_id: str) -> None:
+        """Take an item out of the catalog, at once; see `LiveIndex.remove`."""
+        self._live.remove(item_id)
+
+    @property
+    def _live(self) -> LiveIndex:
+        if not isinstance(self.index, LiveIndex):
+            raise ConfigError(
+                "this recommender serves an index as it was built; open it with "
+                "Recommender.open(folder), which takes changes up"
+            )
+        return self.index
 
     # --- single steps -------------------------------------------------------------------------
 

@@ -24,8 +24,14 @@ from rag_rec.cli.loading import (
 )
 from rag_rec.cli.options import AsJson
 from rag_rec.data import MAX_REJECTED, Dataset, load_sample
-from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder, indexed_ids
-from rag_rec.retrieval import RetrievalConfig, build_index
+from rag_rec.index import (
+    DEFAULT_EMBEDDER,
+    Manifest,
+    SentenceTransformerEmbedder,
+    current_version,
+    indexed_ids,
+)
+from rag_rec.retrieval import RetrievalConfig, build_index, update_index
 
 app = typer.Typer(add_completion=False)
 
@@ -49,6 +55,14 @@ MemoryGib = Annotated[
 Replace = Annotated[
     bool, typer.Option("--replace", help="Keep nothing of the index: drop tables not given.")
 ]
+Update = Annotated[
+    bool,
+    typer.Option(
+        "--update",
+        help="Put the live changes into the next version: events and items that came by "
+        "Recommender.record, upsert and remove since the last build. Stands alone.",
+    ),
+]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
 
 
@@ -63,6 +77,7 @@ def index(
     columns: Columns = None,
     read: Read = None,
     sample: Sample = False,
+    update: Update = False,
     embedder: EmbedderName = DEFAULT_EMBEDDER,
     on_error: OnError = OnErrors.stop,
     rejects: Rejects = Path("rejected.csv"),
@@ -77,10 +92,24 @@ def index(
     Only texts that changed are embedded again. Items that are no longer in the catalog still teach
     and are never listed.
 
+    Changes that came since the last build by way of the library go on counting beside any new
+    version; --update puts them in.
+
     Example: rag-rec index --items items.csv --interactions log.csv --out indexes/shop
     """
+    retrieval = RetrievalConfig.within(memory_gib)
+    given = bool(folder or items or reviews or interactions or columns)
+    if update:
+        if sample or given or replace or rebuild:
+            raise typer.BadParameter(
+                "--update stands alone: it puts live changes in; to build from files, leave it out"
+            )
+        manifest = fold(out, retrieval=retrieval)
+        if as_json:
+            write_json(manifest.model_dump_json())
+        return
     if sample:
-        if folder or items or reviews or interactions or columns:
+        if given:
             raise typer.BadParameter("--sample stands alone: give either it or files of your own")
         data = load_sample()
     else:
@@ -93,7 +122,6 @@ def index(
             **reading(format.value, columns, read, on_error, rejects, max_rejected),
         )
     note_loaded(data, rejects, tables=not sample)
-    retrieval = RetrievalConfig.within(memory_gib)
     manifest = build(data, out, embedder, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:
         write_json(manifest.model_dump_json())
@@ -119,7 +147,24 @@ def build(
             retrieval=retrieval,
             on_step=step,
         )
-    for line in manifest.notices[len(data.notices) :]:
+    _note_built(manifest, out, embedded, n_known=len(data.notices))
+    return manifest
+
+
+def fold(out: Path, *, retrieval: RetrievalConfig | None = None) -> Manifest:
+    """Put live changes into the next version, show the progress, and say what came of it."""
+    _, before = current_version(out)
+    with steps_shown() as step:
+        manifest, embedded = update_index(out, retrieval=retrieval, on_step=step)
+    if manifest == before:
+        note(f"index at {out}: no live changes, so it stays as it is")
+    else:
+        _note_built(manifest, out, embedded)
+    return manifest
+
+
+def _note_built(manifest: Manifest, out: Path, embedded: int, *, n_known: int = 0) -> None:
+    for line in manifest.notices[n_known:]:
         note(line)
     retrieved = manifest.retrieval
     note(
@@ -130,4 +175,3 @@ def build(
         f"{manifest.n_users} users, {manifest.n_interactions} interactions; "
         f"{embedded} texts embedded"
     )
-    return manifest

@@ -10,11 +10,13 @@ from rag_rec.index.embedders.text import (
     has_bfloat16,
 )
 from rag_rec.index.files import reading
-from rag_rec.index.item_index import ItemIndex
+from rag_rec.index.item_index import ItemIndex, VectorRows
+from rag_rec.index.live.live_index import LiveIndex
+from rag_rec.index.live.log import LiveLog
 from rag_rec.index.manifest import EmbedderInfo, Manifest
 from rag_rec.index.texts import item_texts
 from rag_rec.index.verify import IndexCheck, verify_index
-from rag_rec.index.versions import copy_version
+from rag_rec.index.versions import copy_version, current_version
 from rag_rec.index.writer import indexed_ids, stored_data, write_index
 
 __all__ = [
@@ -24,11 +26,15 @@ __all__ = [
     "EmbedderInfo",
     "IndexCheck",
     "ItemIndex",
+    "LiveIndex",
+    "LiveLog",
     "Manifest",
     "OnStep",
     "SentenceTransformerEmbedder",
+    "VectorRows",
     "Vectors",
     "copy_version",
+    "current_version",
     "has_bfloat16",
     "indexed_ids",
     "item_texts",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from difflib import get_close_matches
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from rag_rec.constraints import fold, limits_items
-from rag_rec.core import ConfigError, Constraints, UserHistory
+from rag_rec.core import ConfigError, Constraints, Item, UserHistory
 
 _CACHED = 64
 
@@ -31,12 +33,25 @@ class Eligibility:
     def __init__(
         self, items: pl.DataFrame, row_of: Mapping[str, int], retired: NDArray[np.bool_]
     ) -> None:
-        self._items = items
+        self._columns = _Columns(items)
         self._row_of = row_of
         self._n = items.height
         self._listed = ~retired
         self._in_stock = items["in_stock"].to_numpy() & ~retired
         self._masks: dict[Constraints, NDArray[np.bool_]] = {}
+        self._changed: dict[int, Item | None] = {}
+
+    def changed(self, rows: Mapping[int, Item | None]) -> Eligibility:
+        """Return the rules after some rows became another item, or left the catalog (None)."""
+        now = copy(self)
+        now.__dict__ = {k: v for k, v in self.__dict__.items() if k not in _READ_ONCE}
+        now._masks = {}
+        now._changed = {**self._changed, **rows}
+        now._listed, now._in_stock = self._listed.copy(), self._in_stock.copy()
+        for row, item in rows.items():
+            now._listed[row] = item is not None
+            now._in_stock[row] = item is not None and item.in_stock
+        return now
 
     def mask(self, history: UserHistory) -> NDArray[np.bool_]:
         """Return ``bool [n]``, True for items that may be listed for this user."""
@@ -111,20 +126,76 @@ class Eligibility:
 
     @cached_property
     def _prices(self) -> NDArray[np.float64]:
-        return self._items["price"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        prices = {row: item.price for row, item in self._items_now()}
+        return _with(self._columns.prices, prices)
 
     @cached_property
     def _released(self) -> NDArray[np.datetime64]:
+        return _with(self._columns.released, {r: item.released for r, item in self._items_now()})
+
+    @cached_property
+    def _categories(self) -> Mapping[str, NDArray[np.int64]]:
+        names = {row: item.categories for row, item in self._items_now()}
+        return _renamed(self._columns.categories, names)
+
+    @cached_property
+    def _brands(self) -> Mapping[str, NDArray[np.int64]]:
+        names = {row: [item.brand] if item.brand else [] for row, item in self._items_now()}
+        return _renamed(self._columns.brands, names)
+
+    def _items_now(self) -> Iterator[tuple[int, Item]]:
+        return ((row, item) for row, item in self._changed.items() if item is not None)
+
+
+_READ_ONCE = ("_prices", "_released", "_categories", "_brands")
+
+
+class _Columns:
+    """Columns of the catalog as it was built, each read when it is first asked for."""
+
+    def __init__(self, items: pl.DataFrame) -> None:
+        self._items = items
+
+    @cached_property
+    def prices(self) -> NDArray[np.float64]:
+        return self._items["price"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    @cached_property
+    def released(self) -> NDArray[np.datetime64]:
         return self._items["released"].to_numpy().astype("datetime64[D]")
 
     @cached_property
-    def _categories(self) -> dict[str, NDArray[np.int64]]:
+    def categories(self) -> dict[str, NDArray[np.int64]]:
         return _rows_by_name(enumerate(self._items["categories"].to_list()))
 
     @cached_property
-    def _brands(self) -> dict[str, NDArray[np.int64]]:
+    def brands(self) -> dict[str, NDArray[np.int64]]:
         brands = self._items["brand"].to_list()
         return _rows_by_name((row, [brand] if brand else []) for row, brand in enumerate(brands))
+
+
+def _with(column: NDArray[Any], values: Mapping[int, object]) -> NDArray[Any]:
+    """Return a column with some values replaced; None is the type's own "missing"."""
+    if not values:
+        return column
+    missing = np.array("NaT" if column.dtype.kind == "M" else "nan", column.dtype)
+    column = column.copy()
+    for row, value in values.items():
+        column[row] = missing if value is None else value
+    return column
+
+
+def _renamed(
+    built: Mapping[str, NDArray[np.int64]], names: Mapping[int, Iterable[str]]
+) -> Mapping[str, NDArray[np.int64]]:
+    """Return the rows of each name after some rows got other names."""
+    if not names:
+        return built
+    moved = np.fromiter(names, np.int64)
+    kept = {name: rows[~np.isin(rows, moved)] for name, rows in built.items()}
+    for name, rows in _rows_by_name(names.items()).items():
+        kept[name] = np.concatenate([kept.get(name, rows[:0]), rows])
+    return {name: rows for name, rows in kept.items() if len(rows)}
 
 
 def _rows_by_name(rows: Iterable[tuple[int, Iterable[str]]]) -> dict[str, NDArray[np.int64]]:

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,14 @@ from rag_rec.index.review_table import ReviewTable
 from rag_rec.index.store import VectorStore, private_copy
 from rag_rec.index.versions import current_version, hold
 from rag_rec.index.writer import ITEMS_FILE, LOG_FILE, REVIEWS_FILE
+
+
+class VectorRows(Protocol):
+    """Vectors that are looked up by row number; an array is one."""
+
+    def __getitem__(self, rows: NDArray[np.integer], /) -> Vectors:
+        """Return the vectors of some rows, of any shape: float32 ``[..., dimension]``."""
+        ...
 
 
 class ItemIndex:
@@ -48,7 +57,7 @@ class ItemIndex:
         self._let_go: Callable[[], object] | None = None
 
     @classmethod
-    def open(cls, folder: str | Path, embedder: Embedder | None = None) -> ItemIndex:
+    def open(cls, folder: str | Path, embedder: Embedder | None = None) -> Self:
         """Open the current version of the index at ``folder``.
 
         Args:
@@ -83,8 +92,16 @@ class ItemIndex:
 
     @property
     def n_items(self) -> int:
-        """Number of items, retired ones included."""
+        """Number of rows: items, retired ones included."""
         return self.items.height
+
+    @property
+    def n_built(self) -> int:
+        """Number of items that retrieval was fitted with: the first rows."""
+        return self.n_items
+
+    def refresh(self) -> None:
+        """Take up what changed meanwhile: here nothing, as a version never changes."""
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -109,6 +126,19 @@ class ItemIndex:
     def item_vectors(self) -> Vectors:
         """Unit rows, float32 ``[n_items, dimension]``, mapped from disk; zeros without text."""
         return _mapped(self.folder / "items_vectors.npy")
+
+    @property
+    def vector_rows(self) -> VectorRows:
+        """The vectors by row number, those of rows beyond the version too."""
+        return self.item_vectors
+
+    def vectors_of(self, rows: Sequence[int] | NDArray[np.integer]) -> Vectors:
+        """Return the vectors of some rows, of any shape: float32 ``[..., dimension]``."""
+        return self.vector_rows[np.asarray(rows, np.int64)]
+
+    def cosines(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the cosine of every item with a unit vector, ``[n_items]``."""
+        return self.item_vectors @ vector
 
     @cached_property
     def has_vector(self) -> NDArray[np.bool_]:
@@ -196,7 +226,7 @@ class ItemIndex:
     def _nearest(
         self, vector: NDArray[np.float32], n: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        cosines = self.item_vectors @ vector
+        cosines = self.cosines(vector)
         compared = self.has_vector if vector.any() else np.zeros_like(self.has_vector)
         cosines[~compared] = -np.inf
         least = np.partition(cosines, -n)[-n] if n < len(cosines) else -np.inf

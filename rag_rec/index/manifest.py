@@ -41,6 +41,7 @@ class Manifest(Model):
         n_reviews: Reviews; those with a text have a vector.
         n_interactions: Events of the log.
         n_users: Users of the log.
+        live_seq: Number of the last live change that is in it; see `rag_rec.index.live`.
         retrieval: How retrieval was fitted; its own record.
         notices: Remarks on the data for a person to read, one line each.
         files: Size and digest of every other file of the version, by its path in it.
@@ -55,13 +56,14 @@ class Manifest(Model):
     n_reviews: int
     n_interactions: int
     n_users: int
+    live_seq: int = 0
     retrieval: dict[str, Any]
     notices: tuple[str, ...] = ()
     files: dict[str, FileRecord]
 
     def digest(self) -> str:
-        """Return the SHA-256 of what the version is: not the time of building, notices, files."""
-        content = self.model_dump_json(exclude={"created", "notices", "files"})
+        """Return the SHA-256 of what the version is: not when it was built, nor notices and files."""
+        content = self.model_dump_json(exclude={"created", "live_seq", "notices", "files"})
         return hashlib.sha256(content.encode()).hexdigest()
 
     def write(self, folder: Path) -> None:

@@ -14,6 +14,8 @@ from rag_rec.core import IndexNotFound, OnStep, StaleIndex, StorageError, plain_
 from rag_rec.data import Dataset, ReviewStore, updated
 from rag_rec.index.embedders.text import Embedder
 from rag_rec.index.files import CHROMA, check_files, file_records, own_files
+from rag_rec.index.live.log import LiveLog
+from rag_rec.index.live.merging import with_changes
 from rag_rec.index.manifest import EmbedderInfo, Manifest
 from rag_rec.index.notices import notices
 from rag_rec.index.review_table import ReviewTable
@@ -31,7 +33,7 @@ _SLICE = 512
 
 
 def write_index(
-    dataset: Dataset,
+    dataset: Dataset | None,
     folder: Path,
     embedder: Embedder,
     *,
@@ -44,6 +46,7 @@ def write_index(
 
     Args:
         dataset: The data to index; tables that it was not given are kept from the current version.
+            None for those of the current version with the live changes, which are then in it.
         folder: The index; made when it is not there.
         embedder: Makes the vectors.
         finish: Fits the rest of the version from its folder.
@@ -56,12 +59,23 @@ def write_index(
 
     Raises:
         IndexLocked: If another process is writing this index.
+        IndexNotFound: If live changes are to be put into an index that is not there.
         StaleIndex: If tables have to be kept of a version that cannot be read.
         StorageError: If they have to be kept of a damaged one, or the folder cannot be written.
     """
     with new_version(folder) as version:
-        current = _current(folder, is_needed=not replace and not dataset.is_whole)
-        if current and not replace:
+        needed = dataset is None or (not replace and not dataset.is_whole)
+        current = _current(folder, is_needed=needed)
+        in_it = Manifest.read(current).live_seq if current else 0
+        live, live_seq = LiveLog(folder), in_it
+        if dataset is None:
+            stored = stored_data(current_version(folder)[0])
+            changes = live.since(in_it)
+            dataset = with_changes(stored, [change for _, change in changes])
+            live_seq = changes[-1][0] if changes else in_it
+        elif replace:
+            live_seq = max(in_it, live.last())
+        elif current:
             dataset = updated(dataset, stored_data(current))
         dataset = in_row_order(dataset)
         same = current and Manifest.read(current).embedder.digest == embedder.digest
@@ -81,11 +95,14 @@ def write_index(
             n_reviews=dataset.reviews.count,
             n_interactions=dataset.interactions.height,
             n_users=dataset.n_users,
+            live_seq=live_seq,
             retrieval=finish(version),
             notices=(*dataset.notices, *notices(dataset)),
             files=file_records(version),
         )
         manifest.write(version)
+    live.forget(in_it)
+    live.close()
     return manifest, n_embedded
 
 

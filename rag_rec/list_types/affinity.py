@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.index import Vectors
+from rag_rec.index import VectorRows
 from rag_rec.retrieval import Histories
 
 _SHRINK = 2.0
@@ -65,7 +65,7 @@ class Affinity:
         self,
         baskets: Histories,
         groups: NDArray[np.int64],
-        vectors: Vectors,
+        vectors: VectorRows,
         *,
         weights: Weights | None = None,
         window: int | None = None,

@@ -103,8 +103,7 @@ class ListContext:
         leaves = [row[-1] if row else "" for row in self.index.items["categories"].to_list()]
         numbers = {name: n for n, name in enumerate(dict.fromkeys(map(fold, filter(None, leaves))))}
         groups = np.array([numbers[fold(leaf)] if leaf else -1 for leaf in leaves], np.int64)
-        vectors = np.asarray(self.index.item_vectors)
-        return Affinity(self._log, groups, vectors, window=_WINDOW)
+        return Affinity(self._log, groups, self.index.vector_rows, window=_WINDOW)
 
     @cached_property
     def steps(self) -> Steps:

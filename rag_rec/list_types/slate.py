@@ -114,7 +114,7 @@ class SlateType(ListType[Slate]):
         entries: Sequence[Entry],
     ) -> Composed:
         items = context.items(grounds.candidates)
-        vectors = context.index.item_vectors[context.rows([item.item_id for item in items])]
+        vectors = context.index.vectors_of(context.rows([item.item_id for item in items]))
         wanted = [
             [entry.label - 1 for entry in entries if entry.row == row]
             for row in range(1, len(task.themes) + 1)

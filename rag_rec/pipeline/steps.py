@@ -77,6 +77,7 @@ class Pipeline:
 
     def resolve(self, requests: Iterable[RecommendationRequest]) -> list[RecommendationState]:
         """Return one state a request, with the user's history; unknown users get the failure."""
+        self._index.refresh()
         states: list[RecommendationState] = []
         for request in requests:
             state = RecommendationState(request, request.kind or TopK(k=self._settings.k))

@@ -1,7 +1,7 @@
 """Candidates for a history, each with the rank that every source gave it."""
 
 from rag_rec.retrieval.base import Matrices, Retriever, Source
-from rag_rec.retrieval.build import build_index
+from rag_rec.retrieval.build import build_index, update_index
 from rag_rec.retrieval.config import RetrievalConfig
 from rag_rec.retrieval.diagnostics import Diagnostics, Rankings, as_table, unseen
 from rag_rec.retrieval.fit_data import Budget, FitData
@@ -35,4 +35,5 @@ __all__ = [
     "review_quotes",
     "review_sentences",
     "unseen",
+    "update_index",
 ]

@@ -14,8 +14,10 @@ from rag_rec.data import Dataset
 from rag_rec.index import (
     Embedder,
     ItemIndex,
+    LiveLog,
     Manifest,
     SentenceTransformerEmbedder,
+    current_version,
     item_texts,
     write_index,
 )
@@ -68,6 +70,49 @@ def build_index(
         finish=partial(_fit, config=retrieval or RetrievalConfig(), on_step=on_step),
         reuse=not rebuild,
         replace=replace,
+        on_step=on_step,
+    )
+
+
+def update_index(
+    folder: str | Path,
+    *,
+    embedder: Embedder | None = None,
+    retrieval: RetrievalConfig | None = None,
+    on_step: OnStep | None = None,
+) -> tuple[Manifest, int]:
+    """Put the live changes of an index into its next version, and make that current.
+
+    Changes that arrive meanwhile stay live. However it ends, none is lost or counted twice.
+    Without live changes the version stays as it is.
+
+    Args:
+        folder: The index.
+        embedder: The embedder of the index; by default loaded by name.
+        retrieval: How retrieval is fitted; the defaults suit most data.
+        on_step: Receives progress.
+
+    Returns:
+        The manifest, and the number of texts that were embedded.
+
+    Raises:
+        IndexNotFound: If there is no index.
+        IndexLocked: If another process is writing this index.
+        StaleIndex: If another version of this library wrote it.
+    """
+    _, manifest = current_version(Path(folder))
+    live = LiveLog(Path(folder))
+    last = live.last()
+    live.close()
+    if last <= manifest.live_seq:
+        return manifest, 0
+    embedder = embedder or SentenceTransformerEmbedder(manifest.embedder.name)
+    manifest.check_embedder(embedder)
+    return write_index(
+        None,
+        Path(folder),
+        embedder,
+        finish=partial(_fit, config=retrieval or RetrievalConfig(), on_step=on_step),
         on_step=on_step,
     )
 

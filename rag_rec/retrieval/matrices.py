@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,19 @@ _BLOCK_ENTRIES = 2**23
 _ROWS = 2_048
 _PRUNED_LEFT, _PRUNED_RIGHT = 20, 50
 _WIDE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """A large sparse matrix and a small one of the same shape: their sum, which is never made.
+
+    Attributes:
+        whole: The large one.
+        more: The small one.
+    """
+
+    whole: sparse.csr_array
+    more: sparse.csr_array
 
 
 def dense(matrix: Any) -> NDArray[np.float32]:
@@ -100,8 +114,10 @@ def rows_times(weights: Any, matrix: Any) -> Any:
 
     Args:
         weights: ``float32 [b, n]``.
-        matrix: ``float32 [n, m]``.
+        matrix: ``float32 [n, m]``, or `Extended`.
     """
+    if isinstance(matrix, Extended):
+        return rows_times(weights, matrix.whole) + rows_times(weights, matrix.more)
     n_entries = int((matrix.indptr[weights.indices + 1] - matrix.indptr[weights.indices]).sum())
     n_users, width = n_rows(weights), int(matrix.shape[1])
     if n_entries * _WIDE >= width:
@@ -121,6 +137,10 @@ def summands(
     weights: Any, matrix: Any
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Return the summands of ``weights @ matrix`` in order: entry of the weights, column, value."""
+    if isinstance(matrix, Extended):
+        both = summands(weights, matrix.whole), summands(weights, matrix.more)
+        which, columns, values = map(np.concatenate, zip(*both, strict=True))
+        return which, columns, values
     starts = matrix.indptr[weights.indices]
     lengths = matrix.indptr[weights.indices + 1] - starts
     which = np.repeat(np.arange(len(lengths)), lengths)
@@ -184,6 +204,15 @@ def pruned_product(left: sparse.csr_array, right: sparse.csr_array, n: int) -> s
     """Approximate `product` by the strongest entries of both sides, for large matrices."""
     left, right = keep_strongest(left, _PRUNED_LEFT), keep_strongest(right, _PRUNED_RIGHT)
     return sparse_product(left, right, n)
+
+
+def padded(matrix: Any, n: int) -> sparse.csr_array:
+    """Return a matrix with empty rows up to ``n``, and empty columns too if it is square."""
+    rows, columns = matrix.shape
+    more = np.full(n - rows, matrix.indptr[-1], matrix.indptr.dtype)
+    pointers = np.concatenate([matrix.indptr, more])
+    width = n if rows == columns else columns
+    return sparse.csr_array((matrix.data, matrix.indices, pointers), shape=(n, width))
 
 
 def row_normalised(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -46,7 +46,7 @@ def read_queries(
     blocked = ~np.stack([index.eligibility.mask(history) for history in histories])
     extra = _near_profiles(index, histories, blocked)
     # the history itself, as strong as an identity matrix scaled to unit deviation like the sources
-    replay = np.float32(weighting.replay * np.sqrt(index.n_items))
+    replay = np.float32(weighting.replay * np.sqrt(index.n_built))
     again = [row for row, history in enumerate(histories) if history.constraints.allow_seen]
     replayed = users.take(np.array(again, np.int64)).repeated(weighting.replay_decay)
     for at, row in enumerate(again):
@@ -68,7 +68,7 @@ def _near_profiles(
     for row, vector, (items, cosines) in zip(rows, vectors, found, strict=True):
         if limits_items(histories[row].constraints):
             free = np.flatnonzero(~blocked[row] & index.has_vector)
-            every = index.item_vectors[free] @ vector
+            every = index.vectors_of(free) @ vector
             nearest = np.argsort(-every, kind="stable")[:_PROFILE_ITEMS]
             items, cosines = free[nearest], every[nearest]
         scores[row]["profile"] = (items.astype(np.int32), np.maximum(cosines, 0) ** 2)

@@ -87,7 +87,7 @@ def _taste(index: ItemIndex, history: UserHistory, candidates: Sequence[Candidat
 def _vectors_of(index: ItemIndex, item_ids: Sequence[str]) -> Vectors:
     """Return the vectors of the items that have one."""
     rows = [row for item_id in item_ids if (row := index.find(item_id)) is not None]
-    vectors = index.item_vectors[rows]
+    vectors = index.vectors_of(rows)
     return vectors[np.any(vectors, axis=1)]
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from itertools import accumulate, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.matrices import deviation, n_rows
+from rag_rec.retrieval.matrices import Extended, deviation, n_rows, padded
 
 _ITEM_BITS = 2**32 - 1
 
@@ -24,24 +26,46 @@ class StackedSources:
     Attributes:
         names: The sources that say something, in the order they are stacked.
         weights: Weight of each source.
-        n_items: Number of items ``n``.
+        n_items: Number of rows ``n``; the items of the matrices by default.
         factors: Factor of each source: its weight over its standard deviation.
         stacked: ``float32 [n, sources * n]``; source s has the columns from ``s * n``.
     """
 
     def __init__(
-        self, matrices: Mapping[str, sparse.csr_array], weights: Mapping[str, float]
+        self,
+        matrices: Mapping[str, sparse.csr_array],
+        weights: Mapping[str, float],
+        n_items: int | None = None,
     ) -> None:
         self.names = tuple(n for n, matrix in matrices.items() if matrix.nnz and weights[n])
         self.weights = dict(weights)
-        self.n_items: int = n_rows(next(iter(matrices.values())))
+        self.n_items: int = n_items or n_rows(next(iter(matrices.values())))
         self.factors = factors_of(matrices, weights)
         empty = sparse.csr_array((self.n_items, self.n_items), dtype=np.float32)
-        parts = [matrices[name] * np.float32(self.factors[name]) for name in self.names] or [empty]
-        self.stacked = sparse.csr_array(sparse.hstack(parts, format="csr"), dtype=np.float32)
+        parts = [
+            padded(matrices[name] * np.float32(self.factors[name]), self.n_items)
+            for name in self.names
+        ] or [empty]
+        self.stacked: Any = sparse.csr_array(sparse.hstack(parts, format="csr"), dtype=np.float32)
+
+    def extended(self, more: Mapping[str, sparse.csr_array]) -> StackedSources:
+        """Return these sources with further entries.
+
+        Args:
+            more: A few entries of some sources, ``float32 [n, n]``, on the scale of their matrices.
+        """
+        parts = [
+            more.get(name, sparse.csr_array((self.n_items, self.n_items), dtype=np.float32))
+            * np.float32(self.factors[name])
+            for name in self.names
+        ]
+        wider = copy(self)
+        wider.stacked = Extended(self.stacked, sparse.csr_array(sparse.hstack(parts, format="csr")))
+        wider.fused = Extended(self.fused, sparse.csr_array(sum(parts[1:], parts[0])))
+        return wider
 
     @cached_property
-    def fused(self) -> sparse.csr_array:
+    def fused(self) -> Any:
         """``float32 [n, n]``, the sum of the sources; made when first asked for, as it is large."""
         names = iter(self.names)
         first = next(names, None)

@@ -145,7 +145,7 @@ def read_manifest(folder: Path) -> ExportManifest:
 
 def offline_recommender(index: str | Path, settings: Settings, **options: Any) -> Recommender:
     """Open the pipeline with a model that is never asked, under the name of one that is."""
-    return Recommender.open(index, OfflineModel(settings), settings=settings, **options)
+    return Recommender.open(index, OfflineModel(settings), settings=settings, live=False, **options)
 
 
 def write_parts(

@@ -16,12 +16,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rag_rec.core import Model
 from rag_rec.index import ItemIndex
 from rag_rec.retrieval.base import HistoryWeights, Matrices
-from rag_rec.retrieval.matrices import load_array, save_arrays
+from rag_rec.retrieval.matrices import load_array, padded, save_arrays
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
 from rag_rec.retrieval.ranker.lambdamart import NewItems, Ranker
@@ -96,13 +94,13 @@ def load_rankers(
     folder = index.folder / FOLDER
     if record.fusion != "ranker":
         return None, None
-    views = folder / _VIEWS
+    views, n = folder / _VIEWS, index.n_items
     features = Features(
         sources,
         {name: source.features for name, source in record.sources.items()},
-        stats=ItemStats.load(folder / _STATS),
-        views={path.stem: load_array(views, path.stem) for path in views.iterdir()},
-        vectors=np.asarray(index.item_vectors),
+        stats=ItemStats.load(folder / _STATS).padded(n),
+        views={path.stem: padded(load_array(views, path.stem), n) for path in views.iterdir()},
+        vectors=index.vector_rows,
         decay=decay,
     )
     new = NewItems(record.new_places, record.new_bonus)

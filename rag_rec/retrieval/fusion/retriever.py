@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.core import Candidate, Evidence, UserHistory
-from rag_rec.index import ItemIndex
+from rag_rec.index import ItemIndex, LiveIndex
 from rag_rec.retrieval.base import Retriever
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
+from rag_rec.retrieval.fusion.live_items import LiveItems
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Popularity
 from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times
@@ -70,12 +72,17 @@ class FusedRetriever:
         )
         self._sentences = {name: source.sentence for name, source in record.sources.items()}
         matrices = {name: load_array(folder, name) for name in weights}
-        self.sources = StackedSources(matrices, weights)
+        self.sources = StackedSources(matrices, weights, index.n_items)
         _ = self.sources.fused  # now, not when the first user asks
         self.ranker, self.ranker_of_given = load_rankers(
             index, record, self.sources, self.weighting.decay
         )
+        self._follows = threading.Lock()
+        self._live = (
+            LiveItems(index, self.sources, self.ranker) if isinstance(index, LiveIndex) else None
+        )
         popularity = load_array(folder, Popularity.name)
+        popularity = np.pad(popularity, (0, index.n_items - len(popularity)))
         self.by_popularity = np.lexsort((np.arange(index.n_items), -popularity))
         self._popularity_rank = np.empty(index.n_items, np.int64)
         self._popularity_rank[self.by_popularity] = np.arange(1, index.n_items + 1)
@@ -83,6 +90,7 @@ class FusedRetriever:
 
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
+        self._follow()
         results: list[list[Candidate]] = []
         provenance = Provenance(self.sources.names, self.index.n_items)
         for batch in self._batches(histories):
@@ -99,6 +107,7 @@ class FusedRetriever:
 
     def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
         """See `Retriever.explain`."""
+        self._follow()
         return strongest_links(
             self.index,
             self.sources,
@@ -109,11 +118,18 @@ class FusedRetriever:
 
     def rank(self, histories: Sequence[UserHistory], k: int) -> list[Ranked]:
         """Return the order of `retrieve` as ``item_ix`` and scores, without provenance."""
+        self._follow()
         return [row for batch in self._batches(histories) for row in self._choose(batch, k)]
 
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Return weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
         return Histories.of_users(self.index, histories).weights(self.weighting.decay)
+
+    def _follow(self) -> None:
+        """Take up the items that came since the last time."""
+        if self._live is not None and self._live.is_behind:
+            with self._follows:
+                self.sources, self.ranker = self._live.extend()
 
     def _batches(self, histories: Sequence[UserHistory]) -> Iterator[QueryBatch]:
         for start in range(0, len(histories), self._batch_size):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import replace
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.index import Vectors
+from rag_rec.index import VectorRows
 from rag_rec.retrieval.base import HistoryWeights, Matrices
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.matrices import columns_of, dense, row_lengths, rows_times
+from rag_rec.retrieval.matrices import Extended, columns_of, dense, row_lengths, rows_times, unit_rows
 from rag_rec.retrieval.ranker.item_statistics import Floats, ItemStats
 from rag_rec.retrieval.stacked import StackedSources
 
@@ -41,14 +43,14 @@ class Features:
         *,
         stats: ItemStats,
         views: Matrices,
-        vectors: Vectors,
+        vectors: VectorRows,
         decay: float = 2.0,
     ) -> None:
         self.sources = sources
         self.decay = decay
         self._of_sources = of_sources
         self._stats = stats
-        self._views = views
+        self._views: Mapping[str, Any] = views
         self._vectors = vectors
         self._log_popularity = np.log1p(stats.popularity)
         self._rarity = (1 / np.sqrt(stats.popularity + 1)).astype(np.float32)
@@ -78,6 +80,28 @@ class Features:
         found |= self._by_user(users, candidates)
         return found | _fused(scores)
 
+    def extended(
+        self, sources: StackedSources, links: sparse.csr_array, rows: Sequence[int]
+    ) -> Features:
+        """Return the features with those of items that came since the fit.
+
+        Args:
+            sources: The sources with the items' entries; see `StackedSources.extended`.
+            links: Links between these items and others, ``float32 [n, n]``: a few more entries of
+                each view. The items get the mean attributes of those they are linked to.
+            rows: The items.
+        """
+        stats, n = self._stats, self.sources.n_items
+        wider = copy(self)
+        wider.sources = sources
+        wider._views = {name: Extended(view, links) for name, view in self._views.items()}
+        chosen = sparse.csr_array((np.ones(len(rows)), (rows, rows)), shape=(n, n))
+        lent = unit_rows(sparse.csr_array(chosen @ links @ stats.attributes, dtype=np.float32))
+        wider._stats = replace(stats, attributes=sparse.csr_array(stats.attributes + lent))
+        by_attribute = stats.attributes.T @ stats.popularity
+        wider._attribute_popularity = np.log1p(wider._stats.attributes @ by_attribute)
+        return wider
+
     @property
     def is_new(self) -> NDArray[np.bool_]:
         """Mark the items without events, ``[n]``."""
@@ -85,7 +109,7 @@ class Features:
 
     def fused_at(self, users: Histories, candidates: NDArray[np.int32]) -> Floats:
         """Return the fused scores of given candidates, ``[b, c]``."""
-        return columns_of(users.weights(self.decay) @ self.sources.fused, candidates)
+        return columns_of(rows_times(users.weights(self.decay), self.sources.fused), candidates)
 
     def _by_source(
         self, weights: dict[HistoryWeights, sparse.csr_array], candidates: NDArray[np.int32]

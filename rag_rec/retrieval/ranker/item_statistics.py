@@ -13,11 +13,12 @@ from scipy.sparse import linalg
 from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item.content import weighted_words
-from rag_rec.retrieval.matrices import keep_strongest, load_array, n_rows, save_arrays
+from rag_rec.retrieval.matrices import keep_strongest, load_array, n_rows, padded, save_arrays
 
 Floats = NDArray[np.float32]
 
 _RECENT = 5
+_NO_PLACE = 0.5  # of an item without events
 _TOGETHER = 500
 
 
@@ -57,11 +58,24 @@ class ItemStats:
         return cls(
             popularity=popularity,
             late=np.bincount(log.items, recent, n).astype(np.float32),
-            place=((places + 0.5) / (popularity + 1)).astype(np.float32),
+            place=((places + _NO_PLACE) / (popularity + 1)).astype(np.float32),
             time=_latent_time(following),
             attributes=weighted_words(data.attributes, least=1),
             next=following,
             together=keep_strongest(sparse.csr_array(users.T @ users), _TOGETHER),
+        )
+
+    def padded(self, n: int) -> ItemStats:
+        """Return the statistics with rows up to ``n`` for items that nothing is known of yet."""
+        width = (0, n - len(self.popularity))
+        return ItemStats(
+            popularity=np.pad(self.popularity, width),
+            late=np.pad(self.late, width),
+            place=np.pad(self.place, width, constant_values=_NO_PLACE),
+            time=np.pad(self.time, width),
+            attributes=padded(self.attributes, n),
+            next=padded(self.next, n),
+            together=padded(self.together, n),
         )
 
     def save(self, folder: Path) -> None:

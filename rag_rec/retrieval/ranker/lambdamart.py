@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -165,6 +166,17 @@ class Ranker:
         self.depth = depth
         self.new = new or NewItems()
         self.is_new = features.is_new
+
+    @property
+    def features(self) -> Features:
+        """The features it reads."""
+        return self._features
+
+    def reading(self, features: Features) -> Ranker:
+        """Return the same ranker with other features."""
+        other = copy(self)
+        other._features, other.is_new = features, features.is_new
+        return other
 
     @cached_property
     def _model(self) -> Booster:

@@ -1,0 +1,1 @@
+"""What changed since an index was built: a durable log, and the index as it is now."""
