@@ -131,7 +131,7 @@ def _show_users(opened: ItemIndex, *, as_json: bool) -> None:
 def _item_document(opened: ItemIndex, item_id: str) -> dict[str, Any]:
     item = opened.item_by_id(item_id)
     row = opened.find(item_id) or 0
-    nearest = opened.nearest(opened.vectors_of(np.array([row])), 6)[0]
+    nearest = opened.nearest(opened.vectors_of([row]), 6)[0]
     return item.model_dump(mode="json") | {
         "reviews": opened.review_texts([int(r) for r in opened.reviews_of(row)]),
         "nearest": [

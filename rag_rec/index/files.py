@@ -25,6 +25,9 @@ from rag_rec.core import Model, StorageError, one_line
 
 MANIFEST: Final = "manifest.json"
 CHROMA: Final = "chroma"
+ITEMS_FILE: Final = "items.parquet"
+LOG_FILE: Final = "interactions.parquet"
+REVIEWS_FILE: Final = "reviews.sqlite"
 WAY_OUT = (
     "put back a copy of the index, or rebuild it with rag-rec index; "
     "rag-rec show --verify lists every fault"

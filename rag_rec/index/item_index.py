@@ -16,12 +16,20 @@ from numpy.typing import NDArray
 from rag_rec.core import DataError, Interaction, Item, UserHistory
 from rag_rec.index.eligibility import Eligibility
 from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder, Vectors
-from rag_rec.index.files import CHROMA, check_files, chroma_files, files_read_at_opening, reading
+from rag_rec.index.files import (
+    CHROMA,
+    ITEMS_FILE,
+    LOG_FILE,
+    REVIEWS_FILE,
+    check_files,
+    chroma_files,
+    files_read_at_opening,
+    reading,
+)
 from rag_rec.index.manifest import Manifest
 from rag_rec.index.review_table import ReviewTable
 from rag_rec.index.store import VectorStore, private_copy
 from rag_rec.index.versions import current_version, hold
-from rag_rec.index.writer import ITEMS_FILE, LOG_FILE, REVIEWS_FILE
 
 
 class VectorRows(Protocol):

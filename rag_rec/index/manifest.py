@@ -62,7 +62,7 @@ class Manifest(Model):
     files: dict[str, FileRecord]
 
     def digest(self) -> str:
-        """Return the SHA-256 of what the version is: not when it was built, nor notices and files."""
+        """Return the SHA-256 of what the version is, whenever and from whatever it was built."""
         content = self.model_dump_json(exclude={"created", "live_seq", "notices", "files"})
         return hashlib.sha256(content.encode()).hexdigest()
 

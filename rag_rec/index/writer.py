@@ -13,7 +13,15 @@ import polars as pl
 from rag_rec.core import IndexNotFound, OnStep, StaleIndex, StorageError, plain_text
 from rag_rec.data import Dataset, ReviewStore, updated
 from rag_rec.index.embedders.text import Embedder
-from rag_rec.index.files import CHROMA, check_files, file_records, own_files
+from rag_rec.index.files import (
+    CHROMA,
+    ITEMS_FILE,
+    LOG_FILE,
+    REVIEWS_FILE,
+    check_files,
+    file_records,
+    own_files,
+)
 from rag_rec.index.live.log import LiveLog
 from rag_rec.index.live.merging import with_changes
 from rag_rec.index.manifest import EmbedderInfo, Manifest
@@ -28,7 +36,6 @@ from rag_rec.index.versions import current_version, new_version
 Finish = Callable[[Path], dict[str, Any]]
 """Fits the rest of a version from its folder; returns the manifest's record of it."""
 
-ITEMS_FILE, LOG_FILE, REVIEWS_FILE = "items.parquet", "interactions.parquet", "reviews.sqlite"
 _SLICE = 512
 
 

@@ -138,9 +138,12 @@ def summands(
 ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]:
     """Return the summands of ``weights @ matrix`` in order: entry of the weights, column, value."""
     if isinstance(matrix, Extended):
-        both = summands(weights, matrix.whole), summands(weights, matrix.more)
-        which, columns, values = map(np.concatenate, zip(*both, strict=True))
-        return which, columns, values
+        first, second = summands(weights, matrix.whole), summands(weights, matrix.more)
+        return (
+            np.concatenate([first[0], second[0]]),
+            np.concatenate([first[1], second[1]]),
+            np.concatenate([first[2], second[2]]),
+        )
     starts = matrix.indptr[weights.indices]
     lengths = matrix.indptr[weights.indices + 1] - starts
     which = np.repeat(np.arange(len(lengths)), lengths)

@@ -1,1 +1,1 @@
-"""What changed since an index was built: a durable log, and the index as it is now."""
+"""The live layer: changes since a build, in a durable log and in the index as it is now."""

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from rag_rec.core import Interaction, Item, Model
-from rag_rec.core.inputs import ItemId, UserId
+
+_Id = Annotated[str, Field(min_length=1)]
 
 
 class EventRecorded(Model):
@@ -20,7 +21,7 @@ class EventRecorded(Model):
     """
 
     kind: Literal["event"] = "event"
-    user_id: UserId
+    user_id: _Id
     event: Interaction
     key: str | None = Field(default=None, exclude=True)
 
@@ -42,7 +43,7 @@ class ItemRemoved(Model):
     """An item left the catalog: its events still teach, and it is never listed."""
 
     kind: Literal["removal"] = "removal"
-    item_id: ItemId
+    item_id: _Id
 
 
 Change = EventRecorded | ItemPut | ItemRemoved

@@ -118,7 +118,9 @@ class LiveLog:
                     self._opened = self._open(create=create)
                 yield self._opened
             except sqlite3.Error as error:
-                raise StorageError(f"cannot be used ({error}); {_WAY_OUT}", path=self.path) from error
+                raise StorageError(
+                    f"cannot be used ({error}); {_WAY_OUT}", path=self.path
+                ) from error
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
         is_new = not self.path.exists()
@@ -132,14 +134,7 @@ class LiveLog:
             check_same_thread=False,
         )
         try:
-            layout = connection.execute("PRAGMA user_version").fetchone()[0]
-            if layout not in (0, _LAYOUT):
-                raise sqlite3.DatabaseError(f"layout {layout}, this version reads {_LAYOUT}")
-            if layout == 0:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute(_TABLE)
-                connection.execute(f"PRAGMA user_version = {_LAYOUT}")
-            connection.execute("PRAGMA synchronous = FULL")
+            _prepare(connection)
         except BaseException:
             connection.close()
             raise
@@ -159,6 +154,17 @@ class LiveLog:
                 "index --update where the folder can be written"
             )
         return f"{uri}?immutable=1"
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    (layout,) = connection.execute("PRAGMA user_version").fetchone()
+    if layout not in (0, _LAYOUT):
+        raise sqlite3.DatabaseError(f"layout {layout}, this version reads {_LAYOUT}")
+    if layout == 0:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(_TABLE)
+        connection.execute(f"PRAGMA user_version = {_LAYOUT}")
+    connection.execute("PRAGMA synchronous = FULL")
 
 
 def _change(key: str | None, body: str, vector: bytes) -> Change:

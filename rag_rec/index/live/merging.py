@@ -17,7 +17,9 @@ def with_events(
 ) -> tuple[Interaction, ...]:
     """Return events in the order that a build gives them: by time, those without one first."""
     return tuple(
-        sorted((*built, *live), key=lambda event: (event.timestamp is not None, event.timestamp or 0))
+        sorted(
+            (*built, *live), key=lambda event: (event.timestamp is not None, event.timestamp or 0)
+        )
     )
 
 
@@ -44,16 +46,18 @@ def with_changes(stored: Dataset, changes: Sequence[Change]) -> Dataset:
             items[change.item.item_id] = change.item
         else:
             items[change.item_id] = None
+    n_put = sum(item is not None for item in items.values())
+    counts = (
+        f"{len(events):,} events",
+        f"{n_put:,} items put",
+        f"{len(items) - n_put:,} removed",
+    )
     given = frozenset({"items", "interactions"})
     data = replace(
         stored,
         items=_with_items(stored.items, items),
         interactions=_with_events(stored.interactions, events),
-        notices=[
-            f"live changes put in: {len(events):,} events, "
-            f"{sum(item is not None for item in items.values()):,} items put, "
-            f"{sum(item is None for item in items.values()):,} removed"
-        ],
+        notices=[f"live changes put in: {', '.join(counts)}"],
         given=given,
     )
     return updated(data, stored)

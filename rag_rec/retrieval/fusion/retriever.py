@@ -14,8 +14,8 @@ from rag_rec.core import Candidate, Evidence, UserHistory
 from rag_rec.index import ItemIndex, LiveIndex
 from rag_rec.retrieval.base import Retriever
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
-from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
 from rag_rec.retrieval.fusion.live_items import LiveItems
+from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Popularity
 from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times

@@ -14,7 +14,14 @@ from scipy import sparse
 from rag_rec.index import VectorRows
 from rag_rec.retrieval.base import HistoryWeights, Matrices
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.matrices import Extended, columns_of, dense, row_lengths, rows_times, unit_rows
+from rag_rec.retrieval.matrices import (
+    Extended,
+    columns_of,
+    dense,
+    row_lengths,
+    rows_times,
+    unit_rows,
+)
 from rag_rec.retrieval.ranker.item_statistics import Floats, ItemStats
 from rag_rec.retrieval.stacked import StackedSources
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,11 +71,11 @@ def test_numbers_are_never_given_twice(tmp_path: Path) -> None:
 def test_changes_are_written_all_or_none(tmp_path: Path) -> None:
     log = LiveLog(tmp_path)
     log.append([event()])
-    assert log._opened is not None
-    log._opened.execute(
-        "CREATE TRIGGER no_cups BEFORE INSERT ON changes WHEN new.body LIKE '%cup%' "
-        "BEGIN SELECT RAISE(ABORT, 'no cups'); END"
-    )
+    with sqlite3.connect(tmp_path / LIVE_FILE) as beside:
+        beside.execute(
+            "CREATE TRIGGER no_cups BEFORE INSERT ON changes WHEN new.body LIKE '%cup%' "
+            "BEGIN SELECT RAISE(ABORT, 'no cups'); END"
+        )
     with pytest.raises(StorageError, match=r"no cups.*move the file aside"):
         log.append([event("second"), ItemRemoved(item_id="cup")])
     assert len(log.since(0)) == 1
@@ -100,12 +101,19 @@ def test_processes_write_and_read_the_same_log(tmp_path: Path) -> None:
         assert own == [str(n) for n in range(50)]
 
 
-def test_it_is_synchronous_and_in_wal_mode(tmp_path: Path) -> None:
-    log = LiveLog(tmp_path)
-    log.append([event()])
-    assert log._opened is not None
-    assert log._opened.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert log._opened.execute("PRAGMA synchronous").fetchone() == (2,)
+def test_it_is_synchronous_and_in_wal_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def noted(path: str, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(path, **options))
+        return opened[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", noted)
+        LiveLog(tmp_path).append([event()])
+    assert opened[0].execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert opened[0].execute("PRAGMA synchronous").fetchone() == (2,)
 
 
 def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
