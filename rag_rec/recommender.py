@@ -80,7 +80,7 @@ class Recommender:
             settings=self.settings,
             blend=blend,
         )
-        self.run_id = self._run_id()
+        self._id_as_built = self._digest()
 
     @classmethod
     def open(
@@ -355,7 +355,15 @@ class Recommender:
         self._pipeline.ground(passed, self.run_id)
         return passed
 
-    def _run_id(self) -> str:
+    @property
+    def run_id(self) -> str:
+        """A hash of everything that can change a list, live changes included."""
+        seq = self.index.live_seq
+        if seq == self.index.manifest.live_seq:
+            return self._id_as_built
+        return hashlib.sha256(f"{self._id_as_built}\n{seq}".encode()).hexdigest()[:16]
+
+    def _digest(self) -> str:
         model = self.model.name if self.model else "none"
         parts = (
             self.settings.digest(),

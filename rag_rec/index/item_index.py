@@ -108,6 +108,11 @@ class ItemIndex:
         """Number of items that retrieval was fitted with: the first rows."""
         return self.n_items
 
+    @property
+    def live_seq(self) -> int:
+        """Number of the last live change that was taken up."""
+        return self.manifest.live_seq
+
     def refresh(self) -> None:
         """Take up what changed meanwhile: here nothing, as a version never changes."""
 

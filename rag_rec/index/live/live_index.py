@@ -71,8 +71,8 @@ class LiveIndex(ItemIndex):
         return range(self._n_built, len(self.row_of))
 
     @property
+    @override
     def live_seq(self) -> int:
-        """Number of the last change that was taken up."""
         return self.manifest.live_seq if self._seq is None else self._seq
 
     @override
