@@ -182,7 +182,9 @@ def _opened(
         raise ConfigError("--engine ray opens models by name: give a spec, not an object")
     settings = settings.model_copy(update={"llm": llm or settings.llm})
     model = None if settings.llm == "none" else NamedModel(settings.llm)
-    return Recommender.open(index, model or "none", settings=settings, embedder=embedder, live=False)
+    return Recommender.open(
+        index, model or "none", settings=settings, embedder=embedder, live=False
+    )
 
 
 def _waiting(job: BatchJob, options: BatchOptions) -> Iterator[UserRow]:

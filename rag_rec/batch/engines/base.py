@@ -222,4 +222,6 @@ def open_recommender(
         model = AdmittedModel(llm, admission, owned=False)
     if model is not None and settings.batch.cache:
         model = CachedModel(model, settings.batch.cache, parameters=settings.parameters)
-    return Recommender.open(index, model or "none", settings=settings, embedder=embedder, live=False)
+    return Recommender.open(
+        index, model or "none", settings=settings, embedder=embedder, live=False
+    )

@@ -254,4 +254,3 @@ class LiveIndex(ItemIndex):
         self._items_now[row] = item
         self.row_of[item.item_id] = row
         taken[row] = item
-

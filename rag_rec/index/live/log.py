@@ -118,7 +118,9 @@ class LiveLog:
                     self._opened = self._open(create=create)
                 yield self._opened
             except sqlite3.Error as error:
-                raise StorageError(f"cannot be used ({error}); {_WAY_OUT}", path=self.path) from error
+                raise StorageError(
+                    f"cannot be used ({error}); {_WAY_OUT}", path=self.path
+                ) from error
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
         is_new = not self.path.exists()

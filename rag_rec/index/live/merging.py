@@ -17,7 +17,9 @@ def with_events(
 ) -> tuple[Interaction, ...]:
     """Return events in the order that a build gives them: by time, those without one first."""
     return tuple(
-        sorted((*built, *live), key=lambda event: (event.timestamp is not None, event.timestamp or 0))
+        sorted(
+            (*built, *live), key=lambda event: (event.timestamp is not None, event.timestamp or 0)
+        )
     )
 
 

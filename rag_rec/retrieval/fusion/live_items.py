@@ -97,7 +97,9 @@ class LiveItems:
     def _crowd(self, row: int) -> float:
         """Return the sum over a row's nearest items that a new neighbour's share is of."""
         vectors = self._index.vectors_of(np.append(self._nearest_of(row), row))
-        return float((np.maximum(vectors[:-1] @ vectors[-1], 0) ** self._content.vector_power).sum())
+        return float(
+            (np.maximum(vectors[:-1] @ vectors[-1], 0) ** self._content.vector_power).sum()
+        )
 
     def _nearest_of(self, row: int) -> NDArray[np.int64]:
         if row in self._places:
