@@ -173,3 +173,13 @@ def test_the_short_form_of_the_settings(given_too: bool) -> None:
     assert document["ranker"]["enabled"] is False
     assert (document["given"] is not None) == given_too
     assert list(document["sources"]) == [source.name for source in SOURCES]
+
+
+@given(st.lists(st.integers(0, 2**31 - 1), max_size=300), st.integers(1, 12))
+def test_the_best_of_many_are_the_best_of_all(bits: list[int], n: int) -> None:
+    values = np.array([bit % 2_139_095_040 for bit in bits], np.int32).view(np.float32)
+    items = np.arange(len(bits), dtype=np.int32)[::-1].copy()
+    chosen, scores = best(items, values, n)
+    rows = zip(values.tolist(), items.tolist(), strict=True)
+    expected = sorted(((-value, item) for value, item in rows if value > 0))[:n]
+    assert list(zip((-scores).tolist(), chosen.tolist(), strict=True)) == expected

@@ -10,6 +10,7 @@ from scipy import sparse
 
 from rag_rec.core import Evidence, plain_text
 from rag_rec.index import ItemIndex
+from rag_rec.retrieval.fusion.candidates import ranks_by_source
 from rag_rec.retrieval.matrices import summands
 from rag_rec.retrieval.stacked import ItemScores, StackedSources
 
@@ -44,41 +45,39 @@ class Provenance:
             blocked: ``bool [n]``, items that do not count.
             chosen: The items.
         """
-        found: list[dict[str, int]] = [{} for _ in range(len(chosen))]
         self._place[chosen] = np.arange(len(chosen))
         columns, values = stacked
-        which, items = np.divmod(columns, self._n_items)
-        self._rank(found, self._names, which.astype(np.int64), (items, values), blocked)
-        for name, (items, values) in extra.items():
-            self._rank(found, [name], np.zeros(len(items), np.int64), (items, values), blocked)
+        which = columns // np.int32(self._n_items)
+        items = columns - which * np.int32(self._n_items)
+        names = [*self._names, *extra]
+        ranks = np.zeros((len(chosen), len(names)), np.int64)
+        self._rank(ranks, which, (items, values), blocked)
+        for at, scores in enumerate(extra.values(), len(self._names)):
+            self._rank(ranks, np.full(len(scores[0]), at, np.int32), scores, blocked)
         self._place[chosen] = -1
-        return found
+        return ranks_by_source(names, ranks)
 
     def _rank(
         self,
-        found: list[dict[str, int]],
-        names: Sequence[str],
-        which: NDArray[np.int64],
+        ranks: NDArray[np.int64],
+        which: NDArray[np.int32],
         scores: ItemScores,
         blocked: NDArray[np.bool_],
     ) -> None:
-        """Add the rank of each marked item within each source, ``which`` of the names it is.
+        """Set the rank of each marked item within each source; ``which`` is that of each entry.
 
         Positive floats order like their bits, so one sort of source and value together ranks the
         entries of all sources.
         """
-        free = ~blocked[scores[0]]
-        which, items, values = which[free], scores[0][free], scores[1][free]
-        keys = (which << 32) | values.view(np.int32)
+        items, values = scores
+        keys = (which.astype(np.int64) << 32) | values.view(np.int32)
+        free = ~blocked[items]
+        ordered = np.sort(keys[free])
         at = self._place[items]
-        hit = (at >= 0) & (values > 0)
-        ordered = np.sort(keys)
-        ends = np.searchsorted(ordered, (which[hit] + 1) << 32)
-        ranks = ends - np.searchsorted(ordered, keys[hit], side="right") + 1
-        for place, source, rank in zip(
-            at[hit].tolist(), which[hit].tolist(), ranks.tolist(), strict=True
-        ):
-            found[place][names[source]] = rank
+        hit = np.flatnonzero((at >= 0) & (values > 0) & free)
+        at, which, keys = at[hit], which[hit], keys[hit]
+        ends = np.searchsorted(ordered, np.arange(1, ranks.shape[1] + 1) << 32)
+        ranks[at, which] = ends[which] - np.searchsorted(ordered, keys, side="right") + 1
 
 
 def strongest_links(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from scipy import sparse
 from rag_rec.core import Candidate, Evidence, UserHistory
 from rag_rec.index import ItemIndex, LiveIndex
 from rag_rec.retrieval.base import Retriever
+from rag_rec.retrieval.fusion.candidates import candidates_of
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
 from rag_rec.retrieval.fusion.live_items import LiveItems
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
@@ -31,8 +34,12 @@ from rag_rec.retrieval.stacked import (
 )
 from rag_rec.retrieval.weighting.weights import Weighting
 
-_BATCH = 256
-_BATCH_ENTRIES = 2**26
+Found = TypeVar("Found")
+
+_BATCH = 128
+_BATCH_ENTRIES = 2**25
+_THREADS = min(4, os.cpu_count() or 1)
+"""Most of a batch's work lets other threads run; beyond a few the rest is what they wait for."""
 
 
 def open_retriever(index: ItemIndex, *, decay: float | None = None) -> Retriever:
@@ -91,19 +98,7 @@ class FusedRetriever:
     def retrieve(self, histories: Sequence[UserHistory], k: int) -> list[list[Candidate]]:
         """See `Retriever.retrieve`."""
         self._follow()
-        results: list[list[Candidate]] = []
-        provenance = Provenance(self.sources.names, self.index.n_items)
-        for batch in self._batches(histories):
-            product = rows_times(batch.weights, self.sources.stacked)
-            for row, (items, scores) in enumerate(self._choose(batch, k)):
-                found = provenance.of(
-                    row_of(product, row),
-                    batch.extra[row],
-                    blocked=batch.blocked[row],
-                    chosen=items,
-                )
-                results.append(self._candidates(items, scores, found))
-        return results
+        return self._by_batch(histories, lambda batch: self._candidates(batch, k))
 
     def explain(self, history: UserHistory, item_ids: Sequence[str]) -> dict[str, Evidence]:
         """See `Retriever.explain`."""
@@ -119,7 +114,7 @@ class FusedRetriever:
     def rank(self, histories: Sequence[UserHistory], k: int) -> list[Ranked]:
         """Return the order of `retrieve` as ``item_ix`` and scores, without provenance."""
         self._follow()
-        return [row for batch in self._batches(histories) for row in self._choose(batch, k)]
+        return self._by_batch(histories, lambda batch: self._choose(batch, k))
 
     def history_weights(self, histories: Sequence[UserHistory]) -> sparse.csr_array:
         """Return weights ``float32 [b, n]`` of the items in each history, 1 for the latest."""
@@ -131,10 +126,20 @@ class FusedRetriever:
             with self._follows:
                 self.sources, self.ranker = self._live.extend()
 
-    def _batches(self, histories: Sequence[UserHistory]) -> Iterator[QueryBatch]:
-        for start in range(0, len(histories), self._batch_size):
+    def _by_batch(
+        self, histories: Sequence[UserHistory], work: Callable[[QueryBatch], list[Found]]
+    ) -> list[Found]:
+        """Return what ``work`` finds for each user; batches are worked on side by side."""
+
+        def found(start: int) -> list[Found]:
             some = histories[start : start + self._batch_size]
-            yield read_queries(self.index, self.weighting, some)
+            return work(read_queries(self.index, self.weighting, some))
+
+        starts = range(0, len(histories), self._batch_size)
+        if len(starts) <= 1:
+            return [row for start in starts for row in found(start)]
+        with ThreadPoolExecutor(min(len(starts), _THREADS)) as pool:
+            return [row for rows in pool.map(found, starts) for row in rows]
 
     def _choose(self, batch: QueryBatch, k: int) -> list[Ranked]:
         """Return items and scores of each user, best first, ``min(k, eligible items)`` of them."""
@@ -161,10 +166,11 @@ class FusedRetriever:
         if self.ranker is None or not self.ranker.new.places:
             return found
         depth, places = self.ranker.depth, self.ranker.new.places
-        keys = np.where(self.ranker.is_new[product.indices], keys, 0)
+        new = np.flatnonzero(self.ranker.is_new[product.indices])
+        others = best_of_rows(keys[new], np.searchsorted(new, ends).tolist(), places)
         return [
-            with_places_kept(whole, new, depth, places)
-            for whole, new in zip(found, best_of_rows(keys, ends, places), strict=True)
+            with_places_kept(whole, kept, depth, places)
+            for whole, kept in zip(found, others, strict=True)
         ]
 
     def _filled(self, ranked: Ranked, blocked: NDArray[np.bool_], k: int) -> Ranked:
@@ -180,14 +186,22 @@ class FusedRetriever:
             np.concatenate([scores, np.zeros(len(free))]),
         )
 
-    def _candidates(
-        self, items: NDArray[np.int32], scores: NDArray[np.float64], found: list[dict[str, int]]
-    ) -> list[Candidate]:
-        ids = self.index.item_ids
-        return [
-            Candidate(ids[ix], score, ranks or {Popularity.name: int(self._popularity_rank[ix])})
-            for ix, score, ranks in zip(items.tolist(), scores.tolist(), found, strict=True)
-        ]
+    def _candidates(self, batch: QueryBatch, k: int) -> list[list[Candidate]]:
+        """Return the items of each user with their scores and their ranks within each source."""
+        provenance = Provenance(self.sources.names, self.index.n_items)
+        product = rows_times(batch.weights, self.sources.stacked)
+        ids, results = self.index.item_ids, []
+        for row, (items, scores) in enumerate(self._choose(batch, k)):
+            found = provenance.of(
+                row_of(product, row), batch.extra[row], blocked=batch.blocked[row], chosen=items
+            )
+            places = items.tolist()
+            sources = [
+                ranks or {Popularity.name: int(self._popularity_rank[ix])}
+                for ix, ranks in zip(places, found, strict=True)
+            ]
+            results.append(candidates_of([ids[ix] for ix in places], scores.tolist(), sources))
+        return results
 
 
 def _best_of_sum(scores: Sequence[ItemScores], blocked: NDArray[np.bool_], n: int) -> ItemScores:

@@ -186,26 +186,25 @@ class Features:
         return found
 
     def _by_user(self, users: Histories, candidates: NDArray[np.int32]) -> dict[str, Floats]:
-        names = (
-            "vectors_last",
-            "vectors_most",
-            "vectors_mean",
-            "time_since",
-            "time_since_last",
-            "popularity_last",
-        )
-        found = {name: np.zeros(candidates.shape, np.float32) for name in names}
         time, popular = self._stats.time, self._log_popularity
-        for user in range(len(users)):
-            items, proposed = users.row(user), candidates[user]
-            cosines = self._vectors[proposed] @ self._vectors[items[-_SIMILAR:]].T
-            found["vectors_last"][user] = cosines[:, -1]
-            found["vectors_most"][user] = cosines.max(axis=1)
-            found["vectors_mean"][user] = cosines.mean(axis=1)
-            found["time_since"][user] = time[proposed] - time[items[-3:]].mean()
-            found["time_since_last"][user] = time[proposed] - time[items[-1]]
-            found["popularity_last"][user] = popular[items[-1]]
-        return found
+        rows = [users.row(user) for user in range(len(users))]
+        last = np.array([items[-1] for items in rows])[:, None]
+        late = [items[-3:] for items in rows]
+        lengths = np.array([len(items) for items in late], np.float32)
+        starts = np.cumsum([0, *map(len, late[:-1])])
+        mean_time = np.add.reduceat(time[np.concatenate(late)], starts) / lengths
+        names = ("vectors_last", "vectors_most", "vectors_mean")
+        found = {name: np.empty(candidates.shape, np.float32) for name in names}
+        for user, items in enumerate(rows):
+            near = self._vectors[items[-_SIMILAR:]] @ self._vectors[candidates[user]].T
+            found["vectors_last"][user] = near[-1]
+            near.max(axis=0, out=found["vectors_most"][user])
+            near.mean(axis=0, out=found["vectors_mean"][user])
+        return found | {
+            "time_since": time[candidates] - mean_time[:, None],
+            "time_since_last": time[candidates] - time[last],
+            "popularity_last": _wide(popular[last], candidates),
+        }
 
 
 def _fused(scores: Floats) -> dict[str, Floats]:
@@ -225,7 +224,11 @@ def _dot(left: Floats, right: sparse.csr_array, rows: NDArray[np.int32]) -> Floa
 
 
 def _ranks(values: Floats) -> Floats:
-    return (-values).argsort(1, kind="stable").argsort(1, kind="stable").astype(np.float32)
+    ranks = np.empty(values.shape, np.float32)
+    order = (-values).argsort(1, kind="stable")
+    places = np.broadcast_to(np.arange(values.shape[1], dtype=np.float32), values.shape)
+    np.put_along_axis(ranks, order, places, axis=1)
+    return ranks
 
 
 def _wide(values: NDArray[np.generic], like: NDArray[np.generic]) -> Floats:

@@ -193,7 +193,8 @@ class Ranker:
             fused = self._features.fused_at(users, candidates)
         found = self._features(users, candidates, fused)
         rows = np.stack([found[name] for name in self._model.feature_name()], axis=2)
-        scores = self._model.predict(rows.reshape(-1, rows.shape[2]))
+        # callers work on several batches side by side; threads of one would wait for each other
+        scores = self._model.predict(rows.reshape(-1, rows.shape[2]), num_threads=1)
         scores = np.asarray(scores, np.float64).reshape(candidates.shape)
         return scores + self.new.bonus * self.is_new[candidates]
 

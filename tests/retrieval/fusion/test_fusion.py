@@ -128,3 +128,10 @@ def test_the_strongest_link_explains_each_item(retriever: FusedRetriever) -> Non
     }
     assert links["c"].similarity == pytest.approx(2 / written("one").std())
     assert links["d"].similarity == pytest.approx(4 * np.exp(-0.5) * 0.5 / written("two").std())
+
+
+def test_many_users_get_the_lists_of_each_alone(retriever: FusedRetriever) -> None:
+    kinds = [user("b", "a"), user("a"), user("a", exclude=["b", "e"]), UserHistory()]
+    alone = [retriever.retrieve([kind], N)[0] for kind in kinds]
+    together = retriever.retrieve(kinds * 100, N)
+    assert together == alone * 100, "also where batches are worked on side by side"
