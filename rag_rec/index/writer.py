@@ -33,8 +33,11 @@ from rag_rec.index.texts import item_texts
 from rag_rec.index.vector_writer import VectorWriter, WriterTools
 from rag_rec.index.versions import current_version, new_version
 
-Finish = Callable[[Path], dict[str, Any]]
-"""Fits the rest of a version from its folder; returns the manifest's record of it."""
+Finish = Callable[[Path, Path | None], dict[str, Any]]
+"""Fits the rest of a version; returns the manifest's record of it.
+
+It is given the version's folder, and that of the version before where that can be read.
+"""
 
 _SLICE = 512
 
@@ -103,7 +106,7 @@ def write_index(
             n_interactions=dataset.interactions.height,
             n_users=dataset.n_users,
             live_seq=live_seq,
-            retrieval=finish(version),
+            retrieval=finish(version, current),
             notices=(*dataset.notices, *notices(dataset)),
             files=file_records(version),
         )

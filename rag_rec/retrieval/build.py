@@ -26,6 +26,7 @@ from rag_rec.retrieval.config import RetrievalConfig
 from rag_rec.retrieval.fit_data import FitData
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, SourceRecord
 from rag_rec.retrieval.fusion.learn import fit_fusion
+from rag_rec.retrieval.fusion.taken_over import kept_fusion, taken_over_views
 from rag_rec.retrieval.matrices import save_arrays
 from rag_rec.retrieval.stacked import factors_of
 from rag_rec.retrieval.weighting.weights import Weighting
@@ -79,6 +80,7 @@ def update_index(
     *,
     embedder: Embedder | None = None,
     retrieval: RetrievalConfig | None = None,
+    keep_fusion: bool = False,
     on_step: OnStep | None = None,
 ) -> tuple[Manifest, int]:
     """Put the live changes of an index into its next version, and make that current.
@@ -90,12 +92,15 @@ def update_index(
         folder: The index.
         embedder: The embedder of the index; by default loaded by name.
         retrieval: How retrieval is fitted; the defaults suit most data.
+        keep_fusion: Keep the weights and the ranker of the version before, which takes a
+            fraction of the time. The sources are fitted with every event all the same.
         on_step: Receives progress.
 
     Returns:
         The manifest, and the number of texts that were embedded.
 
     Raises:
+        ConfigError: If the fusion is to be kept and was fitted with other settings.
         IndexNotFound: If there is no index.
         IndexLocked: If another process is writing this index.
         StaleIndex: If another version of this library wrote it.
@@ -108,29 +113,42 @@ def update_index(
         return manifest, 0
     embedder = embedder or SentenceTransformerEmbedder(manifest.embedder.name)
     manifest.check_embedder(embedder)
+    config = retrieval or RetrievalConfig()
     return write_index(
         None,
         Path(folder),
         embedder,
-        finish=partial(_fit, config=retrieval or RetrievalConfig(), on_step=on_step),
+        finish=partial(_fit, config=config, keep_fusion=keep_fusion, on_step=on_step),
         on_step=on_step,
     )
 
 
-def _fit(version: Path, config: RetrievalConfig, on_step: OnStep | None) -> dict[str, Any]:
+def _fit(
+    version: Path,
+    before: Path | None,
+    *,
+    config: RetrievalConfig,
+    keep_fusion: bool = False,
+    on_step: OnStep | None,
+) -> dict[str, Any]:
     """Fit retrieval on a version folder, store it there, and return its part of the manifest."""
     index = ItemIndex(version)
     data = FitData.of(index, item_texts(index.items), config.budget)
     folder = version / FOLDER
     folder.mkdir()
     with one_step(on_step, "comparing texts"):
-        views: Matrices = {}
-        for source in config.sources:
-            views |= source.views(data)
+        views = None if before is None else taken_over_views(index, before, config)
+        if views is None:
+            views = {}
+            for source in config.sources:
+                views |= source.views(data)
         of_texts = [source for source in config.sources if not source.uses_log]
         given = views | fit_all(of_texts, data, views)
-    with one_step(on_step, "learning the fusion"):
-        fusion = fit_fusion(data, given, views, config, folder)
+    if keep_fusion and before is not None:
+        fusion = kept_fusion(data, views, before, config, folder)
+    else:
+        with one_step(on_step, "learning the fusion"):
+            fusion = fit_fusion(data, given, views, config, folder)
     with one_step(on_step, "fitting sources"):
         matrices = fit_all(config.sources, data, given)
     silent = sparse.csr_array((data.n_items, data.n_items), dtype=np.float32)

@@ -26,7 +26,7 @@ from rag_rec.retrieval.ranker.lambdamart import NewItems, Ranker
 from rag_rec.retrieval.stacked import StackedSources
 
 FOLDER, RANKER, RANKER_OF_GIVEN = "evidence", "ranker.txt", "given.txt"
-_STATS, _VIEWS = "stats", "views"
+_STATS, VIEWS = "stats", "views"
 
 
 class SourceRecord(Model):
@@ -81,10 +81,10 @@ class FusionRecord(Model):
 
 def save_stats(folder: Path, stats: ItemStats, views: Matrices) -> None:
     """Write the matrices and numbers that only the ranker reads."""
-    for name in (_STATS, _VIEWS):
+    for name in (_STATS, VIEWS):
         (folder / name).mkdir()
     stats.save(folder / _STATS)
-    save_arrays(folder / _VIEWS, views)
+    save_arrays(folder / VIEWS, views)
 
 
 def load_rankers(
@@ -94,7 +94,7 @@ def load_rankers(
     folder = index.folder / FOLDER
     if record.fusion != "ranker":
         return None, None
-    views, n = folder / _VIEWS, index.n_items
+    views, n = folder / VIEWS, index.n_items
     features = Features(
         sources,
         {name: source.features for name, source in record.sources.items()},
