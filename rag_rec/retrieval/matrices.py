@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,15 @@ from scipy import sparse
 
 from rag_rec.index import reading
 
+Found = TypeVar("Found")
+
+_Rows = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float32]]
+"""Number of entries of each row; columns and values of all."""
+
+_NONE: _Rows = (np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+_THREADS = min(4, os.cpu_count() or 1)
 _BLOCK_ENTRIES = 2**23
+_SHALLOW = 3
 _ROWS = 2_048
 _PRUNED_LEFT, _PRUNED_RIGHT = 20, 50
 _WIDE = 16
@@ -64,22 +74,61 @@ def by_blocks(
         n_kept: Entries kept a row at most.
     """
     step = max(1, min(1024, _BLOCK_ENTRIES // max(n, 1)))
-    width = min(n_kept, n)
-    counts, columns, values = [np.zeros(1, np.int64)], [], []
-    for start in range(0, n, step):
+
+    def part(start: int) -> _Rows:
         block = block_of(slice(start, min(n, start + step)))
         block[np.arange(len(block)), np.arange(start, start + len(block))] = 0
-        best = np.argpartition(block, n - width, axis=1)[:, n - width :]
-        best.sort(axis=1)
-        picked = np.take_along_axis(block, best, axis=1)
-        good = picked > 0
-        counts.append(good.sum(axis=1))
-        columns.append(best[good].astype(np.int32))
-        values.append(picked[good].astype(np.float32))
-    pointers = np.cumsum(np.concatenate(counts))
-    data = np.concatenate([np.empty(0, np.float32), *values])
-    indices = np.concatenate([np.empty(0, np.int32), *columns])
-    return sparse.csr_array((data, indices, pointers), shape=(n, n))
+        return _strongest(block, min(n_kept, n))
+
+    return _stacked(side_by_side(part, range(0, n, step)), n)
+
+
+def side_by_side(work: Callable[[int], Found], starts: Sequence[int]) -> list[Found]:
+    """Return what ``work`` makes of each, in order, by threads: products let each other run."""
+    with ThreadPoolExecutor(min(_THREADS, max(1, len(starts)))) as pool:
+        return list(pool.map(work, starts))
+
+
+def _strongest(block: NDArray[np.float32], n: int) -> _Rows:
+    """Return the entries of each row that are positive and among its ``n`` largest."""
+    flat = np.flatnonzero(block >= _bounds(block, n)[:, None])
+    rows, columns = np.divmod(flat, block.shape[1])
+    values = block.ravel()[flat]
+    counts = np.bincount(rows, minlength=len(block))
+    starts = np.cumsum(counts) - counts
+    kept = np.ones(len(flat), np.bool_)
+    for row in np.flatnonzero(counts > n).tolist():
+        span = slice(starts[row], starts[row] + counts[row])
+        some = values[span]
+        least = np.partition(some, len(some) - n)[len(some) - n]
+        kept[span] = some >= least
+        if np.count_nonzero(kept[span]) > n:  # entries are as strong as the last one that fits
+            best = np.argpartition(block[row], block.shape[1] - n)[-n:]
+            kept[span] = np.isin(columns[span], best)
+    counts = np.bincount(rows[kept], minlength=len(block))
+    return counts, columns[kept].astype(np.int32), values[kept]
+
+
+def _bounds(block: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    """Return for each row a positive number that its ``n`` largest positive entries reach.
+
+    The n-th largest of the maxima of disjoint groups is one.
+    """
+    bounds = np.full(len(block), np.finfo(np.float32).smallest_subnormal)
+    n_groups = 2 * n
+    depth = block.shape[1] // max(n_groups, 1)
+    if depth < _SHALLOW:
+        return bounds
+    grouped = block[:, : depth * n_groups].reshape(len(block), depth, n_groups)
+    largest = grouped.max(axis=1)
+    largest.partition(n, axis=1)
+    return np.maximum(bounds, largest[:, n])
+
+
+def _stacked(parts: Sequence[_Rows], n_columns: int) -> sparse.csr_array:
+    counts, columns, values = (np.concatenate(found) for found in zip(_NONE, *parts, strict=True))
+    pointers = np.concatenate([[0], np.cumsum(counts)])
+    return sparse.csr_array((values, columns, pointers), shape=(len(counts), n_columns))
 
 
 def keep_strongest(matrix: Any, n: int, *, first: int = 0) -> sparse.csr_array:
@@ -91,19 +140,20 @@ def keep_strongest(matrix: Any, n: int, *, first: int = 0) -> sparse.csr_array:
         first: Column of the diagonal in the first row, where the rows are some of a whole.
     """
     matrix = sparse.csr_array(matrix, dtype=np.float32)
-    rows: list[NDArray[np.int32]] = []
-    values: list[NDArray[np.float32]] = []
-    for row in range(n_rows(matrix)):
-        columns, data = row_of(matrix, row)
-        good = (data > 0) & (columns != row + first)
-        columns, data = columns[good], data[good]
-        if len(data) > n:
-            best = np.argpartition(-data, n - 1)[:n]
-            columns, data = columns[best], data[best]
-        order = np.argsort(columns)
-        rows.append(columns[order].astype(np.int32))
-        values.append(data[order])
-    return from_rows(rows, values, n_rows(matrix.T))
+    rows = np.repeat(np.arange(n_rows(matrix)), row_lengths(matrix))
+    good = np.flatnonzero((matrix.data > 0) & (matrix.indices != rows + first))
+    rows, columns, data = rows[good], matrix.indices[good], matrix.data[good]
+    counts = np.bincount(rows, minlength=n_rows(matrix))
+    starts = np.cumsum(counts) - counts
+    kept = np.ones(len(data), np.bool_)
+    for row in np.flatnonzero(counts > n).tolist():
+        span = slice(starts[row], starts[row] + counts[row])
+        kept[span] = False
+        kept[starts[row] + np.argpartition(-data[span], n - 1)[:n]] = True
+    counts = np.bincount(rows[kept], minlength=n_rows(matrix))
+    found = _stacked([(counts, columns[kept].astype(np.int32), data[kept])], n_rows(matrix.T))
+    found.sort_indices()
+    return found
 
 
 def rows_times(weights: Any, matrix: Any) -> Any:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 from rag_rec.core import StorageError
 from rag_rec.retrieval import Budget
 from rag_rec.retrieval.matrices import (
+    by_blocks,
     columns_of,
     keep_strongest,
     load_array,
@@ -177,3 +178,27 @@ def test_arrays_come_back_from_files(tmp_path: Path) -> None:
     assert load_array(tmp_path, "matrix").toarray().tolist() == matrix.toarray().tolist()
     with pytest.raises(StorageError):
         load_array(tmp_path, "nothing")
+
+
+def plainly_strongest(row: np.ndarray, n: int) -> list[float]:
+    return sorted((value for value in row.tolist() if value > 0), reverse=True)[:n]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 90), st.integers(1, 9), st.integers(1, 60), st.integers(0, 99))
+def test_the_strongest_of_blocks_are_those_of_each_row(
+    n: int, n_kept: int, levels: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    dense = rng.integers(-levels, levels, (n, n)).astype(np.float32)  # a few levels: many ties
+    wanted = dense.copy()
+    np.fill_diagonal(wanted, 0)
+    for found in (
+        by_blocks(lambda rows: dense[rows].copy(), n, n_kept),
+        keep_strongest(sparse.csr_array(dense), n_kept),
+    ):
+        assert found.has_sorted_indices
+        kept = found.toarray()
+        assert ((kept == wanted) | (kept == 0)).all()
+        for row, own in zip(kept, wanted, strict=True):
+            assert plainly_strongest(row, n) == plainly_strongest(own, n_kept)
