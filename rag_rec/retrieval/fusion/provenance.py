@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,6 @@ from scipy import sparse
 
 from rag_rec.core import Evidence, plain_text
 from rag_rec.index import ItemIndex
-from rag_rec.retrieval.fusion.candidates import ranks_by_source
 from rag_rec.retrieval.matrices import summands
 from rag_rec.retrieval.stacked import ItemScores, StackedSources
 
@@ -78,6 +78,21 @@ class Provenance:
         at, which, keys = at[hit], which[hit], keys[hit]
         ends = np.searchsorted(ordered, np.arange(1, ranks.shape[1] + 1) << 32)
         ranks[at, which] = ends[which] - np.searchsorted(ordered, keys, side="right") + 1
+
+
+def ranks_by_source(names: Sequence[str], ranks: NDArray[np.int64]) -> list[dict[str, int]]:
+    """Return the ranks of each item that has some, by source.
+
+    Args:
+        names: The sources ``s``.
+        ranks: ``[items, s]``, 0 where a source does not propose the item.
+    """
+    rows, columns = np.nonzero(ranks)
+    pairs = zip(
+        [names[column] for column in columns.tolist()], ranks[rows, columns].tolist(), strict=True
+    )
+    lengths = np.bincount(rows, minlength=len(ranks)).tolist()
+    return [dict(islice(pairs, length)) for length in lengths]
 
 
 def strongest_links(

@@ -15,7 +15,6 @@ from scipy import sparse
 from rag_rec.core import Candidate, Evidence, UserHistory
 from rag_rec.index import ItemIndex, LiveIndex
 from rag_rec.retrieval.base import Retriever
-from rag_rec.retrieval.fusion.candidates import candidates_of
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
 from rag_rec.retrieval.fusion.live_items import LiveItems
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
@@ -200,7 +199,8 @@ class FusedRetriever:
                 ranks or {Popularity.name: int(self._popularity_rank[ix])}
                 for ix, ranks in zip(places, found, strict=True)
             ]
-            results.append(candidates_of([ids[ix] for ix in places], scores.tolist(), sources))
+            names = [ids[ix] for ix in places]
+            results.append(list(map(Candidate, names, scores.tolist(), sources)))
         return results
 
 
