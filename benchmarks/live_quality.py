@@ -3,7 +3,8 @@
     python -m benchmarks.live_quality events --data ../shared/data --out indexes/live
     python -m benchmarks.live_quality items --data ../shared/data --out indexes/live
 
-Amazon Beauty, leave-last-out: the target is every user's last event. ``events`` puts a tenth of
+Amazon Beauty without everybody's last event; what is asked for is the event before that, which no
+index holds, so the test of the set's usual protocol stays unseen. ``events`` puts a tenth of
 the log's other events aside, the latest of users drawn at random, builds an index without them and
 records them live; ``items`` puts a tenth of the items aside with all their events, and upserts
 them. Both are compared with a build that held everything, and with the first index as it was.
@@ -141,15 +142,14 @@ def main() -> None:
         # users whose every event was of hidden items are unknown to these indexes
         known = [at for at, user in enumerate(split.users) if indexes["live"].has_user(user)]
         chosen = {
-            "takers of new items": [at for at in known if split.targets[at] in new],
+            "takers of new items": [at for at in known if split.inputs[at][-1] in new],
             "all users": known,
         }
     sys.stdout.write(f"{1e3 * seconds:.2f} ms a change\n")
+    targets = [history[-1] for history in split.inputs]
     for name, index in indexes.items():
         for who, places in chosen.items():
-            row = figures(
-                index, [split.users[a] for a in places], [split.targets[a] for a in places]
-            )
+            row = figures(index, [split.users[a] for a in places], [targets[a] for a in places])
             cells = ", ".join(f"{metric} {value:.4f}" for metric, value in row.items())
             sys.stdout.write(f"{name}, {who} ({len(places)}): {cells}\n")
             sys.stdout.flush()

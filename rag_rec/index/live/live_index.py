@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from typing_extensions import override
@@ -35,6 +36,7 @@ class LiveIndex(ItemIndex):
 
     Attributes:
         n_built: Number of items of the version: the rows before those of new items.
+        recorded: The user of each live event, and which of their live events it is, from 1.
         n_changed: Grows whenever an item is added or gets another text.
     """
 
@@ -48,6 +50,7 @@ class LiveIndex(ItemIndex):
         self._live = LiveLog(version.parent.parent)
         self._taking_up = threading.Lock()
         self._events: dict[str, tuple[Interaction, ...]] = {}
+        self.recorded: list[tuple[str, int]] = []
         self._items_now: dict[int, Item] = {}
         self._seq: int | None = None
 
@@ -135,6 +138,14 @@ class LiveIndex(ItemIndex):
             return super().history(user_id)
         built = super().history(user_id).events if super().has_user(user_id) else ()
         return UserHistory(user_id=user_id, events=with_events(built, live))
+
+    def events_until(self, user_id: str, n_live: int) -> tuple[Interaction, ...]:
+        """Return a user's events up to the ``n_live``-th that was recorded, which is the last."""
+        *earlier, last = self._events[user_id][:n_live]
+        built = super().history(user_id).events if super().has_user(user_id) else ()
+        whole = with_events(built, earlier)
+        before = [event for event in whole if (event.timestamp or 0) <= (last.timestamp or 0)]
+        return (*(before if last.timestamp else whole), last)
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -232,13 +243,24 @@ class LiveIndex(ItemIndex):
             self._put(change, taken)
 
     def _add_event(self, user_id: str, event: Interaction) -> None:
-        built = super().history(user_id).events if super().has_user(user_id) else ()
-        if event.timestamp is not None and event in built:
+        if self._was_built(user_id, event):
             return  # a build from the shop's own log holds it by now
         self._events[user_id] = (*self._events.get(user_id, ()), event)
+        self.recorded.append((user_id, len(self._events[user_id])))
         if (row := self.find(event.item_id)) is not None:
             self.popularity[row] += 1
             self._cache.pop(row, None)  # it may say that the item is new
+
+    def _was_built(self, user_id: str, event: Interaction) -> bool:
+        start, n = self._spans.get(user_id, (0, 0))
+        if event.timestamp not in self._times[start : start + n]:
+            return False
+        return event in super().history(user_id).events
+
+    @cached_property
+    def _times(self) -> NDArray[np.float64]:
+        """Time of each event of the build, NaN where there is none."""
+        return self.interactions["timestamp"].cast(pl.Float64).fill_null(np.nan).to_numpy()
 
     def _put(self, change: ItemPut, taken: dict[int, Item | None]) -> None:
         item = change.item

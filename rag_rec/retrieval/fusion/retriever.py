@@ -16,7 +16,7 @@ from rag_rec.core import Candidate, Evidence, UserHistory
 from rag_rec.index import ItemIndex, LiveIndex
 from rag_rec.retrieval.base import Retriever
 from rag_rec.retrieval.fusion.fitted import FOLDER, FusionRecord, load_rankers
-from rag_rec.retrieval.fusion.live_items import LiveItems
+from rag_rec.retrieval.fusion.live_fit import LiveFit
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Popularity
@@ -85,7 +85,7 @@ class FusedRetriever:
         )
         self._follows = threading.Lock()
         self._live = (
-            LiveItems(index, self.sources, self.ranker) if isinstance(index, LiveIndex) else None
+            LiveFit(index, self.sources, self.ranker) if isinstance(index, LiveIndex) else None
         )
         popularity = load_array(folder, Popularity.name)
         popularity = np.pad(popularity, (0, index.n_items - len(popularity)))

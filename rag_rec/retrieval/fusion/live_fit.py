@@ -1,4 +1,4 @@
-"""Items that came since the build: their places among those that retrieval was fitted with."""
+"""A fit with what came since: new items in their places, and what live events teach."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.index import LiveIndex
-from rag_rec.retrieval.item_item import Content
+from rag_rec.retrieval.fusion.live_events import LiveEvents
+from rag_rec.retrieval.item_item import Content, Slit
 from rag_rec.retrieval.ranker.lambdamart import Ranker
 from rag_rec.retrieval.stacked import StackedSources
 
@@ -31,7 +32,7 @@ class Place(NamedTuple):
     to_it: NDArray[np.float32]
 
 
-class LiveItems:
+class LiveFit:
     """Places new items by their text; the rest of a fit stays as it was built.
 
     The source `content` gives an item the nearest others by cosine, each to a power and as a share
@@ -56,12 +57,13 @@ class LiveItems:
         self._content = content or Content()
         self._places: dict[int, Place] = {}
         self._vectors: dict[int, bytes] = {}
+        self._events = LiveEvents(index)
         self._n_changed = 0
 
     @property
     def is_behind(self) -> bool:
-        """True if items came or got another text since `extend` was last called."""
-        return self._n_changed != self._index.n_changed
+        """True if items came or got another text, or much was recorded, since `extend`."""
+        return self._n_changed != self._index.n_changed or self._events.is_behind
 
     def extend(self) -> tuple[StackedSources, Ranker | None]:
         """Return the sources and the ranker with all new items in their places."""
@@ -73,7 +75,8 @@ class LiveItems:
                 self._places[row] = self._place(row, vector)
         n = self._index.n_items
         entries = _matrix(((row, self._places[row]) for row in rows), n)
-        sources = self._sources.extended({Content.name: entries})
+        more = {Content.name: entries, Slit.name: self._events.entries()}
+        sources = self._sources.extended(more)
         if self._ranker is None:
             return sources, None
         features = self._ranker.features
