@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,7 +25,14 @@ from rag_rec.cli.loading import (
 )
 from rag_rec.cli.options import AsJson
 from rag_rec.data import MAX_REJECTED, Dataset, load_sample
-from rag_rec.index import DEFAULT_EMBEDDER, Manifest, SentenceTransformerEmbedder, indexed_ids
+from rag_rec.index import (
+    DEFAULT_EMBEDDER,
+    Embedder,
+    Manifest,
+    RayEmbedder,
+    SentenceTransformerEmbedder,
+    indexed_ids,
+)
 from rag_rec.retrieval import RetrievalConfig, build_index
 
 app = typer.Typer(add_completion=False)
@@ -49,6 +57,16 @@ MemoryGib = Annotated[
 Replace = Annotated[
     bool, typer.Option("--replace", help="Keep nothing of the index: drop tables not given.")
 ]
+IndexEngines = StrEnum("IndexEngines", ["local", "ray"])
+Engine = Annotated[
+    IndexEngines,
+    typer.Option(
+        "--engine",
+        help="Where texts are embedded: in this process, or by Ray. Nodes of a cluster must share "
+        "the storage of the index. The vectors are the same.",
+    ),
+]
+Actors = Annotated[int, typer.Option("--actors", min=0, help="Of Ray (0: one a CPU).")]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
 
 
@@ -70,6 +88,8 @@ def index(
     rebuild: Rebuild = False,
     replace: Replace = False,
     memory_gib: MemoryGib = 6.0,
+    engine: Engine = IndexEngines.local,
+    actors: Actors = 0,
     as_json: AsJson = False,
 ) -> None:
     """Build an index, or update it: tables that are not given are kept.
@@ -79,6 +99,11 @@ def index(
 
     Example: rag-rec index --items items.csv --interactions log.csv --out indexes/shop
     """
+    made: Embedder = SentenceTransformerEmbedder(embedder)
+    if engine is IndexEngines.ray:
+        made = RayEmbedder(made, actors=actors)
+    elif actors:
+        raise typer.BadParameter("--actors are of Ray: give --engine ray, too")
     if sample:
         if folder or items or reviews or interactions or columns:
             raise typer.BadParameter("--sample stands alone: give either it or files of your own")
@@ -94,7 +119,7 @@ def index(
         )
     note_loaded(data, rejects, tables=not sample)
     retrieval = RetrievalConfig.within(memory_gib)
-    manifest = build(data, out, embedder, rebuild=rebuild, replace=replace, retrieval=retrieval)
+    manifest = build(data, out, made, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:
         write_json(manifest.model_dump_json())
 
@@ -102,7 +127,7 @@ def index(
 def build(
     data: Dataset,
     out: Path,
-    embedder: str,
+    embedder: str | Embedder,
     *,
     rebuild: bool = False,
     replace: bool = False,
@@ -113,7 +138,9 @@ def build(
         manifest, embedded = build_index(
             data,
             out,
-            embedder=SentenceTransformerEmbedder(embedder),
+            embedder=SentenceTransformerEmbedder(embedder)
+            if isinstance(embedder, str)
+            else embedder,
             rebuild=rebuild,
             replace=replace,
             retrieval=retrieval,

@@ -2,6 +2,8 @@
 
 from rag_rec.core import OnStep
 from rag_rec.index.eligibility import Eligibility
+from rag_rec.index.embedders.ray import RayEmbedder
+from rag_rec.index.embedders.shards import Shard, ShardEmbedder, embed_shard
 from rag_rec.index.embedders.text import (
     DEFAULT_EMBEDDER,
     Embedder,
@@ -26,9 +28,13 @@ __all__ = [
     "ItemIndex",
     "Manifest",
     "OnStep",
+    "RayEmbedder",
     "SentenceTransformerEmbedder",
+    "Shard",
+    "ShardEmbedder",
     "Vectors",
     "copy_version",
+    "embed_shard",
     "has_bfloat16",
     "indexed_ids",
     "item_texts",

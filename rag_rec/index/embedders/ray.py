@@ -1,0 +1,140 @@
+"""Embedding over Ray Data: one embedder an actor, one shard a task, on a laptop or on a cluster.
+
+Shards lie beside the index, which must therefore be on storage that the nodes share. Only names of
+shards travel through Ray. An actor that dies is started again and its shard embedded once more.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rag_rec.core import ConfigError, RagRecError, StorageError, begin_ray, import_ray, one_line
+from rag_rec.index.embedders.shards import (
+    SHARD_TEXTS,
+    Shard,
+    ShardEmbedder,
+    embed_shard,
+    naming_storage,
+    shard_vectors,
+)
+from rag_rec.index.embedders.text import Embedder, SentenceTransformerEmbedder
+
+_TRIES = 8  # actors that may die at one shard
+_NOT_SENT = (TypeError, AttributeError, ValueError, RuntimeError, OSError, pickle.PicklingError)
+
+
+class RayEmbedder(ShardEmbedder):
+    """Embed the texts of an index in actors of Ray; the vectors are one process's, byte for byte.
+
+    That holds for processors that compute alike: a cluster's nodes should be of one kind.
+
+    Args:
+        embedder: Makes the vectors; all-MiniLM-L6-v2 by default. Actors open a
+            `SentenceTransformerEmbedder` by its name; another one is sent to them.
+        actors: Number of actors, each with one CPU; 0 for one a CPU of the cluster.
+        shard_texts: Texts a shard, more or less; a killed actor loses at most one.
+
+    Raises:
+        ConfigError: If Ray is missing or the embedder cannot be sent.
+    """
+
+    def __init__(
+        self,
+        embedder: Embedder | None = None,
+        *,
+        actors: int = 0,
+        shard_texts: int = SHARD_TEXTS,
+    ) -> None:
+        self._ray = import_ray()
+        self._actors = actors
+        super().__init__(embedder or SentenceTransformerEmbedder(), shard_texts=shard_texts)
+        try:
+            self._ray.cloudpickle.dumps(self.inner)
+        except _NOT_SENT as error:
+            raise ConfigError(
+                f"the embedder {type(self.inner).__name__} cannot be sent to actors of Ray "
+                f"({one_line(str(error))}); give a SentenceTransformerEmbedder, or one that can "
+                "be pickled"
+            ) from error
+
+    def embed_shards(self, shards: Sequence[Shard], on_done: Callable[[Shard], None]) -> None:
+        """See `ShardEmbedder.embed_shards`.
+
+        Raises:
+            ConfigError: If an actor cannot open the embedder, or opens another one.
+            StorageError: If actors or this process cannot see the files of the other.
+        """
+        by_path = {str(shard.path.absolute()): shard for shard in shards}
+        cpus = begin_ray(self._ray)
+        n = min(self._actors or cpus, len(shards))
+        made = self._ray.data.from_items(
+            [{"path": path} for path in by_path], override_num_blocks=len(by_path)
+        ).map_batches(
+            _EmbeddingActor,
+            fn_constructor_args=(self.inner, self.digest),
+            batch_size=1,
+            batch_format="numpy",
+            compute=self._ray.data.ActorPoolStrategy(size=n, max_tasks_in_flight_per_actor=1),
+            num_cpus=1,
+        )
+        try:
+            for batch in made.iter_batches(batch_size=None, batch_format="numpy"):
+                for path in batch["path"]:
+                    shard = by_path[str(path)]
+                    if shard_vectors(shard.path, shard.n, self.dimension) is None:
+                        raise StorageError(
+                            "was embedded, but its vectors are not here; the index must be on "
+                            "storage that all nodes share",
+                            path=shard.path,
+                        )
+                    on_done(shard)
+        except self._ray.exceptions.RayError as error:
+            raise _plain(error) from error
+
+
+class _EmbeddingActor:
+    """The embedder in a process of Ray."""
+
+    def __init__(self, embedder: Embedder, digest: str) -> None:
+        if embedder.digest != digest:
+            raise ConfigError(
+                f"'{embedder.name}' has other weights on this node; give a folder on storage that "
+                "all nodes share"
+            )
+        self._embedder = embedder
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Embed shards; return their paths."""
+        for name in batch["path"]:
+            path = Path(str(name))
+            _count_try(path)
+            embed_shard(path, self._embedder)
+        return {"path": batch["path"]}
+
+
+def _count_try(path: Path) -> None:
+    """Note beside a shard that it is begun; Ray itself would begin it again for ever.
+
+    Raises:
+        StorageError: If too many actors began it and did not finish, or it cannot be noted.
+    """
+    tries = path.with_suffix(".tries")
+    with naming_storage(path), tries.open("ab") as file:
+        file.write(b".")
+    if tries.stat().st_size > _TRIES:
+        raise StorageError(
+            f"{_TRIES} actors died while they embedded it; they may need more memory", path=path
+        )
+
+
+def _plain(error: BaseException) -> RagRecError:
+    """Return what went wrong in an actor, in one line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, RagRecError):
+            return cause
+        error, cause = cause, getattr(cause, "cause", None) or cause.__cause__
+    return RagRecError(f"embedding over Ray failed: {one_line(str(error))[-300:]}")
