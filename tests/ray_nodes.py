@@ -11,15 +11,16 @@ from pathlib import Path
 from uuid import uuid4
 
 from rag_rec.index import Embedder, Vectors
+from rag_rec.testing import HashEmbedder
 
 
 class Telling:
-    """An embedder that leaves the texts of each call in a file; a text in ``deadly`` kills it once.
+    """An embedder that leaves the texts of each call in a file; the text ``deadly`` kills it once.
 
     Args:
         inner: Makes the vectors.
         log: Folder of the files, and of one that says that it died.
-        deadly: Kills the process in which it is embedded first.
+        deadly: Kills the process in which it is embedded first; ``always`` kills every process.
     """
 
     def __init__(self, inner: Embedder, log: Path, deadly: str = "") -> None:
@@ -29,12 +30,19 @@ class Telling:
 
     def embed(self, texts: Sequence[str], on_done: Callable[[int], None] | None = None) -> Vectors:
         died = self.log / "died"
-        if self.deadly in texts and not died.exists():
+        if self.deadly == "always" or (self.deadly in texts and not died.exists()):
             died.write_text(str(os.getpid()))
             os.kill(os.getpid(), signal.SIGKILL)
         vectors = self.inner.embed(texts, on_done)
         (self.log / f"{os.getpid()}-{uuid4().hex}.json").write_text(json.dumps(list(texts)))
         return vectors
+
+
+class Other(HashEmbedder):
+    """An embedder that has other weights where it is sent to."""
+
+    def __reduce__(self) -> tuple[type[HashEmbedder], tuple[int]]:
+        return HashEmbedder, (32,)
 
 
 def main() -> None:

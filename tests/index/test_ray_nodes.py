@@ -41,6 +41,8 @@ data = replace(data, reviews=ReviewStore([reviews.head(555), reviews.tail(-555)]
 embedder = SentenceTransformerEmbedder()
 if model == "hash":
     embedder = ray_nodes.Telling(HashEmbedder(), Path(log), deadly)
+if model == "other":
+    embedder = ray_nodes.Other()
 if where == "ray":
     embedder = RayEmbedder(embedder, shard_texts=600)
 _, n = write_index(data, Path(out), embedder, finish=lambda _: {})
@@ -59,13 +61,11 @@ def nodes() -> Iterator[dict[str, str]]:
     cluster = subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
     )
-    assert cluster.stdin
     assert cluster.stdout
     address = cluster.stdout.readline().strip()
     assert address
     yield {**env, "RAY_ADDRESS": address}
-    cluster.stdin.close()
-    cluster.wait(60)
+    cluster.communicate("\n", timeout=60)
 
 
 def driver(
@@ -81,7 +81,7 @@ def driver(
 
 
 def built(process: subprocess.Popen[str]) -> int:
-    """The number of texts that were embedded."""
+    """The number of texts that were embedded; nothing else is said on stdout."""
     out, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
     return int(out)
@@ -147,3 +147,17 @@ def test_a_killed_build_is_taken_up(nodes: dict[str, str], tmp_path: Path) -> No
     assert sorted({*first, *second}) == calls(tmp_path / "log one")
     assert arrays(out) == arrays(tmp_path / "one")
     assert sorted(path.name for path in out.iterdir()) == [".lock", "CURRENT", "versions"]
+
+
+@pytest.mark.parametrize(
+    ("model", "deadly", "said"),
+    [("other", "-", "has other weights on a node"), ("hash", "always", "8 actors died")],
+)
+def test_what_goes_wrong_in_an_actor_is_the_last_line(
+    nodes: dict[str, str], tmp_path: Path, model: str, deadly: str, said: str
+) -> None:
+    process = driver(nodes, "ray", model, tmp_path / "ray", tmp_path / "log", deadly)
+    _, errors = process.communicate(timeout=400)
+    assert process.returncode == 1
+    assert said in errors.strip().rpartition("\n")[2]
+    assert not list((tmp_path / "ray" / "versions").iterdir())

@@ -45,7 +45,7 @@ class Backwards(ShardEmbedder):
 def catalog(tmp_path: Path, n: int = 1_100, first: str = "thing") -> Dataset:
     items = tmp_path / "items.jsonl"
     rows = [
-        {"item_id": f"i{i}", "title": f"{first if i < 600 else 'thing'} {i % 900}"}
+        {"item_id": f"i{i}", "title": f"{first if i < 600 else 'thing'} {i % 500}"}
         for i in range(n)
     ]
     rows.append({"item_id": "mute"})

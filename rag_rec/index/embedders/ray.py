@@ -7,7 +7,9 @@ shards travel through Ray. An actor that dies is started again and its shard emb
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +66,9 @@ class RayEmbedder(ShardEmbedder):
         """See `ShardEmbedder.embed_shards`.
 
         Raises:
-            ConfigError: If an actor cannot open the embedder, or opens another one.
-            StorageError: If actors or this process cannot see the files of the other.
+            RagRecError: If an actor cannot open the embedder, opens another one, or does not see
+                the files of this process.
+            StorageError: If this process does not see the files of an actor.
         """
         by_path = {str(shard.path.absolute()): shard for shard in shards}
         cpus = begin_ray(self._ray)
@@ -81,38 +84,58 @@ class RayEmbedder(ShardEmbedder):
             num_cpus=1,
         )
         try:
-            for batch in made.iter_batches(batch_size=None, batch_format="numpy"):
-                for path in batch["path"]:
-                    shard = by_path[str(path)]
-                    if shard_vectors(shard.path, shard.n, self.dimension) is None:
-                        raise StorageError(
-                            "was embedded, but its vectors are not here; the index must be on "
-                            "storage that all nodes share",
-                            path=shard.path,
-                        )
-                    on_done(shard)
+            with redirect_stdout(sys.stderr):  # where Ray's threads say that an actor died
+                self._collect(made, by_path, on_done)
         except self._ray.exceptions.RayError as error:
-            raise _plain(error) from error
+            raise RagRecError(
+                "an actor of Ray failed; its traceback stands above. Finished shards are kept: the "
+                "same command goes on"
+            ) from error
+
+    def _collect(
+        self, made: Any, by_path: Mapping[str, Shard], on_done: Callable[[Shard], None]
+    ) -> None:
+        for batch in made.iter_batches(batch_size=None, batch_format="numpy"):
+            for path, error in zip(batch["path"], batch["error"], strict=True):
+                if error:
+                    raise RagRecError(str(error))
+                shard = by_path[str(path)]
+                if shard_vectors(shard.path, shard.n, self.dimension) is None:
+                    raise StorageError(
+                        "was embedded, but its vectors are not here; the index must be on storage "
+                        "that all nodes share",
+                        path=shard.path,
+                    )
+                on_done(shard)
 
 
 class _EmbeddingActor:
     """The embedder in a process of Ray."""
 
     def __init__(self, embedder: Embedder, digest: str) -> None:
-        if embedder.digest != digest:
-            raise ConfigError(
-                f"'{embedder.name}' has other weights on this node; give a folder on storage that "
-                "all nodes share"
-            )
         self._embedder = embedder
+        self._error = ""
+        try:
+            if embedder.digest != digest:
+                self._error = (
+                    f"'{embedder.name}' has other weights on a node than here; give a folder on "
+                    "storage that all nodes share"
+                )
+        except RagRecError as error:
+            self._error = str(error)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """Embed shards; return their paths."""
-        for name in batch["path"]:
-            path = Path(str(name))
-            _count_try(path)
-            embed_shard(path, self._embedder)
-        return {"path": batch["path"]}
+        """Embed shards; return their paths, and what went wrong."""
+        return {"path": batch["path"], "error": [self._embed(Path(p)) for p in batch["path"]]}
+
+    def _embed(self, path: Path) -> str:
+        try:
+            if not self._error:
+                _count_try(path)
+                embed_shard(path, self._embedder)
+        except RagRecError as error:
+            return str(error)
+        return self._error
 
 
 def _count_try(path: Path) -> None:
@@ -128,13 +151,3 @@ def _count_try(path: Path) -> None:
         raise StorageError(
             f"{_TRIES} actors died while they embedded it; they may need more memory", path=path
         )
-
-
-def _plain(error: BaseException) -> RagRecError:
-    """Return what went wrong in an actor, in one line."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, RagRecError):
-            return cause
-        error, cause = cause, getattr(cause, "cause", None) or cause.__cause__
-    return RagRecError(f"embedding over Ray failed: {one_line(str(error))[-300:]}")
