@@ -1,11 +1,13 @@
 """Texts a second of the default embedder: one process beside two local nodes of Ray, in one run.
 
-``python benchmarks/embedding_ray.py [--copies N] [--rounds N]`` (needs rag-rec[ray] and [local])
+``python benchmarks/embedding_ray.py [--copies N] [--rounds N] [--threads N]`` (rag-rec[ray,local])
 
-The texts are the bundled sample's, in N copies that differ by a word. Each round takes, in turn, one
-process with one thread, one process with a thread a core, and two nodes of Ray with one CPU each. The
-seconds are those of embedding alone, from the first report of progress to the last; starting Ray and
-opening the model in each actor are told apart. The vectors must be the same bytes every time.
+The texts are the bundled sample's, its reviews in N copies that differ by a word. Each round takes,
+in turn, one process with one thread, one with more if `--threads` says so (slow where other work
+takes the cores: threads wait for each other), and two nodes of Ray with one CPU each. The seconds
+are those of embedding, with the opening of the model in each actor; those of the whole stand beside
+them. Where other work takes cores, texts per CPU second say more; Ray's leave its actors out,
+which are other processes. Vectors must be the same bytes every time.
 """
 
 from __future__ import annotations
@@ -43,24 +45,24 @@ def copied(data: Dataset, copies: int) -> Dataset:
     return replace(data, reviews=ReviewStore(parts))
 
 
-def embedded(data: Dataset, embedder: Embedder) -> tuple[float, float, str]:
-    """Seconds of everything, seconds of embedding, and a digest of the vectors."""
+def embedded(data: Dataset, embedder: Embedder) -> tuple[float, float, float, str]:
+    """Seconds of everything, of embedding and of this process's CPUs; a digest of the vectors."""
     times: list[float] = []
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
 
-    def step(what: str, done: int, total: int) -> None:
+    def step(what: str, *_: int) -> None:
         if what.startswith("embedding"):
             times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
         write_index(data, Path(folder), embedder, finish=lambda _: {}, on_step=step)
-        whole = time.perf_counter() - started
+        whole, cpu = time.perf_counter() - started, time.process_time() - cpu
         state = hashlib.sha256()
         for path in sorted(Path(folder).glob("versions/*/*_vectors.npy")):
             state.update(path.read_bytes())
     # one process reports a slice when it is done, so its time begins with the build
     begun = times[0] if isinstance(embedder, RayEmbedder) else started
-    return whole, times[-1] - begun, state.hexdigest()
+    return whole, times[-1] - begun, cpu, state.hexdigest()
 
 
 def main() -> None:
@@ -68,6 +70,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--copies", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     data = copied(load_sample(), options.copies)
     n = data.items.height + data.reviews.count
@@ -79,8 +82,8 @@ def main() -> None:
     cluster.wait_for_nodes()
     os.environ["RAY_ADDRESS"] = cluster.address
     ways = {
-        "one process, 1 thread": (1, embedder),
-        f"one process, {cores} threads": (cores, embedder),
+        "one process, 1 threads": (1, embedder),
+        f"one process, {options.threads} threads": (options.threads, embedder),
         "two nodes of Ray, 1 CPU each": (1, RayEmbedder(embedder, shard_texts=512)),
     }
     rates: dict[str, list[float]] = {way: [] for way in ways}
@@ -89,12 +92,13 @@ def main() -> None:
     for number in range(1, options.rounds + 1):
         for way, (threads, one) in ways.items():
             torch.set_num_threads(threads)
-            whole, seconds, digest = embedded(data, one)
+            whole, seconds, cpu, digest = embedded(data, one)
             digests.add(digest)
             rates[way].append(n / seconds)
+            load = os.getloadavg()[0]
             print(
                 f"round {number}: {way}: {n / seconds:.0f} texts/s in {seconds:.0f} s; all of it "
-                f"{whole:.0f} s; load {os.getloadavg()[0]:.1f}",
+                f"{whole:.0f} s, {n / cpu:.0f} texts per CPU second here; load {load:.1f}",
                 flush=True,
             )
     for way, found in rates.items():
