@@ -27,9 +27,15 @@ def import_ray() -> Any:
 
 
 def begin_ray(ray: Any) -> int:
-    """Join the cluster that RAY_ADDRESS names, or start one on this machine; return its CPUs."""
+    """Join the cluster that RAY_ADDRESS names, or start one on this machine; return its CPUs.
+
+    Without an address Ray would join what was started here last, and wait for ever if that is gone.
+    """
     if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        ray.init(
+            address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR"
+        )
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
     return int(ray.cluster_resources()["CPU"])
