@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,9 @@ from rag_rec.cli.options import AsJson
 from rag_rec.data import MAX_REJECTED, Dataset, load_sample
 from rag_rec.index import (
     DEFAULT_EMBEDDER,
+    Embedder,
     Manifest,
+    RayEmbedder,
     SentenceTransformerEmbedder,
     current_version,
     indexed_ids,
@@ -71,6 +74,16 @@ KeepFusion = Annotated[
         "fraction of the time. Sources are fitted with every event all the same.",
     ),
 ]
+IndexEngines = StrEnum("IndexEngines", ["local", "ray"])
+Engine = Annotated[
+    IndexEngines,
+    typer.Option(
+        "--engine",
+        help="Where texts are embedded: in this process, or by Ray. Nodes of a cluster must share "
+        "the storage of the index. The vectors are the same.",
+    ),
+]
+Actors = Annotated[int, typer.Option("--actors", min=0, help="Of Ray (0: one a CPU).")]
 Rebuild = Annotated[bool, typer.Option("--rebuild", help="Embed everything again.")]
 
 
@@ -94,6 +107,8 @@ def index(
     rebuild: Rebuild = False,
     replace: Replace = False,
     memory_gib: MemoryGib = 6.0,
+    engine: Engine = IndexEngines.local,
+    actors: Actors = 0,
     as_json: AsJson = False,
 ) -> None:
     """Build an index, or update it: tables that are not given are kept.
@@ -119,6 +134,11 @@ def index(
         return
     if keep_fusion:
         raise typer.BadParameter("--keep-fusion goes with --update")
+    made: Embedder = SentenceTransformerEmbedder(embedder)
+    if engine is IndexEngines.ray:
+        made = RayEmbedder(made, actors=actors)
+    elif actors:
+        raise typer.BadParameter("--actors are of Ray: give --engine ray, too")
     if sample:
         if given:
             raise typer.BadParameter("--sample stands alone: give either it or files of your own")
@@ -133,7 +153,7 @@ def index(
             **reading(format.value, columns, read, on_error, rejects, max_rejected),
         )
     note_loaded(data, rejects, tables=not sample)
-    manifest = build(data, out, embedder, rebuild=rebuild, replace=replace, retrieval=retrieval)
+    manifest = build(data, out, made, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:
         write_json(manifest.model_dump_json())
 
@@ -141,7 +161,7 @@ def index(
 def build(
     data: Dataset,
     out: Path,
-    embedder: str,
+    embedder: str | Embedder,
     *,
     rebuild: bool = False,
     replace: bool = False,
@@ -152,7 +172,9 @@ def build(
         manifest, embedded = build_index(
             data,
             out,
-            embedder=SentenceTransformerEmbedder(embedder),
+            embedder=SentenceTransformerEmbedder(embedder)
+            if isinstance(embedder, str)
+            else embedder,
             rebuild=rebuild,
             replace=replace,
             retrieval=retrieval,

@@ -1,6 +1,7 @@
 """The nouns every room shares: types, errors, settings, text; no behaviour beyond their shape."""
 
 from rag_rec.core.chat import Message, Role, TokenCounter
+from rag_rec.core.cluster import begin_ray, import_ray
 from rag_rec.core.errors import (
     BudgetTooSmall,
     ConfigError,
@@ -140,9 +141,11 @@ __all__ = [
     "Usage",
     "UserHistory",
     "__version__",
+    "begin_ray",
     "entities_resolved",
     "first_problem",
     "has_address",
+    "import_ray",
     "is_credential",
     "make_private",
     "neutral",

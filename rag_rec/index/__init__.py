@@ -2,6 +2,8 @@
 
 from rag_rec.core import OnStep
 from rag_rec.index.eligibility import Eligibility
+from rag_rec.index.embedders.ray import RayEmbedder
+from rag_rec.index.embedders.shards import Shard, ShardEmbedder, embed_shard
 from rag_rec.index.embedders.text import (
     DEFAULT_EMBEDDER,
     Embedder,
@@ -30,11 +32,15 @@ __all__ = [
     "LiveLog",
     "Manifest",
     "OnStep",
+    "RayEmbedder",
     "SentenceTransformerEmbedder",
+    "Shard",
+    "ShardEmbedder",
     "VectorRows",
     "Vectors",
     "copy_version",
     "current_version",
+    "embed_shard",
     "has_bfloat16",
     "indexed_ids",
     "item_texts",

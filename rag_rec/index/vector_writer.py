@@ -5,7 +5,6 @@ A row without text has no vector: zeros in the file, and nothing in Chroma.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_rec.core import OnStep
+from rag_rec.index.embedders.known import FRESH, KnownVectors, places, text_hashes
 from rag_rec.index.embedders.text import Embedder, Vectors
 from rag_rec.index.store import VectorStore
 
@@ -30,6 +30,7 @@ class WriterTools:
         store: Chroma.
         previous: A version whose vectors may be taken over.
         on_step: Receives progress.
+        doing: Begins the names of steps.
     """
 
     version: Path
@@ -37,6 +38,7 @@ class WriterTools:
     store: VectorStore
     previous: Path | None
     on_step: OnStep | None
+    doing: str = "embedding"
 
 
 class VectorWriter:
@@ -51,7 +53,7 @@ class VectorWriter:
     def __init__(self, name: str, n: int, tools: WriterTools) -> None:
         self.n_embedded = 0
         self._name, self._n, self._tools = name, n, tools
-        self._known = _KnownVectors(tools.previous, name) if tools.previous else None
+        self._known = KnownVectors(tools.previous, name) if tools.previous else None
         self._done = self._reported = 0
         self._hashes = np.empty(n, np.uint64)
         self._path = tools.version / f"{name}_vectors.npy"
@@ -74,7 +76,7 @@ class VectorWriter:
 
     def add(self, texts: Sequence[str], metadata: Sequence[Mapping[str, Any]]) -> None:
         """Embed and store the next rows, one slice; empty texts and metadata are left out."""
-        hashes = np.array([_hash(text) for text in texts], np.uint64)
+        hashes = text_hashes(texts)
         vectors = self._vectors(texts, hashes)
         start, self._done = self._done, self._done + len(texts)
         # mapped anew each time: pages of a mapping that stays open stay in memory
@@ -97,13 +99,11 @@ class VectorWriter:
         """Return the vectors of texts, from the earlier version where the text is the same."""
         embedder = self._tools.embedder
         result = np.zeros((len(texts), embedder.dimension), np.float32)
-        wanted = np.array([bool(text) for text in texts])
+        rows = places(texts, hashes, self._known)
+        old = np.flatnonzero(rows >= 0)
         if self._known:
-            rows = self._known.find(hashes)
-            old = wanted & (rows >= 0)
             result[old] = self._known.vectors[rows[old]]
-            wanted &= ~old
-        fresh = np.flatnonzero(wanted)
+        fresh = np.flatnonzero(rows == FRESH)
         if len(fresh):
             result[fresh] = embedder.embed([texts[at] for at in fresh.tolist()], self._report)
         self.n_embedded += len(fresh)
@@ -119,30 +119,8 @@ class VectorWriter:
     def _report(self, n: int) -> None:
         self._reported += n
         if self._tools.on_step:
-            self._tools.on_step(f"embedding {self._name}", self._reported, self._n)
-
-
-class _KnownVectors:
-    """Vectors of an earlier version by the hash of their text."""
-
-    def __init__(self, version: Path, name: str) -> None:
-        hashes = np.load(version / f"{name}_hashes.npy", allow_pickle=False)
-        self._order = np.argsort(hashes, kind="stable")
-        self._hashes = hashes[self._order]
-        path = version / f"{name}_vectors.npy"
-        self.vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-
-    def find(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Return the row of each hash, -1 where there is none."""
-        if not len(self._hashes):
-            return np.full(len(hashes), -1, np.int64)
-        place = np.minimum(np.searchsorted(self._hashes, hashes), len(self._hashes) - 1)
-        return np.where(self._hashes[place] == hashes, self._order[place], -1)
+            self._tools.on_step(f"{self._tools.doing} {self._name}", self._reported, self._n)
 
 
 def _filled(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if value is not None and value != ""}
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import polars as pl
 
 from rag_rec.core import IndexNotFound, OnStep, StaleIndex, StorageError, plain_text
 from rag_rec.data import Dataset, ReviewStore, updated
+from rag_rec.index.embedders.ahead import TextTable, embedded_ahead
 from rag_rec.index.embedders.text import Embedder
 from rag_rec.index.files import (
     CHROMA,
@@ -38,6 +40,9 @@ Finish = Callable[[Path, Path | None], dict[str, Any]]
 
 It is given the version's folder, and that of the version before where that can be read.
 """
+
+STAGED = ".staged"
+"""Folder beside the versions: shards of a build over several processes, until it is done."""
 
 _SLICE = 512
 
@@ -89,8 +94,11 @@ def write_index(
             dataset = updated(dataset, stored_data(current))
         dataset = in_row_order(dataset)
         same = current and Manifest.read(current).embedder.digest == embedder.digest
+        previous = current if same and reuse else None
+        ahead = embedded_ahead(_texts(dataset), embedder, previous, folder / STAGED, on_step)
         store = VectorStore(version / CHROMA, create=True)
-        tools = WriterTools(version, embedder, store, current if same and reuse else None, on_step)
+        doing = "storing" if ahead else "embedding"
+        tools = WriterTools(version, ahead or embedder, store, previous, on_step, doing)
         try:
             n_embedded = _write_items(dataset, tools) + _write_reviews(dataset, tools)
         finally:
@@ -111,9 +119,10 @@ def write_index(
             files=file_records(version),
         )
         manifest.write(version)
+        shutil.rmtree(folder / STAGED, ignore_errors=True)
     live.forget(in_it)
     live.close()
-    return manifest, n_embedded
+    return manifest, n_embedded - (ahead.n_taken_over if ahead else 0)
 
 
 def stored_data(version: Path) -> Dataset:
@@ -165,12 +174,33 @@ def _current(folder: Path, *, is_needed: bool) -> Path | None:
     return version
 
 
-def _write_items(dataset: Dataset, tools: WriterTools) -> int:
-    """Store the catalog and, behind it, the retired items."""
-    items = pl.concat([
+def _texts(dataset: Dataset) -> tuple[TextTable, TextTable]:
+    """Return the texts of items and reviews, sliced as `_write_items` and `_write_reviews` do."""
+    items = _all_items(dataset)
+    return (
+        TextTable(ITEMS, items.height, map(item_texts, items.iter_slices(_SLICE))),
+        TextTable(REVIEWS, dataset.reviews.count, map(_review_texts, _review_slices(dataset))),
+    )
+
+
+def _all_items(dataset: Dataset) -> pl.DataFrame:
+    return pl.concat([
         dataset.items.with_columns(retired=pl.lit(value=False)),
         dataset.retired.with_columns(retired=pl.lit(value=True)),
     ])  # fmt: skip
+
+
+def _review_slices(dataset: Dataset) -> Iterator[pl.DataFrame]:
+    return (part for one in dataset.reviews.frames() for part in one.iter_slices(_SLICE))
+
+
+def _review_texts(part: pl.DataFrame) -> list[str]:
+    return [plain_text(text) for text in part["text"]]
+
+
+def _write_items(dataset: Dataset, tools: WriterTools) -> int:
+    """Store the catalog and, behind it, the retired items."""
+    items = _all_items(dataset)
     items.write_parquet(tools.version / ITEMS_FILE)
     with VectorWriter(ITEMS, items.height, tools) as vectors:
         for part in items.iter_slices(_SLICE):
@@ -188,14 +218,13 @@ def _write_reviews(dataset: Dataset, tools: WriterTools) -> int:
     columns = ("review_id", "item_id", "user_id", "rating", "timestamp")
     table = ReviewTable(tools.version / REVIEWS_FILE, create=True)
     with VectorWriter(REVIEWS, dataset.reviews.count, tools) as vectors:
-        for part in (part for one in dataset.reviews.frames() for part in one.iter_slices(_SLICE)):
+        for part in _review_slices(dataset):
             table.add(part)
             placed = part.join(ids, on="item_id", how="left", maintain_order="left")
             placed = placed.join(users, on="user_id", how="left", maintain_order="left")
             owners.append(placed["item_ix"].cast(pl.Int32).to_numpy())
             writers.append(placed["user_ix"].cast(pl.Int32).fill_null(-1).to_numpy())
-            texts = [plain_text(text) for text in part["text"]]
-            vectors.add(texts, list(part.select(columns).iter_rows(named=True)))
+            vectors.add(_review_texts(part), list(part.select(columns).iter_rows(named=True)))
     table.close()
     np.save(tools.version / "review_items.npy", np.concatenate(owners))
     np.save(tools.version / "review_users.npy", np.concatenate(writers))

@@ -6,8 +6,6 @@ actors share; so must the index. The driver alone writes records.
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -22,7 +20,7 @@ from rag_rec.batch.engines.threads import ThreadsEngine
 from rag_rec.batch.limits import RunLimiter
 from rag_rec.batch.store.record import Record
 from rag_rec.batch.users import UserRow
-from rag_rec.core import ConfigError, Settings
+from rag_rec.core import Settings, begin_ray, import_ray
 
 _STAGED_ROWS = 2_000
 _USER: TypeAdapter[UserRow] = TypeAdapter(UserRow)
@@ -47,7 +45,7 @@ class RayEngine:
     def __init__(
         self, pipeline: BatchPipeline, limiter: RunLimiter, index: Path, output: Path, actors: int
     ) -> None:
-        self._ray = _import()
+        self._ray = import_ray()
         self._pipeline = pipeline
         self._limiter = limiter
         self._index = index
@@ -65,8 +63,8 @@ class RayEngine:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _records(self) -> Iterator[list[Record]]:
-        _begin(self._ray)
-        n = self._actors or max(1, int(self._ray.cluster_resources()["CPU"]) - 1)
+        cpus = begin_ray(self._ray)
+        n = self._actors or max(1, cpus - 1)
         settings = _share(self._pipeline.recommender.settings, self._limiter, n)
         made_with = self._pipeline.fingerprint
         lists = (made_with.type, made_with.k, made_with.new_items)
@@ -139,23 +137,3 @@ def _share(settings: Settings, limiter: RunLimiter, n: int) -> Settings:
     if limits.max_cost is not None:
         left["max_cost"] = max(0.0, limits.max_cost - (limiter.cost(spent) or 0.0)) / n
     return settings.model_copy(update={"batch": limits.model_copy(update=left)})
-
-
-def _import() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data  # pyright: ignore[reportUnusedImport] - a part of ray that is not there by itself
-    except ImportError as error:
-        raise ConfigError(
-            f"--engine ray needs a package ({error}); install it with: pip install 'rag-rec[ray]'"
-        ) from error
-    return ray
-
-
-def _begin(ray: Any) -> None:
-    """Join the cluster that RAY_ADDRESS names, or start one on this machine."""
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False, include_dashboard=False, logging_level="ERROR")
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    ray.data.DataContext.get_current().enable_progress_bars = False

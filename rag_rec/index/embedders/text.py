@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from collections.abc import Sequence
 from functools import cache, cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -63,6 +64,19 @@ class SentenceTransformerEmbedder:
         self._name = name
         self._half = half
         self._batch_size = batch_size
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what another process opens it with: the model stays here, a folder is absolute."""
+        state = {name: self.__dict__[name] for name in ("_name", "_half", "_batch_size")}
+        if self.packaged_folder is None and (folder := Path(self._name)).is_dir():
+            state["_name"] = str(folder.absolute())
+        return state
+
+    @property
+    def recipe(self) -> str:
+        """Precision, texts a pass and torch: vectors depend on them besides the weights."""
+        precision = "bfloat16" if self._half and has_bfloat16() else "float32"
+        return f"{precision}, {self._batch_size} texts a pass, torch {version('torch')}"
 
     @property
     def name(self) -> str:
