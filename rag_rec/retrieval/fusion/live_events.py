@@ -1,4 +1,4 @@
-"""What live events teach about items, until the sources are fitted with them."""
+"""Live events as evidence: what came next, until the sources are fitted with it."""
 
 from __future__ import annotations
 
