@@ -31,7 +31,7 @@ def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:
         numpy.linalg.LinAlgError: If the matrix is not positive definite.
     """
     n = n_rows(gram)
-    ridges = sparse.diags_array(np.full(n, ridge), shape=(n, n))
+    ridges = sparse.diags_array(np.full(n, float(ridge)), shape=(n, n))
     return _inverse(sparse.csr_array(gram.astype(np.float64) + ridges))
 
 
