@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +38,6 @@ from rag_rec.retrieval.ranker.training_data import (
 from rag_rec.retrieval.stacked import StackedSources
 from rag_rec.retrieval.weighting.search import search_weights
 from rag_rec.retrieval.weighting.weights import Weighting
-
-if TYPE_CHECKING:
-    from lightgbm import Booster
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +136,15 @@ def _fit_rankers(
     why = f"ndcg of {n_lists} held-out lists against the sum: {gain:+.4f} ± {doubt:.4f}"
     if gain <= doubt:
         return why, None
-    _write(folder / RANKER, model)
+    (folder / RANKER).write_text(model, encoding="utf-8")
     if config.given is not None:
         of_given = _lists(features, events, config.given, sample_random)
         if of_given is not None:
-            _write(folder / RANKER_OF_GIVEN, fit_ranker(of_given, config.given))
+            text = fit_ranker(of_given, config.given).model_to_string()
+            (folder / RANKER_OF_GIVEN).write_text(text, encoding="utf-8")
     if not wanted.new_places:
         return why, NewItems()
     return why, granted(learned, scores, features, events, wanted.new_places)
-
-
-def _write(path: Path, model: Booster) -> None:
-    path.write_text(model.model_to_string(), encoding="utf-8")
 
 
 def _next(data: FitData, n_hidden: int, config: RankerConfig) -> NextEvents:

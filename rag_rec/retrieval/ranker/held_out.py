@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData, fit_ranker
 
-if TYPE_CHECKING:
-    from lightgbm import Booster
-
 
 def fit_and_hold_out(
     learned: TrainingData, config: RankerConfig
-) -> tuple[Booster, NDArray[np.float64]]:
-    """Return the ranker, and scores ``[l]`` of rankers that each saw the other half of the users.
+) -> tuple[str, NDArray[np.float64]]:
+    """Return the ranker as text, and the held-out scores ``[l]``; see `held_out_scores`.
 
     The ranker takes about as long as the two halves: it is fitted beside them. Threads of one fit
     wait for each other many times a second, which costs most where other work takes a core.
@@ -27,7 +23,7 @@ def fit_and_hold_out(
     with ThreadPoolExecutor(1) as pool:
         whole = pool.submit(fit_ranker, learned, config, n_threads=n_threads)
         scores = held_out_scores(learned, config, n_threads=n_threads)
-        return whole.result(), scores
+        return whole.result().model_to_string(), scores
 
 
 def held_out_scores(

@@ -150,7 +150,8 @@ def test_a_ranker_is_the_same_beside_others_and_by_any_number_of_threads() -> No
     config = replace(CONFIG, feature_share=1.0)
     model, scores = fit_and_hold_out(learned(), config)
     alone, wide = fit_ranker(learned(), config), fit_ranker(learned(), config, n_threads=2)
-    trees = [one.model_to_string().split("\nparameters:")[0] for one in (model, alone, wide)]
+    texts = (model, alone.model_to_string(), wide.model_to_string())
+    trees = [text.split("\nparameters:")[0] for text in texts]
     assert trees[0] == trees[1] == trees[2]
     assert (scores == held_out_scores(learned(), config)).all()
 
