@@ -21,7 +21,7 @@ from rag_rec.retrieval.fusion.new_items import (
 )
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.ranker.features import Features
-from rag_rec.retrieval.ranker.held_out import gain_over_sum, held_out_scores
+from rag_rec.retrieval.ranker.held_out import fit_and_hold_out, gain_over_sum
 from rag_rec.retrieval.ranker.item_statistics import ItemStats
 from rag_rec.retrieval.ranker.lambdamart import (
     NewItems,
@@ -131,23 +131,20 @@ def _fit_rankers(
     if learned is None or n_lists < wanted.min_lists:
         why = f"{n_lists} next events among the candidates, a ranker needs {wanted.min_lists}"
         return why, None
-    scores = held_out_scores(learned, wanted)
+    model, scores = fit_and_hold_out(learned, wanted)
     gain, doubt = gain_over_sum(learned, scores)
     why = f"ndcg of {n_lists} held-out lists against the sum: {gain:+.4f} ± {doubt:.4f}"
     if gain <= doubt:
         return why, None
-    _fit_to(folder / RANKER, learned, wanted)
+    (folder / RANKER).write_text(model, encoding="utf-8")
     if config.given is not None:
         of_given = _lists(features, events, config.given, sample_random)
         if of_given is not None:
-            _fit_to(folder / RANKER_OF_GIVEN, of_given, config.given)
+            text = fit_ranker(of_given, config.given).model_to_string()
+            (folder / RANKER_OF_GIVEN).write_text(text, encoding="utf-8")
     if not wanted.new_places:
         return why, NewItems()
     return why, granted(learned, scores, features, events, wanted.new_places)
-
-
-def _fit_to(path: Path, learned: TrainingData, config: RankerConfig) -> None:
-    path.write_text(fit_ranker(learned, config).model_to_string(), encoding="utf-8")
 
 
 def _next(data: FitData, n_hidden: int, config: RankerConfig) -> NextEvents:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -29,11 +31,11 @@ def ridge_inverse(gram: sparse.csr_array, ridge: float) -> NDArray[np.float32]:
         numpy.linalg.LinAlgError: If the matrix is not positive definite.
     """
     n = n_rows(gram)
-    ridges = sparse.diags_array(np.full(n, ridge), shape=(n, n))
+    ridges = sparse.diags_array(np.full(n, float(ridge)), shape=(n, n))
     return _inverse(sparse.csr_array(gram.astype(np.float64) + ridges))
 
 
-def _inverse(matrix: sparse.csr_array) -> NDArray[np.float32]:
+def _inverse(matrix: Any) -> NDArray[np.float32]:
     """Return the inverse of a positive definite matrix by blocks (Schur complement).
 
     With ``D`` the diagonal block of the items that are apart from each other, ``W = D^-1 B`` and
@@ -47,9 +49,9 @@ def _inverse(matrix: sparse.csr_array) -> NDArray[np.float32]:
     pivots = matrix.diagonal()[ours]
     if pivots.min() <= 0:
         raise np.linalg.LinAlgError(f"{_REFUSED} (a pivot of {pivots.min():g})")
-    over = sparse.diags_array(1 / pivots, shape=(len(ours), len(ours)))
-    across = sparse.csr_array(matrix[ours][:, rest])
-    lent = sparse.csr_array(over @ across)
+    over: Any = sparse.diags_array(1 / pivots, shape=(len(ours), len(ours)))
+    across: Any = sparse.csr_array(matrix[ours][:, rest])
+    lent: Any = sparse.csr_array(over @ across)
     core = _inverse(sparse.csr_array(matrix[rest][:, rest] - across.T @ lent))
     lent = lent.astype(np.float32)
     side = -(lent @ core.T)  # symmetric, and this way in row order
@@ -64,7 +66,7 @@ def _inverse(matrix: sparse.csr_array) -> NDArray[np.float32]:
     return found.T
 
 
-def _apart(matrix: sparse.csr_array) -> NDArray[np.bool_]:
+def _apart(matrix: Any) -> NDArray[np.bool_]:
     """Mark items of which no two have an entry in common, those with the fewest entries first."""
     lengths = row_lengths(matrix)
     chosen, taken = np.zeros(len(lengths), np.bool_), np.zeros(len(lengths), np.bool_)

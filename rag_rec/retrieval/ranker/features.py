@@ -196,10 +196,10 @@ class Features:
         names = ("vectors_last", "vectors_most", "vectors_mean")
         found = {name: np.empty(candidates.shape, np.float32) for name in names}
         for user, items in enumerate(rows):
-            near = self._vectors[items[-_SIMILAR:]] @ self._vectors[candidates[user]].T
-            found["vectors_last"][user] = near[-1]
-            near.max(axis=0, out=found["vectors_most"][user])
-            near.mean(axis=0, out=found["vectors_mean"][user])
+            cosines = self._vectors[candidates[user]] @ self._vectors[items[-_SIMILAR:]].T
+            found["vectors_last"][user] = cosines[:, -1]
+            found["vectors_most"][user] = cosines.max(axis=1)
+            found["vectors_mean"][user] = cosines.mean(axis=1)
         return found | {
             "time_since": time[candidates] - mean_time[:, None],
             "time_since_last": time[candidates] - time[last],

@@ -134,8 +134,10 @@ class TrainingData:
         )
 
 
-def fit_ranker(learned: TrainingData, config: RankerConfig) -> Booster:
-    """Return the fitted model."""
+def fit_ranker(
+    learned: TrainingData, config: RankerConfig, *, n_threads: int | None = None
+) -> Booster:
+    """Return the fitted model; it is the same for any number of threads, all by default."""
     import lightgbm  # takes a second
 
     data = lightgbm.Dataset(
@@ -145,7 +147,8 @@ def fit_ranker(learned: TrainingData, config: RankerConfig) -> Booster:
         feature_name=list(learned.names),
         params={"verbose": -1},
     )
-    return lightgbm.train(config.parameters(), data, config.rounds)
+    threads = {"num_threads": n_threads} if n_threads else {}
+    return lightgbm.train(config.parameters() | threads, data, config.rounds)
 
 
 class Ranker:

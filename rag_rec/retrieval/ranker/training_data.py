@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.matrices import row_of
+from rag_rec.retrieval.matrices import row_lengths, side_by_side
 from rag_rec.retrieval.ranker.features import Features
 from rag_rec.retrieval.ranker.item_statistics import Floats
 from rag_rec.retrieval.ranker.lambdamart import RankerConfig, TrainingData
-from rag_rec.retrieval.stacked import best, with_places_kept
+from rag_rec.retrieval.stacked import best_of_rows, order_keys, with_places_kept
 
 _BATCH = 256
 
@@ -40,14 +40,19 @@ def training_data(
         sample: Samples the candidates.
     """
     users = np.flatnonzero(past.lengths > 0)
-    for start in range(0, len(users), _BATCH):
+
+    def part(start: int) -> TrainingData | None:
         some = users[start : start + _BATCH]
         batch, target = past.take(some), came_next[some]
         candidates, scores = sample(features, batch, target, config)
         hit = np.flatnonzero((candidates == target[:, None]).any(axis=1))
-        if len(hit):
-            found = features(batch.take(hit), candidates[hit], scores[hit])
-            yield _labelled(found, candidates[hit], target[hit], some[hit])
+        if not len(hit):
+            return None
+        found = features(batch.take(hit), candidates[hit], scores[hit])
+        return _labelled(found, candidates[hit], target[hit], some[hit])
+
+    parts = side_by_side(part, range(0, len(users), _BATCH))
+    yield from (part for part in parts if part is not None)
 
 
 def _labelled(
@@ -75,21 +80,25 @@ def sample_best(
     """
     is_new, places = features.is_new, config.new_places
     product = users.weights(features.decay) @ features.sources.fused
+    keys = order_keys(product.indices, product.data)
+    seen = users.weights(None)
+    had = np.zeros((len(users), users.n_items), np.bool_)
+    had[np.repeat(np.arange(len(users)), row_lengths(seen)), seen.indices] = True
+    keys[had[np.repeat(np.arange(len(users)), row_lengths(product)), product.indices]] = 0
+    found = best_of_rows(keys, product.indptr.tolist(), config.depth)
+    if places:
+        new = np.flatnonzero(is_new[product.indices])
+        ends = np.searchsorted(new, product.indptr).tolist()
+        others = best_of_rows(keys[new], ends, places)
+        found = [
+            with_places_kept(whole, kept, config.depth, places)
+            for whole, kept in zip(found, others, strict=True)
+        ]
     candidates = np.full((len(users), config.depth), -1, np.int32)
     scores = np.zeros((len(users), config.depth), np.float32)
-    seen = np.zeros(features.sources.n_items, np.bool_)
-    for user in range(len(users)):
-        items, values = row_of(product, user)
-        seen[users.row(user)] = True
-        free = ~seen[items]
-        chosen, kept = best(items[free], values[free], config.depth)
-        if places:
-            new = free & is_new[items]
-            others = best(items[new], values[new], places)
-            chosen, kept = with_places_kept((chosen, kept), others, config.depth, places)
-            chosen, kept = chosen[: config.depth], kept[: config.depth]
-        candidates[user, : len(chosen)], scores[user, : len(chosen)] = chosen, kept
-        seen[users.row(user)] = False
+    for user, (items, values) in enumerate(found):
+        n = min(len(items), config.depth)
+        candidates[user, :n], scores[user, :n] = items[:n], values[:n]
     return candidates, scores
 
 

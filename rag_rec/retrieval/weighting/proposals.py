@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from rag_rec.retrieval.matrices import columns_of, n_rows, row_of
+from rag_rec.retrieval.matrices import columns_of, n_rows, row_of, side_by_side
 from rag_rec.retrieval.stacked import best_of_rows, order_keys
 
 
@@ -33,24 +33,26 @@ class Proposals:
         cls,
         said: Mapping[str, sparse.csr_array],
         came_next: NDArray[np.int32],
-        seen: sparse.csr_array | None,
+        proposed: Sequence[NDArray[np.int32]],
         depth: int,
     ) -> Proposals:
-        """Keep the ``depth`` best items of each source; lower ones hardly matter to a sum.
+        """Look all sources' scores up of what any of them proposes.
 
         Args:
             said: Scores ``[u, n]`` of each source.
             came_next: ``[u]``.
-            seen: Weights ``[u, n]`` of the histories, whose items are not proposed.
+            proposed: What each of them proposes; see `best_items`.
             depth: See `Proposals`.
         """
-        parts = [came_next[:, None]]
-        parts += [_best(scores, seen, depth) for scores in said.values()]
+        parts = [came_next[:, None], *proposed]
         items = _distinct(np.concatenate(parts, axis=1).astype(np.int32))
-        found = np.zeros((len(said), *items.shape), np.float32)
-        for source, scores in enumerate(said.values()):
-            found[source] = np.where(items >= 0, columns_of(scores, items), 0)
-        return cls(tuple(said), found, depth)
+        scores = list(said.values())
+        found = side_by_side(
+            lambda at: np.where(items >= 0, columns_of(scores[at], items), np.float32(0)),
+            range(len(scores)),
+        )
+        none = np.empty((0, *items.shape), np.float32)
+        return cls(tuple(said), np.stack(found) if found else none, depth)
 
     def ndcg(self, weights: Mapping[str, float]) -> NDArray[np.float64]:
         """Return the ndcg of each user's next item, ``[u]``; a tie counts against it."""
@@ -60,6 +62,22 @@ class Proposals:
         ranks = (total >= own).sum(axis=1)
         good = (own[:, 0] > 0) & (ranks <= self.depth)
         return np.where(good, 1 / np.log2(ranks + 1.0), 0)
+
+
+def best_items(
+    said: Mapping[str, sparse.csr_array], seen: sparse.csr_array | None, depth: int
+) -> list[NDArray[np.int32]]:
+    """Return the ``depth`` best items of each source, ``[u, depth]``, filled up with -1.
+
+    Lower ones hardly matter to a sum.
+
+    Args:
+        said: Scores ``[u, n]`` of each source.
+        seen: Weights ``[u, n]`` of the histories, whose items are not proposed.
+        depth: Items kept.
+    """
+    scores = list(said.values())
+    return side_by_side(lambda at: _best(scores[at], seen, depth), range(len(scores)))
 
 
 def _best(scores: Any, seen: Any, depth: int) -> NDArray[np.int32]:

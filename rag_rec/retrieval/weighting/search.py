@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from rag_rec.retrieval.histories import Histories
-from rag_rec.retrieval.matrices import columns_of
+from rag_rec.retrieval.matrices import columns_of, side_by_side
 from rag_rec.retrieval.stacked import StackedSources
-from rag_rec.retrieval.weighting.proposals import Proposals
+from rag_rec.retrieval.weighting.proposals import Proposals, best_items
 from rag_rec.retrieval.weighting.weights import REPLAY, Weighting
 
 _REPLAYS = (-3.0, 0.01, 3.0, 30.0, 300.0)
@@ -76,30 +76,36 @@ def search_weights(
     # an event of an item that the user had says nothing of lists without such items
     fresh = np.flatnonzero(columns_of(users.weights(None), wanted[:, None])[:, 0] == 0)
     best, proposals = _Best(config, start), None
+    matrices = {name: sources.matrix(name) for name in sources.names}
     for decay in sorted(config.decays, key=lambda decay: decay != start.decay):
         weighted = users.take(fresh).weights(decay)
-        proposed = Proposals.of(_said(sources, weighted), wanted[fresh], weighted, config.depth)
+        said = _said(matrices, weighted)
+        lists = best_items(said, weighted, config.depth)
+        proposed = Proposals.of(said, wanted[fresh], lists, config.depth)
         for weights in (start.sources, *_alone(start.sources, proposed.names)):
             if best.take(replace(start, sources=weights, decay=decay), proposed.ndcg(weights)):
                 proposals = proposed
     if proposals is not None:
         best.climb(proposals, proposals.names)
-    return _with_replay(sources, users, wanted, best, config)
+    return _with_replay(matrices, users, wanted, best, config)
 
 
 def _with_replay(
-    sources: StackedSources,
+    matrices: Mapping[str, sparse.csr_array],
     users: Histories,
     came_next: NDArray[np.int32],
     best: _Best,
     config: SearchConfig,
 ) -> Weighting:
     found = best.weighting
-    said = _said(sources, users.weights(found.decay))
+    said = _said(matrices, users.weights(found.decay))
+    lists = best_items(said, None, config.depth)
     again, proposals = _Best(config, found), None
     for decay in sorted(config.decays, key=lambda decay: decay != found.replay_decay):
-        history = users.repeated(decay) * np.float32(np.sqrt(sources.n_items))
-        proposed = Proposals.of({**said, REPLAY: history}, came_next, None, config.depth)
+        history = users.repeated(decay) * np.float32(np.sqrt(users.n_items))
+        own = {REPLAY: history}
+        both = [*lists, *best_items(own, None, config.depth)]
+        proposed = Proposals.of(said | own, came_next, both, config.depth)
         for replay in (found.replay, *_REPLAYS):
             trial = replace(found, replay=replay, replay_decay=decay)
             if again.take(trial, proposed.ndcg({**found.sources, REPLAY: replay})):
@@ -109,8 +115,12 @@ def _with_replay(
     return again.weighting
 
 
-def _said(sources: StackedSources, weights: sparse.csr_array) -> dict[str, sparse.csr_array]:
-    return {name: sparse.csr_array(weights @ sources.matrix(name)) for name in sources.names}
+def _said(
+    matrices: Mapping[str, sparse.csr_array], weights: sparse.csr_array
+) -> dict[str, sparse.csr_array]:
+    some = list(matrices.values())
+    said = side_by_side(lambda at: sparse.csr_array(weights @ some[at]), range(len(some)))
+    return dict(zip(matrices, said, strict=True))
 
 
 def _alone(weights: Mapping[str, float], names: Sequence[str]) -> list[dict[str, float]]:

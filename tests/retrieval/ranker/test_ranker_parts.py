@@ -14,6 +14,7 @@ from scipy import sparse
 from rag_rec.retrieval import Histories, RankerConfig
 from rag_rec.retrieval.queries import QueryBatch
 from rag_rec.retrieval.ranker.features import Features
+from rag_rec.retrieval.ranker.held_out import fit_and_hold_out, held_out_scores
 from rag_rec.retrieval.ranker.item_statistics import Floats, ItemStats
 from rag_rec.retrieval.ranker.lambdamart import Ranker, TrainingData, fit_ranker, rank_again
 from rag_rec.retrieval.ranker.training_data import (
@@ -143,6 +144,16 @@ def test_the_fitted_model_orders_by_what_it_learned_read_by_name(tmp_path: Path)
     first = scores.argmax(axis=1)
     least = fresh[:, 1].reshape(100, 4).argmin(axis=1)
     assert (first == least).mean() > 0.8
+
+
+def test_a_ranker_is_the_same_beside_others_and_by_any_number_of_threads() -> None:
+    config = replace(CONFIG, feature_share=1.0)
+    model, scores = fit_and_hold_out(learned(), config)
+    alone, wide = fit_ranker(learned(), config), fit_ranker(learned(), config, n_threads=2)
+    texts = (model, alone.model_to_string(), wide.model_to_string())
+    trees = [text.split("\nparameters:")[0] for text in texts]
+    assert trees[0] == trees[1] == trees[2]
+    assert (scores == held_out_scores(learned(), config)).all()
 
 
 class Backwards(Ranker):
