@@ -43,7 +43,7 @@ def bare_index(sample: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Ite
         .alias("categories"),
     )
     folder = tmp_path_factory.mktemp("bare") / "index"
-    write_index(replace(sample, items=items), folder, HashEmbedder(), finish=lambda _: {})
+    write_index(replace(sample, items=items), folder, HashEmbedder(), finish=lambda *_: {})
     return ItemIndex.open(folder, HashEmbedder())
 
 
@@ -128,6 +128,6 @@ def test_a_cut_before_everything_and_a_log_too_short_are_refused(
     log = sample.interactions.group_by("user_id", maintain_order=True).head(3)
     log = log.select(sample.interactions.columns)
     short = replace(sample, interactions=log)
-    write_index(short, tmp_path / "index", HashEmbedder(), finish=lambda _: {})
+    write_index(short, tmp_path / "index", HashEmbedder(), finish=lambda *_: {})
     with pytest.raises(DataError, match="no pair to learn from"):
         pairs_of(ItemIndex.open(tmp_path / "index", HashEmbedder()), None, None, 0)

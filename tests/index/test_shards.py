@@ -64,7 +64,7 @@ def arrays(index: Path) -> dict[str, bytes]:
 
 
 def build(data: Dataset, out: Path, embedder: HashEmbedder | ShardEmbedder) -> int:
-    return write_index(data, out, embedder, finish=lambda _: {})[1]
+    return write_index(data, out, embedder, finish=lambda *_: {})[1]
 
 
 def test_shards_leave_the_index_of_one_process(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_shards_leave_the_index_of_one_process(tmp_path: Path) -> None:
         data,
         tmp_path / "shards",
         embedder,
-        finish=lambda _: {},
+        finish=lambda *_: {},
         on_step=lambda *step: steps.append(step),
     )
     assert n == embedder.n_embedded == build(data, tmp_path / "one", HashEmbedder()) == 1_800
