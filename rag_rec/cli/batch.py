@@ -28,6 +28,7 @@ from rag_rec.batch import (
     run,
 )
 from rag_rec.cli.console import note, terminal, write_json
+from rag_rec.cli.loading import note_live_changes
 from rag_rec.cli.openai_batch import (
     export_command,
     import_command,
@@ -173,6 +174,7 @@ def run_command(
         mix_runs=mix_runs,
         retry_failed=retry_failed,
     )
+    note_live_changes(index, "are not in a batch")
     if dry_run:
         _dry_run(index, users, out, settings, options, as_json=as_json)
         return

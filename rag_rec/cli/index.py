@@ -128,17 +128,15 @@ def index(
             raise typer.BadParameter(
                 "--update stands alone: it puts live changes in; to build from files, leave it out"
             )
-        manifest = fold(out, retrieval=retrieval, keep_fusion=keep_fusion)
+        _, current = current_version(out)
+        made = _embedder(current.embedder.name, engine, actors)
+        manifest = fold(out, made, retrieval=retrieval, keep_fusion=keep_fusion)
         if as_json:
             write_json(manifest.model_dump_json())
         return
     if keep_fusion:
         raise typer.BadParameter("--keep-fusion goes with --update")
-    made: Embedder = SentenceTransformerEmbedder(embedder)
-    if engine is IndexEngines.ray:
-        made = RayEmbedder(made, actors=actors)
-    elif actors:
-        raise typer.BadParameter("--actors are of Ray: give --engine ray, too")
+    made = _embedder(embedder, engine, actors)
     if sample:
         if given:
             raise typer.BadParameter("--sample stands alone: give either it or files of your own")
@@ -156,6 +154,15 @@ def index(
     manifest = build(data, out, made, rebuild=rebuild, replace=replace, retrieval=retrieval)
     if as_json:
         write_json(manifest.model_dump_json())
+
+
+def _embedder(name: str, engine: IndexEngines, actors: int) -> Embedder:
+    made = SentenceTransformerEmbedder(name)
+    if engine is IndexEngines.ray:
+        return RayEmbedder(made, actors=actors)
+    if actors:
+        raise typer.BadParameter("--actors are of Ray: give --engine ray, too")
+    return made
 
 
 def build(
@@ -184,12 +191,14 @@ def build(
     return manifest
 
 
-def fold(out: Path, *, retrieval: RetrievalConfig, keep_fusion: bool = False) -> Manifest:
+def fold(
+    out: Path, embedder: Embedder, *, retrieval: RetrievalConfig, keep_fusion: bool = False
+) -> Manifest:
     """Put live changes into the next version, show the progress, and say what came of it."""
     _, before = current_version(out)
     with steps_shown() as step:
         manifest, embedded = update_index(
-            out, retrieval=retrieval, keep_fusion=keep_fusion, on_step=step
+            out, embedder=embedder, retrieval=retrieval, keep_fusion=keep_fusion, on_step=step
         )
     if manifest == before:
         note(f"index at {out}: no live changes, so it stays as it is")

@@ -12,6 +12,7 @@ import typer
 from rag_rec.cli.console import note, note_table
 from rag_rec.cli.inspect import by_table, table_of_columns
 from rag_rec.data import FORMATS, Dataset
+from rag_rec.index import LiveLog, current_version
 
 Formats = StrEnum("Formats", list(FORMATS))
 OnErrors = StrEnum("OnErrors", ["stop", "skip"])
@@ -57,3 +58,18 @@ def note_loaded(data: Dataset, rejects: Path, *, tables: bool = True) -> None:
         note(line)
     if data.rejected:
         note(f"{data.rejected} rows set aside in {rejects}")
+
+
+def note_live_changes(index: Path, what: str) -> None:
+    """Say how many live changes the current version does not hold, if there are some.
+
+    Args:
+        index: The index.
+        what: What they are not in, or wait for.
+    """
+    _, manifest = current_version(index)
+    log = LiveLog(index)
+    n = log.count_since(manifest.live_seq)
+    log.close()
+    if n:
+        note(f"{n:,} live changes {what}; rag-rec index --update --out {index} puts them in")

@@ -20,6 +20,7 @@ from rag_rec.batch import (
     submit,
 )
 from rag_rec.cli.console import note
+from rag_rec.cli.loading import note_live_changes
 from rag_rec.cli.options import (
     BatchK,
     Columns,
@@ -73,6 +74,7 @@ def export_command(
     vllm run-batch -i FOLDER/requests-0001.jsonl -o FOLDER/answers-0001.jsonl --model MODEL.
     """
     settings = Settings.load(config, llm=llm, prompt=prompt, k=k)
+    note_live_changes(index, "are not in a batch")
     with offline_recommender(index, settings) as recommender:
         manifest = export_requests(
             BatchPipeline(recommender, list_type=str(type), k=k, new_items=new_items or 0),

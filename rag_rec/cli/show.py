@@ -11,9 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from rag_rec.cli.console import note, terminal, write_json
+from rag_rec.cli.loading import note_live_changes
 from rag_rec.cli.options import AsJson, Config, IndexDir, K, Llm, Prompt
 from rag_rec.core import ConfigError, Settings, visible, visible_json
-from rag_rec.index import IndexCheck, ItemIndex, verify_index
+from rag_rec.index import IndexCheck, ItemIndex, LiveIndex, verify_index
 from rag_rec.list_types import TopK
 from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
@@ -63,7 +64,8 @@ def show(
         with Recommender.open(index, settings=settings) as recommender:
             _show_prompt(recommender, prompt_for, settings.k, as_json=as_json)
         return
-    opened = ItemIndex.open(index)
+    opened = LiveIndex.open(index)
+    note_live_changes(index, "since this version was built")
     if users:
         _show_users(opened, as_json=as_json)
         return

@@ -32,10 +32,12 @@ class ItemPut(Model):
     Attributes:
         item: The whole item as it is now.
         vector: Its text's vector, float32 bytes; empty where the text is that of before.
+        embedder: Digest of the embedder that made it.
     """
 
     kind: Literal["item"] = "item"
     item: Item
+    embedder: str = ""
     vector: bytes = Field(default=b"", exclude=True)
 
 

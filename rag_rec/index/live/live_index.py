@@ -202,13 +202,11 @@ class LiveIndex(ItemIndex):
                 f"{self.n_items - self._n_built:,} new items are the most that an index of "
                 f"{self._n_built:,} takes up: run rag-rec index --update, and open it again"
             )
-        is_known = row is not None and text == text_of(self.item(row))
-        vector = b""
-        if not is_known and text:
-            vector = np.asarray(self.embedder.embed([text])[0], np.float32).tobytes()
-        elif not is_known:
-            vector = np.zeros(self.item_vectors.shape[1], np.float32).tobytes()
-        self._write(ItemPut(item=item.model_copy(update={"is_new": False}), vector=vector))
+        change = ItemPut(item=item.model_copy(update={"is_new": False}))
+        if row is None or text != text_of(self.item(row)):
+            vector = self._embedded(text).tobytes()
+            change = ItemPut(item=change.item, vector=vector, embedder=self._digest)
+        self._write(change)
 
     def remove(self, item_id: str) -> None:
         """Take an item out of the catalog: its events still teach, and it is never listed.
@@ -265,14 +263,35 @@ class LiveIndex(ItemIndex):
     def _put(self, change: ItemPut, taken: dict[int, Item | None]) -> None:
         item = change.item
         row = self.find(item.item_id)
+        vector = self._vector(change, row)
         if row is None:
             row = len(self.row_of)
             self.item_ids[row] = item.item_id
-        if change.vector:
-            vector: Vectors = np.frombuffer(change.vector, np.float32)
+        if vector is not None:
             self.vector_rows.put(row, vector)
             self.has_vector[row] = vector.any()
             self.n_changed += 1
         self._items_now[row] = item
         self.row_of[item.item_id] = row
         taken[row] = item
+
+    def _vector(self, change: ItemPut, row: int | None) -> Vectors | None:
+        """Return the vector of an item's text, None where the text is that of before.
+
+        That which was written is taken unless another embedder made it, or none was needed then.
+        """
+        text = text_of(change.item)
+        if row is not None and text == text_of(self.item(row)):
+            return None
+        if change.embedder == self._digest:
+            return np.frombuffer(change.vector, np.float32)
+        return self._embedded(text)
+
+    def _embedded(self, text: str) -> Vectors:
+        if not text:
+            return np.zeros(self.item_vectors.shape[1], np.float32)
+        return np.asarray(self.embedder.embed([text])[0], np.float32)
+
+    @property
+    def _digest(self) -> str:
+        return self.manifest.embedder.digest

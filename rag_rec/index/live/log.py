@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from rag_rec.core import StorageError
+from pydantic import ValidationError
+
+from rag_rec.core import StorageError, first_problem
 from rag_rec.index.files import sync
 from rag_rec.index.live.changes import CHANGE, Change, EventRecorded, ItemPut
 
@@ -87,7 +89,21 @@ class LiveLog:
             rows = connection.execute(
                 "SELECT seq, key, body, vector FROM changes WHERE seq > ? ORDER BY seq", (seq,)
             ).fetchall()
-        return [(number, _change(key, body, vector)) for number, key, body, vector in rows]
+        try:
+            return [(number, _change(key, body, vector)) for number, key, body, vector in rows]
+        except ValidationError as error:
+            found = f"holds a change that cannot be read ({first_problem(error)}); {_WAY_OUT}"
+            raise StorageError(found, path=self.path) from error
+
+    def count_since(self, seq: int) -> int:
+        """Return how many changes there are after a number."""
+        if self._opened is None and not self.path.exists():
+            return 0
+        with self._connected() as connection:
+            (n,) = connection.execute(
+                "SELECT count(*) FROM changes WHERE seq > ?", (seq,)
+            ).fetchone()
+        return n
 
     def last(self) -> int:
         """Return the number of the last change that is kept; 0 if there is none."""

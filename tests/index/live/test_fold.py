@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -23,7 +24,9 @@ from rag_rec import (
     update_index,
 )
 from rag_rec.cli.index import app
-from rag_rec.index import LiveLog
+from rag_rec.cli.show import app as show
+from rag_rec.index import LiveLog, stored_data
+from rag_rec.index.texts import text_of
 from rag_rec.testing import HashEmbedder
 
 EMBEDDER = HashEmbedder()
@@ -149,6 +152,31 @@ def test_a_build_from_files_leaves_changes_live(folder: Path, live: LiveIndex) -
     assert ItemIndex.open(folder, EMBEDDER).history("newcomer") == now.history("newcomer")
 
 
+def test_vectors_of_another_embedder_are_made_again(folder: Path, live: LiveIndex) -> None:
+    wide = HashEmbedder(dimension=128)
+    assert wide.digest != EMBEDDER.digest
+    build_index(stored_data(live.folder), folder, embedder=wide, rebuild=True)
+    now = LiveIndex.open(folder, wide)
+    row = now.row_of["new"]
+    assert now.vectors_of([row]).shape == (1, 128)
+    assert np.allclose(now.vectors_of([row])[0], wide.embed([text_of(now.item(row))])[0])
+
+
+def test_an_item_that_a_build_dropped_is_embedded_from_its_last_change(
+    folder: Path, live: LiveIndex, sample: Dataset
+) -> None:
+    item = live.item(6)
+    live.upsert(item.model_copy(update={"price": 2.0}))
+    catalog = sample.items.filter(pl.col("item_id") != item.item_id)
+    left = sample.interactions.filter(pl.col("item_id") != item.item_id)
+    data = Dataset(catalog, left, type(sample.reviews)([]))
+    build_index(data, folder, embedder=EMBEDDER)
+    now = LiveIndex.open(folder, EMBEDDER)
+    assert now.find(item.item_id) is not None
+    assert now.item_by_id(item.item_id).price == 2.0
+    assert now.vectors_of([now.row_of[item.item_id]]).any()
+
+
 def test_replace_drops_the_changes_too(folder: Path, live: LiveIndex, sample: Dataset) -> None:
     build_index(sample, folder, embedder=EMBEDDER, replace=True)
     now = LiveIndex.open(folder, EMBEDDER)
@@ -178,6 +206,8 @@ def test_the_command_puts_changes_in(real_index_folder: Path, tmp_path: Path) ->
     assert "no live changes, so it stays as it is" in done.output
     with closing(LiveIndex.open(folder)) as index:
         index.record("newcomer", index.item_ids[0])
+    shown = run.invoke(show, ["--index", str(folder)])
+    assert "1 live changes since this version was built; rag-rec index --update" in shown.output
     done = run.invoke(app, ["--update", "--out", str(folder)])
     assert done.exit_code == 0, done.output
     assert "live changes put in: 1 events, 0 items put, 0 removed" in done.output
