@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import jsonschema
 import pytest
 
-from rag_rec import RecommendationList
+from rag_rec import ItemIndex, LiveIndex, RecommendationList
 from rag_rec.testing import ChatServer, first_labels
 
 RAG_REC = [sys.executable, "-m", "rag_rec.cli"]
@@ -229,3 +231,23 @@ def test_debug_shows_the_traceback() -> None:
     command = [*RAG_REC, "--debug", "recommend", "--index", "nowhere", "--user", "u"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert "Traceback" in done.stderr
+
+
+def test_live_changes_are_said_and_put_in(real_index_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(real_index_folder, tmp_path / "index"))
+    assert (
+        "no live changes, so it stays as it is" in run("index", "--update", "--out", folder).stderr
+    )
+    with closing(LiveIndex.open(folder)) as index:
+        index.record("newcomer", index.item_ids[0])
+    said = "1 live changes since this version was built; rag-rec index --update"
+    assert said in run("show", "--index", folder).stderr
+    users = tmp_path / "users.csv"
+    users.write_text("user_id\nuser-042\n")
+    batch = ("batch", "run", "--index", folder, "--users", users, "--llm", "none")
+    assert "1 live changes are not in a batch" in run(*batch, "--out", tmp_path / "o.jsonl").stderr
+    done = run("index", "--update", "--out", folder)
+    assert "live changes put in: 1 events, 0 items put, 0 removed" in done.stderr
+    assert ItemIndex.open(folder).has_user("newcomer")
+    refused = run("index", "--update", "--sample", "--out", folder, code=2)
+    assert "--update stands alone" in refused.stderr

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner
 
 from rag_rec import (
     Dataset,
@@ -23,8 +21,6 @@ from rag_rec import (
     build_index,
     update_index,
 )
-from rag_rec.cli.index import app
-from rag_rec.cli.show import app as show
 from rag_rec.index import LiveLog, stored_data
 from rag_rec.index.texts import text_of
 from rag_rec.testing import HashEmbedder
@@ -39,7 +35,7 @@ def small(sample: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     users = sample.interactions["user_id"].unique(maintain_order=True)[:60]
     log = sample.interactions.filter(pl.col("user_id").is_in(users.implode()))
     folder = tmp_path_factory.mktemp("small") / "index"
-    build_index(Dataset(sample.items, log, sample.reviews), folder, embedder=EMBEDDER)
+    build_index(Dataset(sample.items, log, type(sample.reviews)([])), folder, embedder=EMBEDDER)
     return folder
 
 
@@ -196,22 +192,3 @@ def test_a_recommender_serves_changes_and_says_where_it_cannot(folder: Path) -> 
         assert not rec.index.has_user("newcomer")
         with pytest.raises(Exception, match=r"Recommender\.open\(folder\)"):
             rec.record("newcomer", first)
-
-
-def test_the_command_puts_changes_in(real_index_folder: Path, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(real_index_folder, tmp_path / "real"))
-    run = CliRunner()
-    done = run.invoke(app, ["--update", "--out", str(folder)])
-    assert done.exit_code == 0, done.output
-    assert "no live changes, so it stays as it is" in done.output
-    with closing(LiveIndex.open(folder)) as index:
-        index.record("newcomer", index.item_ids[0])
-    shown = run.invoke(show, ["--index", str(folder)])
-    assert "1 live changes since this version was built; rag-rec index --update" in shown.output
-    done = run.invoke(app, ["--update", "--out", str(folder)])
-    assert done.exit_code == 0, done.output
-    assert "live changes put in: 1 events, 0 items put, 0 removed" in done.output
-    assert ItemIndex.open(folder).has_user("newcomer")
-    refused = run.invoke(app, ["--update", "--sample", "--out", str(folder)])
-    assert refused.exit_code == 2
-    assert "--update stands alone" in refused.output
