@@ -42,10 +42,14 @@ SHARE, KS = 0.1, (10, 50)
 
 
 def build(data: Dataset, folder: Path, vectors_of: Path | None = None) -> None:
-    if not (folder / "CURRENT").exists():
+    """Build an index, unless it is there; take vectors over from another."""
+    if not folder.exists():
+        unfinished = folder.with_name(f".{folder.name}")
+        shutil.rmtree(unfinished, ignore_errors=True)
         if vectors_of is not None:
-            shutil.copytree(vectors_of, folder, ignore=shutil.ignore_patterns("live.sqlite*"))
-        build_index(data, folder, replace=vectors_of is not None)
+            shutil.copytree(vectors_of, unfinished, ignore=shutil.ignore_patterns("live.sqlite*"))
+        build_index(data, unfinished, replace=vectors_of is not None)
+        unfinished.rename(folder)
     for path in folder.glob("live.sqlite*"):
         path.unlink()
 
