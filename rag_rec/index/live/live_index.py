@@ -24,13 +24,13 @@ from rag_rec.index.live.log import LiveLog
 from rag_rec.index.live.merging import with_events, with_spare_rows
 from rag_rec.index.texts import text_of
 
-_LEAST_ROOM, _ROOM_SHARE = 1_000, 0.1
+_LEAST_ROOM, _ROOM_SHARE = 1_000, 0.2
 
 
 class LiveIndex(ItemIndex):
     """An open version that takes up events and items as they come, its own and other processes'.
 
-    New items get rows behind those of the version. Rows for a tenth more items, and at least
+    New items get rows behind those of the version. Rows for a fifth more items, and at least
     1,000, are there from the beginning, so that no array changes its length while others read it;
     a row without an item is never listed. `items` and `interactions` are those of the build.
 
