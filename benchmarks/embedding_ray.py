@@ -55,7 +55,7 @@ def embedded(data: Dataset, embedder: Embedder) -> tuple[float, float, float, st
             times.append(time.perf_counter())
 
     with tempfile.TemporaryDirectory() as folder:
-        write_index(data, Path(folder), embedder, finish=lambda _: {}, on_step=step)
+        write_index(data, Path(folder), embedder, finish=lambda *_: {}, on_step=step)
         whole, cpu = time.perf_counter() - started, time.process_time() - cpu
         state = hashlib.sha256()
         for path in sorted(Path(folder).glob("versions/*/*_vectors.npy")):

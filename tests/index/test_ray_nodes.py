@@ -45,7 +45,7 @@ if model == "other":
     embedder = ray_nodes.Other()
 if where == "ray":
     embedder = RayEmbedder(embedder, shard_texts=600)
-_, n = write_index(data, Path(out), embedder, finish=lambda _: {})
+_, n = write_index(data, Path(out), embedder, finish=lambda *_: {})
 print(n)
 """
 

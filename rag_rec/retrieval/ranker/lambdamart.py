@@ -175,10 +175,10 @@ class Ranker:
         """The features it reads."""
         return self._features
 
-    def reading(self, features: Features) -> Ranker:
-        """Return the same ranker with other features."""
+    def reading(self, features: Features, new: NewItems) -> Ranker:
+        """Return the same ranker with other features, and other room for new items."""
         other = copy(self)
-        other._features, other.is_new = features, features.is_new
+        other._features, other.is_new, other.new = features, features.is_new, new
         return other
 
     @cached_property
