@@ -101,15 +101,21 @@ class PromptRenderer:
         shown = candidates[: settings.n_shown(k)]
         profile = prompt_safe(history.profile or "")
         costs = [self._count_fixed(k), *self._counter.count([profile, task])]
-        packing = Packing(self._lines, settings, item_of, budget - sum(costs))
-        self._pack(packing, history, shown, k, evidence or {})
-        taken, n_required = packing.taken, min(k, len(shown))
-        prompt = self._assemble(taken, k, profile, task)
-        while prompt.tokens > budget and len(taken) > n_required:
-            taken.pop()
+        room, n_required = budget - sum(costs), min(k, len(shown))
+        while True:
+            packing = Packing(self._lines, settings, item_of, room)
+            self._pack(packing, history, shown, k, evidence or {})
+            taken = packing.taken
             prompt = self._assemble(taken, k, profile, task)
-        if prompt.tokens > budget or len(packing.labels) < n_required:
-            raise BudgetTooSmall(_too_small(budget, k, costs, packing.longest))
+            while prompt.tokens > budget and len(taken) > n_required:
+                taken.pop()
+                prompt = self._assemble(taken, k, profile, task)
+            if len(packing.labels) < n_required:
+                raise BudgetTooSmall(_too_small(budget, k, costs, packing.longest))
+            if prompt.tokens <= budget:
+                break
+            # the whole has more tokens than its parts: a shorter candidate may still fit
+            room -= prompt.tokens - budget
         ids = [candidate.item_id for candidate in shown]
         ranked = ids[: ids.index(prompt.labels[-1])] if prompt.labels else []
         prompt = replace(prompt, left_out=tuple(i for i in ranked if i not in prompt.labels))

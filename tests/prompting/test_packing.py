@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag_rec import BudgetTooSmall, Candidate, Evidence, Interaction, Item, UserHistory
@@ -92,6 +92,7 @@ def test_numbers_cite_what_they_stand_beside() -> None:
             assert evidence.text.split(" · ")[0] in line
 
 
+@example([83, 0], 200)  # the longer one fits by the sum of the parts, and not as a whole
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=8), st.integers(100, 1_500))
 def test_what_is_shown_and_what_is_left_out_are_the_best_in_order(
     sizes: list[int], budget: int
@@ -99,7 +100,7 @@ def test_what_is_shown_and_what_is_left_out_are_the_best_in_order(
     try:
         prompt = render(sizes, budget, k=1)
     except BudgetTooSmall:
-        assert min(sizes) > 0 or budget < 200
+        assert min(sizes[:6]) > 0 or budget < 200  # the variant shows six
         return
     assert prompt.tokens <= budget
     together = sorted([*prompt.labels, *prompt.left_out])
