@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rag_rec import ConfigError
@@ -228,6 +228,7 @@ NAMES = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8).fi
 )
 
 
+@example([["0", "Y"]], ", ")  # a name, where Spanish has a word for "and"
 @given(
     st.lists(st.lists(NAMES, min_size=2, max_size=4, unique=True), min_size=1, max_size=5),
     st.sampled_from(["|", "; ", ", ", " > "]),

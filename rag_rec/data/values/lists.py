@@ -29,7 +29,7 @@ _STRINGS = rf"^\s*\[(?:[\s,\[\]]|{_QUOTED})*\]\s*$"
 _PATH = r"\S\s?[>›»→]+\s?\S|&gt;"
 _NAME_KEYS = ("name", "title", "label", "value", "term", "text")
 _CODE = r"^[a-z0-9_]+(?:\.[a-z0-9_]+)+$"
-_ENUMERATION = re.compile(r",\s[^,]*(?:&|\b(?:and|und|et|y|en)\b)[^,]*$", re.IGNORECASE)
+_ENUMERATION = re.compile(r",\s[^,]*(?:&|\b(?:and|und|et|y|en)\b)\s*[^\s,][^,]*$", re.IGNORECASE)
 
 
 def separators(form: str) -> str | None:
