@@ -110,7 +110,7 @@ class PromptRenderer:
             while prompt.tokens > budget and len(taken) > n_required:
                 taken.pop()
                 prompt = self._assemble(taken, k, profile, task)
-            if len(packing.labels) < n_required:
+            if len(packing.labels) < n_required or (prompt.tokens > budget and not taken):
                 raise BudgetTooSmall(_too_small(budget, k, costs, packing.longest))
             if prompt.tokens <= budget:
                 break

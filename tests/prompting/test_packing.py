@@ -123,6 +123,12 @@ def test_the_part_that_is_too_long_is_named(
         render(sizes, budget=400, history=history)
 
 
+@pytest.mark.timeout(20)
+def test_a_prompt_without_candidates_that_is_too_long_is_refused() -> None:
+    with pytest.raises(BudgetTooSmall):
+        render([], budget=1, history=UserHistory())
+
+
 LONG = {
     "title": "very " * 6_000,
     "brand": "b" * 30_000,
