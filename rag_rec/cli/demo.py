@@ -11,7 +11,7 @@ from rag_rec.cli.console import build_progress, note, terminal
 from rag_rec.cli.index import build
 from rag_rec.cli.tables import table_of
 from rag_rec.data import load_sample
-from rag_rec.index import DEFAULT_EMBEDDER
+from rag_rec.index import SentenceTransformerEmbedder
 from rag_rec.list_types import TopK
 from rag_rec.pipeline import RecommendationRequest
 from rag_rec.recommender import Recommender
@@ -35,7 +35,7 @@ def demo(
     k: DemoK = 5,
 ) -> None:
     """Build the sample's index and recommend for three of its customers, one of them cold."""
-    build(load_sample(), out, DEFAULT_EMBEDDER)
+    build(load_sample(), out, SentenceTransformerEmbedder())
     note("asking the model (embedded ones take some seconds a user)")
     with Recommender.open(out, llm, prompt=prompt) as recommender:
         asked = [RecommendationRequest(user, TopK(k=k)) for user in ("user-042", "user-007")]

@@ -122,13 +122,18 @@ def index(
     Example: rag-rec index --items items.csv --interactions log.csv --out indexes/shop
     """
     retrieval = RetrievalConfig.within(memory_gib)
-    given = bool(folder or items or reviews or interactions or columns)
+    given = bool(folder or items or reviews or interactions or columns or read)
     if update:
         if sample or given or replace or rebuild:
             raise typer.BadParameter(
                 "--update stands alone: it puts live changes in; to build from files, leave it out"
             )
         _, current = current_version(out)
+        if embedder not in {DEFAULT_EMBEDDER, current.embedder.name}:
+            raise typer.BadParameter(
+                f"--update keeps the embedder of the index, {current.embedder.name}; to change it, "
+                "build from files"
+            )
         made = _embedder(current.embedder.name, engine, actors)
         manifest = fold(out, made, retrieval=retrieval, keep_fusion=keep_fusion)
         if as_json:
@@ -168,7 +173,7 @@ def _embedder(name: str, engine: IndexEngines, actors: int) -> Embedder:
 def build(
     data: Dataset,
     out: Path,
-    embedder: str | Embedder,
+    embedder: Embedder,
     *,
     rebuild: bool = False,
     replace: bool = False,
@@ -179,9 +184,7 @@ def build(
         manifest, embedded = build_index(
             data,
             out,
-            embedder=SentenceTransformerEmbedder(embedder)
-            if isinstance(embedder, str)
-            else embedder,
+            embedder=embedder,
             rebuild=rebuild,
             replace=replace,
             retrieval=retrieval,

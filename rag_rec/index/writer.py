@@ -81,10 +81,11 @@ def write_index(
     with new_version(folder) as version:
         needed = dataset is None or (not replace and not dataset.is_whole)
         current = _current(folder, is_needed=needed)
-        in_it = Manifest.read(current).live_seq if current else 0
+        held = Manifest.read(current) if current else None
+        in_it = held.live_seq if held else 0
         live, live_seq = LiveLog(folder), in_it
         if dataset is None:
-            stored = stored_data(current_version(folder)[0])
+            stored = stored_data(current or current_version(folder)[0])
             changes = live.since(in_it)
             dataset = with_changes(stored, [change for _, change in changes])
             live_seq = changes[-1][0] if changes else in_it
@@ -93,7 +94,7 @@ def write_index(
         elif current:
             dataset = updated(dataset, stored_data(current))
         dataset = in_row_order(dataset)
-        same = current and Manifest.read(current).embedder.digest == embedder.digest
+        same = held is not None and held.embedder.digest == embedder.digest
         previous = current if same and reuse else None
         ahead = embedded_ahead(_texts(dataset), embedder, previous, folder / STAGED, on_step)
         store = VectorStore(version / CHROMA, create=True)

@@ -85,7 +85,9 @@ def by_blocks(
 
 def side_by_side(work: Callable[[int], Found], starts: Sequence[int]) -> list[Found]:
     """Return what ``work`` makes of each, in order, by threads: products let each other run."""
-    with ThreadPoolExecutor(min(_THREADS, max(1, len(starts)))) as pool:
+    if len(starts) <= 1:
+        return [work(start) for start in starts]
+    with ThreadPoolExecutor(min(_THREADS, len(starts))) as pool:
         return list(pool.map(work, starts))
 
 

@@ -249,5 +249,7 @@ def test_live_changes_are_said_and_put_in(real_index_folder: Path, tmp_path: Pat
     done = run("index", "--update", "--out", folder)
     assert "live changes put in: 1 events, 0 items put, 0 removed" in done.stderr
     assert ItemIndex.open(folder).has_user("newcomer")
+    other = run("index", "--update", "--embedder", "another", "--out", folder, code=2)
+    assert "--update keeps the embedder of the index" in other.stderr
     refused = run("index", "--update", "--sample", "--out", folder, code=2)
     assert "--update stands alone" in refused.stderr

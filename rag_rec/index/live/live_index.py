@@ -83,11 +83,13 @@ class LiveIndex(ItemIndex):
         """Take up what was written since the last time, by any process."""
         with self._taking_up:
             taken: dict[int, Item | None] = {}
-            for seq, change in self._live.since(self.live_seq):
-                self._take_up(change, taken)
-                self._seq = seq
-            if taken:
-                self.eligibility = self.eligibility.changed(taken)
+            try:
+                for seq, change in self._live.since(self.live_seq):
+                    self._take_up(change, taken)
+                    self._seq = seq
+            finally:  # a change that fails is tried again, those before it are in
+                if taken:
+                    self.eligibility = self.eligibility.changed(taken)
 
     @cached_property
     def row_of(self) -> dict[str, int]:

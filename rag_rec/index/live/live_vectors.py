@@ -9,7 +9,7 @@ from rag_rec.index.embedders.text import Vectors
 
 
 class LiveVectors:
-    """Looks vectors up by row: those of the version mapped from its file, the others in memory.
+    """Looks vectors up by row: those of the version mapped from its file, later ones in memory.
 
     Args:
         built: Unit rows of the version, float32 ``[n_built, dimension]``.
@@ -18,37 +18,30 @@ class LiveVectors:
 
     def __init__(self, built: Vectors, n_items: int) -> None:
         self._built = built
-        self._added = np.zeros((n_items - len(built), built.shape[1]), np.float32)
-        self._n_added = 0
-        self._changed: dict[int, Vectors] = {}
+        self._place = np.full(n_items, -1, np.int64)
+        self._later = np.zeros((64, built.shape[1]), np.float32)
+        self._n_later = 0
 
     def __getitem__(self, rows: NDArray[np.integer]) -> Vectors:
-        n_built = len(self._built)
-        if not self._n_added and not self._changed:
-            return self._built[np.minimum(rows, n_built - 1)]
-        found = self._built[np.minimum(rows, n_built - 1)]
-        added = rows >= n_built
-        found[added] = self._added[rows[added] - n_built]
-        for row, vector in list(self._changed.items()):
-            found[rows == row] = vector
+        found = self._built[np.minimum(rows, len(self._built) - 1)]
+        places = self._place[rows]
+        found[(places < 0) & (rows >= len(self._built))] = 0
+        held = places >= 0
+        found[held] = self._later[places[held]]
         return found
 
     def put(self, row: int, vector: Vectors) -> None:
         """Give a row another vector."""
-        at = row - len(self._built)
-        if at < 0:
-            self._changed[row] = vector
-        else:
-            self._added[at] = vector
-            self._n_added = max(self._n_added, at + 1)
+        if self._n_later == len(self._later):
+            self._later = np.concatenate([self._later, np.zeros_like(self._later)])
+        self._later[self._n_later] = vector
+        self._place[row] = self._n_later
+        self._n_later += 1
 
     def cosines(self, vector: Vectors) -> Vectors:
         """Return the cosine of every row with a unit vector, 0 where there is no item."""
-        n_built = len(self._built)
-        found = np.zeros(n_built + len(self._added), np.float32)
-        np.matmul(self._built, vector, out=found[:n_built])
-        n = self._n_added
-        found[n_built : n_built + n] = self._added[:n] @ vector
-        for row, changed in list(self._changed.items()):
-            found[row] = changed @ vector
+        found = np.zeros(len(self._place), np.float32)
+        np.matmul(self._built, vector, out=found[: len(self._built)])
+        held = np.flatnonzero(self._place >= 0)
+        found[held] = (self._later[: self._n_later] @ vector)[self._place[held]]
         return found

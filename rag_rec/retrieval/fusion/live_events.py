@@ -27,8 +27,8 @@ class LiveEvents:
         slit: The settings of the source.
     """
 
-    def __init__(self, index: LiveIndex, slit: Slit | None = None) -> None:
-        self._index, self._slit = index, slit or Slit()
+    def __init__(self, index: LiveIndex, slit: Slit) -> None:
+        self._index, self._slit = index, slit
         self._gaps = _weights_of_gaps(self._slit)
         self._rows: list[int] = []
         self._columns: list[int] = []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ from rag_rec.retrieval.fusion.live_events import LiveEvents
 from rag_rec.retrieval.item_item import Content, Slit
 from rag_rec.retrieval.ranker.lambdamart import NewItems, Ranker
 from rag_rec.retrieval.stacked import StackedSources
+
+Settings = TypeVar("Settings", Content, Slit)
 
 _GRANTED = NewItems(places=20, bonus=0.5)
 """For new items, where the catalog of the build had too few to learn what they need.
@@ -49,7 +52,7 @@ class LiveFit:
         index: The index.
         sources: The sources as they were fitted.
         ranker: The ranker as it was fitted.
-        content: The settings of the source.
+        settings: The settings of the sources, as the manifest holds them.
     """
 
     def __init__(
@@ -57,13 +60,13 @@ class LiveFit:
         index: LiveIndex,
         sources: StackedSources,
         ranker: Ranker | None,
-        content: Content | None = None,
+        settings: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self._index, self._sources, self._ranker = index, sources, ranker
-        self._content = content or Content()
+        self._content = _as_fitted(Content(), settings)
         self._places: dict[int, Place] = {}
         self._vectors: dict[int, bytes] = {}
-        self._events = LiveEvents(index)
+        self._events = LiveEvents(index, _as_fitted(Slit(), settings))
         self._n_changed = 0
 
     @property
@@ -74,8 +77,7 @@ class LiveFit:
     def extend(self) -> tuple[StackedSources, Ranker | None]:
         """Return the sources and the ranker with all new items in their places."""
         self._n_changed, rows = self._index.n_changed, list(self._index.new_rows)
-        for row in rows:
-            vector = self._index.vectors_of([row])[0]
+        for row, vector in zip(rows, self._index.vectors_of(rows), strict=True):
             if self._vectors.get(row) != vector.tobytes():
                 self._vectors[row] = vector.tobytes()
                 self._places[row] = self._place(row, vector)
@@ -123,6 +125,13 @@ class LiveFit:
         values = stacked.data[stacked.indptr[row] : stacked.indptr[row + 1]][own]
         strongest = np.argsort(-values, kind="stable")[: self._content.n_blend]
         return (columns[own][strongest] - start).astype(np.int64)
+
+
+def _as_fitted(source: Settings, settings: Mapping[str, Mapping[str, Any]]) -> Settings:
+    """Return a source with the numbers that it was fitted with."""
+    numbers = settings.get(source.name, {})
+    known = {field.name for field in fields(source) if field.type in {"float", "int"}}
+    return replace(source, **{name: numbers[name] for name in known & numbers.keys()})
 
 
 def _matrix(places: Iterable[tuple[int, Place]], n: int) -> sparse.csr_array:

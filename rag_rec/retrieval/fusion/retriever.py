@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
@@ -20,7 +18,7 @@ from rag_rec.retrieval.fusion.live_fit import LiveFit
 from rag_rec.retrieval.fusion.provenance import Provenance, strongest_links
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Popularity
-from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times
+from rag_rec.retrieval.matrices import load_array, row_lengths, row_of, rows_times, side_by_side
 from rag_rec.retrieval.queries import QueryBatch, read_queries
 from rag_rec.retrieval.ranker.lambdamart import Ranked, rank_again
 from rag_rec.retrieval.stacked import (
@@ -37,8 +35,6 @@ Found = TypeVar("Found")
 
 _BATCH = 128
 _BATCH_ENTRIES = 2**25
-_THREADS = min(4, os.cpu_count() or 1)
-"""Most of a batch's work lets other threads run; beyond a few the rest is what they wait for."""
 
 
 def open_retriever(index: ItemIndex, *, decay: float | None = None) -> Retriever:
@@ -85,7 +81,9 @@ class FusedRetriever:
         )
         self._follows = threading.Lock()
         self._live = (
-            LiveFit(index, self.sources, self.ranker) if isinstance(index, LiveIndex) else None
+            LiveFit(index, self.sources, self.ranker, record.config["sources"])
+            if isinstance(index, LiveIndex)
+            else None
         )
         popularity = load_array(folder, Popularity.name)
         popularity = np.pad(popularity, (0, index.n_items - len(popularity)))
@@ -123,7 +121,8 @@ class FusedRetriever:
         """Take up the items that came since the last time."""
         if self._live is not None and self._live.is_behind:
             with self._follows:
-                self.sources, self.ranker = self._live.extend()
+                if self._live.is_behind:
+                    self.sources, self.ranker = self._live.extend()
 
     def _by_batch(
         self, histories: Sequence[UserHistory], work: Callable[[QueryBatch], list[Found]]
@@ -134,11 +133,8 @@ class FusedRetriever:
             some = histories[start : start + self._batch_size]
             return work(read_queries(self.index, self.weighting, some))
 
-        starts = range(0, len(histories), self._batch_size)
-        if len(starts) <= 1:
-            return [row for start in starts for row in found(start)]
-        with ThreadPoolExecutor(min(len(starts), _THREADS)) as pool:
-            return [row for rows in pool.map(found, starts) for row in rows]
+        parts = side_by_side(found, range(0, len(histories), self._batch_size))
+        return [row for rows in parts for row in rows]
 
     def _choose(self, batch: QueryBatch, k: int) -> list[Ranked]:
         """Return items and scores of each user, best first, ``min(k, eligible items)`` of them."""

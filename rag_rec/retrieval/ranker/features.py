@@ -62,8 +62,8 @@ class Features:
         self._log_popularity = np.log1p(stats.popularity)
         self._rarity = (1 / np.sqrt(stats.popularity + 1)).astype(np.float32)
         self._before = stats.next.T.tocsr()
-        by_attribute = stats.attributes.T @ stats.popularity
-        self._attribute_popularity = np.log1p(stats.attributes @ by_attribute)
+        self._by_attribute = stats.attributes.T @ stats.popularity
+        self._attribute_popularity = np.log1p(stats.attributes @ self._by_attribute)
 
     def __call__(
         self, users: Histories, candidates: NDArray[np.int32], scores: Floats
@@ -105,8 +105,7 @@ class Features:
         chosen = sparse.csr_array((np.ones(len(rows)), (rows, rows)), shape=(n, n))
         lent = unit_rows(sparse.csr_array(chosen @ links @ stats.attributes, dtype=np.float32))
         wider._stats = replace(stats, attributes=sparse.csr_array(stats.attributes + lent))
-        by_attribute = stats.attributes.T @ stats.popularity
-        wider._attribute_popularity = np.log1p(wider._stats.attributes @ by_attribute)
+        wider._attribute_popularity = np.log1p(wider._stats.attributes @ self._by_attribute)
         return wider
 
     @property

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rag_rec import LiveIndex, UserHistory, open_retriever
+from rag_rec import Dataset, LiveIndex, UserHistory, build_index, open_retriever
+from rag_rec.retrieval import RetrievalConfig, SearchConfig
 from rag_rec.retrieval.fusion.live_events import LiveEvents
+from rag_rec.retrieval.fusion.retriever import FusedRetriever
 from rag_rec.retrieval.histories import Histories
 from rag_rec.retrieval.item_item import Slit
 from rag_rec.testing import HashEmbedder
@@ -45,7 +47,7 @@ def test_what_many_users_took_next_is_listed_and_explained(index: LiveIndex) -> 
 
 
 def test_it_waits_for_a_tenth_and_a_hundred(index: LiveIndex) -> None:
-    learned = LiveEvents(index)
+    learned = LiveEvents(index, Slit())
     for n in range(99):
         index.record("u", index.item_ids[n % 7], timestamp=n)
     assert not learned.is_behind
@@ -73,6 +75,21 @@ def test_late_events_follow_those_before_them_in_time(index: LiveIndex) -> None:
     index.record("u", ids[1], timestamp=100)
     index.record("u", ids[2], timestamp=300)
     index.record("u", ids[3], timestamp=200)
-    entries = LiveEvents(index).entries()
+    entries = LiveEvents(index, Slit()).entries()
     assert entries[1, 2] > 0 < entries[1, 3]
     assert entries[2, 3] == 0
+
+
+def test_what_they_add_is_on_the_scale_of_the_source_as_it_was_fitted(
+    sample: Dataset, tmp_path: Path
+) -> None:
+    slit = Slit(ridge=7.0, past_decay=5.0)
+    retrieval = RetrievalConfig(sources=(slit,), search=SearchConfig(enabled=False))
+    build_index(sample, tmp_path / "own", embedder=HashEmbedder(), retrieval=retrieval)
+    index = LiveIndex.open(tmp_path / "own", HashEmbedder())
+    retriever = FusedRetriever(index)
+    for n in range(100):
+        index.record("u", index.item_ids[n % 9], timestamp=n)
+    retriever.rank([UserHistory.of(index.item_ids[0])], 5)
+    wanted = LiveEvents(index, slit).entries() * np.float32(retriever.sources.factors["slit"])
+    assert np.allclose(retriever.sources.stacked.more.toarray(), wanted.toarray())
